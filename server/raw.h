@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * raw.h - a worker that answers TCP from captured frames on one interface, the kernel kept away.
+ */
+#ifndef SERVER_RAW_H
+#define SERVER_RAW_H
+
+#include "stateless_tcp/io/io.h"
+#include "stateless_tcp/stateless_tcp.h"
+#include "zonedb/respond.h"
+
+#include <stdatomic.h>
+#include <sys/socket.h>
+
+/* One address that is served statelessly on an interface. The unspecified address means all that
+ * the interface has. */
+struct raw_address {
+    struct sockaddr_storage address; /* with port */
+};
+
+struct raw_config {
+    const char *interface;
+    const struct raw_address *addresses;
+    size_t address_count;
+    struct zonedb *db;
+    const struct respond_policy *policy;
+    const struct stateless_tcp_config *tcp;
+    const struct stateless_tcp_keys *keys; /* the caller may rotate them between calls */
+};
+
+struct raw_worker;
+
+/* Open the capture and put up the kernel guard. Needs CAP_NET_RAW and CAP_NET_ADMIN.
+ * Outcomes: 0; negative errno, `error` says what failed and what to do. */
+int raw_worker_open(const struct raw_config *config, struct raw_worker **worker_out,
+                    struct io_error *error);
+
+/* Answer until *stop is true, in the calling thread. Returns 0, or a negative errno when the
+ * interface is gone. */
+int raw_worker_run(struct raw_worker *worker, const atomic_bool *stop);
+
+/* Close, take the guard down. NULL is allowed. */
+void raw_worker_close(struct raw_worker *worker);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * store.h - write a zone database.
+ *
+ * One writer at a time in all processes: zonedb_writer_begin() waits for the one before. All that a
+ * writer does becomes visible at once at commit, or never.
+ *
+ *     zonedb_writer_begin(db, &writer);
+ *     zonedb_writer_zone_begin(writer, apex);
+ *     for each owner in canonical order (RFC 4034 6.1), apex first:
+ *         zonedb_writer_node(writer, owner, rrsets, rrset_count);
+ *     for each NSEC3 owner in order of its hash:
+ *         zonedb_writer_nsec3(writer, hash, rrsets, rrset_count);
+ *     zonedb_writer_zone_end(writer, loaded_s);
+ *     zonedb_writer_commit(writer);
+ *
+ * Every call may say -ENOSPC: the map is full. zonedb_writer_commit() and _abort() both end the
+ * writer; after -ENOSPC abort, call zonedb_grow() (no view of this process may be active) and write
+ * again from the start. -EDQUOT/-EIO: the disk. Nothing of an ended or killed writer is visible.
+ */
+#ifndef ZONEDB_STORE_H
+#define ZONEDB_STORE_H
+
+#include "zonedb/zonedb.h"
+
+struct zonedb_writer;
+
+/* Wait for the writer's lock and begin. Outcomes: 0; negative errno. One thread only. */
+int zonedb_writer_begin(struct zonedb *db, struct zonedb_writer **writer_out);
+
+/* Begin to write zone `apex` (wire format, any case), in place of the one there may be. */
+int zonedb_writer_zone_begin(struct zonedb_writer *writer, const uint8_t *apex);
+
+/* Add one owner with all its RRsets. Zone cuts, DNAMEs and what they occlude are recognised here.
+ * `owner`: wire format, any case, at or below the apex, after the one before it in canonical order.
+ * `rrsets`: rrset_count >= 1 of them, RRSIGs (type 46) right after the RRset that they cover;
+ * records as described at struct zonedb_rrset. Copied; free to reuse after the call.
+ * Outcomes: 0; -EINVAL out of order or out of zone; -ENOSPC; -ENOMEM; other negative errno. */
+int zonedb_writer_node(struct zonedb_writer *writer, const uint8_t *owner,
+                       const struct zonedb_rrset *rrsets, size_t rrset_count);
+
+/* Add the NSEC3 RRset (and its RRSIG) whose owner's first label decodes to `hash`. */
+int zonedb_writer_nsec3(struct zonedb_writer *writer, const uint8_t hash[20],
+                        const struct zonedb_rrset *rrsets, size_t rrset_count);
+
+/* End the zone: write its record, remove the former content.
+ * Outcomes: 0; -EINVAL no SOA at the apex; -ENOSPC; other negative errno. */
+int zonedb_writer_zone_end(struct zonedb_writer *writer, uint64_t loaded_s);
+
+/* Remove a zone. Outcomes: 0; -ENOENT; -ENOSPC; other negative errno. */
+int zonedb_writer_zone_remove(struct zonedb_writer *writer, const uint8_t *apex);
+
+/* Make it all visible, on disk (synced) when this returns. Ends the writer in every case. */
+int zonedb_writer_commit(struct zonedb_writer *writer);
+
+/* Forget it all. Ends the writer. NULL is allowed. */
+void zonedb_writer_abort(struct zonedb_writer *writer);
+
+/* Double the map. No view or writer of this process may be active. */
+int zonedb_grow(struct zonedb *db);
+
+#endif
