@@ -55,21 +55,30 @@ static inline void siphash_compress(struct siphash_state *s, uint64_t word)
     s->v0 ^= word;
 }
 
-/* Absorb key and input, up to the finalisation that tells the two output sizes apart. */
-static inline struct siphash_state siphash_absorb(const uint8_t key[16], const uint8_t *input,
-                                                  size_t input_len, uint64_t v1_tweak)
+static inline struct siphash_state siphash_begin_64(const uint8_t key[16])
 {
     uint64_t k0 = siphash_load_le64(key), k1 = siphash_load_le64(key + 8);
-    struct siphash_state s = {k0 ^ 0x736f6d6570736575U, k1 ^ 0x646f72616e646f6dU ^ v1_tweak,
-                              k0 ^ 0x6c7967656e657261U, k1 ^ 0x7465646279746573U};
+    return (struct siphash_state){k0 ^ 0x736f6d6570736575U, k1 ^ 0x646f72616e646f6dU,
+                                  k0 ^ 0x6c7967656e657261U, k1 ^ 0x7465646279746573U};
+}
+
+static inline struct siphash_state siphash_begin_128(const uint8_t key[16])
+{
+    struct siphash_state s = siphash_begin_64(key);
+    s.v1 ^= 0xee;
+    return s;
+}
+
+/* All of the input, the last word with the length in its top octet. */
+static inline void siphash_absorb(struct siphash_state *s, const uint8_t *input, size_t input_len)
+{
     size_t i = 0;
     for (; i + 8 <= input_len; i += 8)
-        siphash_compress(&s, siphash_load_le64(input + i));
+        siphash_compress(s, siphash_load_le64(input + i));
     uint64_t last = (uint64_t)input_len << 56;
     for (unsigned shift = 0; i < input_len; i++, shift += 8)
         last |= (uint64_t)input[i] << shift;
-    siphash_compress(&s, last);
-    return s;
+    siphash_compress(s, last);
 }
 
 static inline uint64_t siphash_finish(struct siphash_state *s)
@@ -79,10 +88,19 @@ static inline uint64_t siphash_finish(struct siphash_state *s)
     return s->v0 ^ s->v1 ^ s->v2 ^ s->v3;
 }
 
+static inline void siphash_end_128(struct siphash_state *s, uint8_t out[16])
+{
+    s->v2 ^= 0xee;
+    siphash_store_le64(out, siphash_finish(s));
+    s->v1 ^= 0xdd;
+    siphash_store_le64(out + 8, siphash_finish(s));
+}
+
 /* 64 bits, as a number (the specification writes it least significant octet first). */
 static inline uint64_t siphash_2_4_64(const uint8_t key[16], const uint8_t *input, size_t input_len)
 {
-    struct siphash_state s = siphash_absorb(key, input, input_len, 0);
+    struct siphash_state s = siphash_begin_64(key);
+    siphash_absorb(&s, input, input_len);
     s.v2 ^= 0xff;
     return siphash_finish(&s);
 }
@@ -91,11 +109,9 @@ static inline uint64_t siphash_2_4_64(const uint8_t key[16], const uint8_t *inpu
 static inline void siphash_2_4_128(const uint8_t key[16], const uint8_t *input, size_t input_len,
                                    uint8_t out[16])
 {
-    struct siphash_state s = siphash_absorb(key, input, input_len, 0xee);
-    s.v2 ^= 0xee;
-    siphash_store_le64(out, siphash_finish(&s));
-    s.v1 ^= 0xdd;
-    siphash_store_le64(out + 8, siphash_finish(&s));
+    struct siphash_state s = siphash_begin_128(key);
+    siphash_absorb(&s, input, input_len);
+    siphash_end_128(&s, out);
 }
 
 #endif

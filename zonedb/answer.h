@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * answer.h - a response in the making, shared by the files that fill it. Private to the room. Pure.
+ */
+#ifndef ZONEDB_ANSWER_H
+#define ZONEDB_ANSWER_H
+
+#include "zonedb/find.h"
+#include "zonedb/query.h"
+#include "zonedb/response.h"
+
+/* RRsets beyond the first so many are not remembered: at worst one is added twice. */
+#define ADDED_MAX 160
+
+struct answer {
+    struct zonedb_view *view;
+    const struct respond_policy *policy;
+    const struct query *query;
+    struct response *response;
+    bool is_corrupt; /* the database said something impossible: SERVFAIL */
+    uint16_t ede;
+    unsigned added_count;
+    const uint8_t *added[ADDED_MAX]; /* RDATA of RRsets that went into authority or additional */
+};
+
+/* The name that is being answered: the question's at first, then the CNAMEs' targets. */
+struct subject {
+    const uint8_t *name;
+    uint16_t at; /* where it stands in the message; 0: not known to */
+};
+
+/* The subject without its first `labels` labels, as an owner. */
+struct owner answer_owner(const struct subject *subject, unsigned labels);
+
+/* Add an RRset and, if DNSSEC data was asked for, its RRSIGs; nothing if it is there already. */
+void answer_add(struct answer *answer, enum section section, struct owner owner,
+                const struct zonedb_rrset *rrset, const struct zonedb_rrset *sigs,
+                uint32_t ttl_max);
+
+/* The same for what may be left out. */
+void answer_add_optional(struct answer *answer, struct owner owner,
+                         const struct zonedb_rrset *rrset, const struct zonedb_rrset *sigs);
+
+/* ---- denial.c: proofs that something does not exist, all into the authority section ---- */
+
+/* NXDOMAIN: neither the name nor a wildcard for it (RFC 4035 3.1.3.2, RFC 5155 7.2.2). */
+void denial_no_name(struct answer *answer, const struct subject *subject,
+                    const struct found *found);
+
+/* The name, or the wildcard that stands for it, has no such type (RFC 4035 3.1.3.1 and 3.1.3.4,
+ * RFC 5155 7.2.3 to 7.2.5). */
+void denial_no_data(struct answer *answer, const struct subject *subject,
+                    const struct found *found);
+
+/* The answer came from a wildcard: nothing closer exists (RFC 4035 3.1.3.3, RFC 5155 7.2.6). */
+void denial_no_closer(struct answer *answer, const struct subject *subject,
+                      const struct found *found);
+
+/* A referral without DS (RFC 4035 3.1.4, RFC 5155 7.2.7). */
+void denial_no_ds(struct answer *answer, const struct subject *subject, const struct found *found);
+
+/* ---- chaos.c ---- */
+
+/* Questions of class CH (RFC 4892). Returns the RCODE. */
+enum rcode chaos_answer(struct answer *answer);
+
+#endif

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Opening databases and snapshots.
+ *
+ * The map is address space, not memory or disk: it is made so large (1 TiB) that nobody meets its
+ * end. Where that much is not to be had (a limit on address space, valgrind) less is taken, and
+ * both MDB_MAP_FULL (see store.h) and MDB_MAP_RESIZED (see zonedb_remap()) are dealt with.
+ */
+#include "zonedb/node.h"
+#include "zonedb/store.h"
+#include "zonedb/view.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#define MAP_OCTETS_MAX ((size_t)1 << 40)
+#define MAP_OCTETS_MIN ((size_t)1 << 20)
+#define READERS_MAX 510
+
+static const char schema_key[] = "schema";
+
+__attribute__((format(printf, 2, 3))) static void explain(struct zonedb_error *error,
+                                                          const char *format, ...)
+{
+    if (error == NULL)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(error->text, sizeof error->text, format, arguments);
+    va_end(arguments);
+}
+
+/* LMDB's own error numbers (all negative) as negative errno. */
+int zonedb_errno(int rc)
+{
+    switch (rc) {
+    case 0:
+        return 0;
+    case MDB_NOTFOUND:
+        return -ENOENT;
+    case MDB_MAP_FULL:
+    case MDB_TXN_FULL:
+        return -ENOSPC;
+    case MDB_MAP_RESIZED:
+        return -ESTALE;
+    case MDB_READERS_FULL:
+        return -EAGAIN;
+    case MDB_KEYEXIST:
+    case MDB_BAD_VALSIZE:
+        return -EINVAL;
+    case MDB_VERSION_MISMATCH:
+        return -EPROTO;
+    case ENOSPC: /* the disk, not the map */
+        return -EDQUOT;
+    default:
+        return rc > 0 ? -rc : -EBADMSG;
+    }
+}
+
+static int explain_open(const char *directory, enum zonedb_mode mode, int rc,
+                        struct zonedb_error *error)
+{
+    switch (rc) {
+    case 0:
+        break;
+    case -ENOENT:
+        explain(error,
+                "%s: no zone database there; make one with: lethe --db %s zone load NAME FILE",
+                directory, directory);
+        break;
+    case -EACCES:
+    case -EPERM:
+        explain(error, "%s: permission denied; %s needs to read and write lock.mdb there%s",
+                directory, mode == ZONEDB_READ ? "a reader" : "a writer",
+                mode == ZONEDB_READ ? "" : ", and data.mdb");
+        break;
+    case -EPROTO:
+        explain(error,
+                "%s: written by another version (this program reads schema %d); dump the zones "
+                "with the "
+                "program that wrote it and load them into a new database",
+                directory, ZONEDB_SCHEMA_VERSION);
+        break;
+    case -EBADMSG:
+        explain(
+            error,
+            "%s: data.mdb is damaged or not a zone database; load the zones into a new directory "
+            "and keep this one for inspection",
+            directory);
+        break;
+    default:
+        explain(error, "%s: cannot open the zone database: %s", directory, strerror(-rc));
+        break;
+    }
+    return rc;
+}
+
+/* A data file shorter than the pages that it says it has would be a bus error later. */
+static int length_check(MDB_env *env)
+{
+    MDB_envinfo info;
+    MDB_stat stat_env;
+    struct stat file;
+    int fd;
+    if (mdb_env_info(env, &info) != 0 || mdb_env_stat(env, &stat_env) != 0 ||
+        mdb_env_get_fd(env, &fd) != 0)
+        return -EBADMSG;
+    if (fstat(fd, &file) != 0)
+        return -errno;
+    uint64_t need = ((uint64_t)info.me_last_pgno + 1) * stat_env.ms_psize;
+    return (uint64_t)file.st_size < need && info.me_last_txnid > 0 ? -EBADMSG : 0;
+}
+
+static int env_open(const char *directory, enum zonedb_mode mode, MDB_env **env_out)
+{
+    unsigned flags = MDB_NOTLS | (mode == ZONEDB_READ ? MDB_RDONLY : 0);
+    for (size_t map = MAP_OCTETS_MAX; map >= MAP_OCTETS_MIN; map /= 4) {
+        MDB_env *env;
+        int rc = mdb_env_create(&env);
+        if (rc != 0)
+            return -rc;
+        if ((rc = mdb_env_set_mapsize(env, map)) == 0 && (rc = mdb_env_set_maxdbs(env, 8)) == 0 &&
+            (rc = mdb_env_set_maxreaders(env, READERS_MAX)) == 0)
+            rc = mdb_env_open(env, directory, flags, 0644);
+        if (rc == 0) {
+            *env_out = env;
+            return 0;
+        }
+        mdb_env_close(env);
+        if (rc != ENOMEM)
+            return zonedb_errno(rc);
+    }
+    return -ENOMEM;
+}
+
+static int schema_check(struct zonedb *db, MDB_txn *txn, bool may_create)
+{
+    uint8_t version[4];
+    MDB_val key = {sizeof schema_key - 1, (void *)(uintptr_t)schema_key}, value;
+    int rc = mdb_get(txn, db->meta, &key, &value);
+    if (rc == MDB_NOTFOUND && may_create) {
+        store_be32(version, ZONEDB_SCHEMA_VERSION);
+        value = (MDB_val){sizeof version, version};
+        return zonedb_errno(mdb_put(txn, db->meta, &key, &value, 0));
+    }
+    if (rc == MDB_NOTFOUND || (rc == 0 && value.mv_size != sizeof version))
+        return -EBADMSG;
+    if (rc != 0)
+        return zonedb_errno(rc);
+    return load_be32(value.mv_data) == ZONEDB_SCHEMA_VERSION ? 0 : -EPROTO;
+}
+
+static int dbis_open(struct zonedb *db)
+{
+    bool may_create = db->mode == ZONEDB_CREATE;
+    unsigned create = may_create ? MDB_CREATE : 0;
+    MDB_txn *txn;
+    int rc = mdb_txn_begin(db->env, NULL, may_create ? 0 : MDB_RDONLY, &txn);
+    if (rc != 0)
+        return zonedb_errno(rc);
+    rc = mdb_dbi_open(txn, "meta", create, &db->meta);
+    if (rc == 0 && (rc = schema_check(db, txn, may_create)) != 0) {
+        mdb_txn_abort(txn);
+        return rc;
+    }
+    if (rc == 0)
+        rc = mdb_dbi_open(txn, "zones", create, &db->zones);
+    if (rc == 0)
+        rc = mdb_dbi_open(txn, "nodes", create, &db->nodes);
+    if (rc == 0)
+        rc = mdb_dbi_open(txn, "nsec3", create, &db->nsec3);
+    if (rc != 0) {
+        mdb_txn_abort(txn);
+        return rc == MDB_NOTFOUND ? -EBADMSG : zonedb_errno(rc);
+    }
+    return zonedb_errno(mdb_txn_commit(txn));
+}
+
+int zonedb_open(const char *directory, enum zonedb_mode mode, struct zonedb **db_out,
+                struct zonedb_error *error)
+{
+    *db_out = NULL;
+    if (mode == ZONEDB_CREATE && mkdir(directory, 0755) != 0 && errno != EEXIST)
+        return explain_open(directory, mode, -errno, error);
+    struct zonedb *db = calloc(1, sizeof *db);
+    if (db == NULL)
+        return explain_open(directory, mode, -ENOMEM, error);
+    db->mode = mode;
+    int rc = env_open(directory, mode, &db->env);
+    if (rc == 0) {
+        int dead;
+        mdb_reader_check(db->env, &dead);
+        rc = length_check(db->env);
+    }
+    if (rc == 0)
+        rc = dbis_open(db);
+    if (rc != 0) {
+        zonedb_close(db);
+        return explain_open(directory, mode, rc, error);
+    }
+    *db_out = db;
+    return 0;
+}
+
+void zonedb_close(struct zonedb *db)
+{
+    if (db == NULL)
+        return;
+    if (db->env != NULL)
+        mdb_env_close(db->env);
+    free(db);
+}
+
+int zonedb_view_open(struct zonedb *db, struct zonedb_view **view_out)
+{
+    *view_out = NULL;
+    struct zonedb_view *view = calloc(1, sizeof *view);
+    if (view == NULL)
+        return -ENOMEM;
+    view->db = db;
+    int rc = mdb_txn_begin(db->env, NULL, MDB_RDONLY, &view->txn);
+    if (rc == 0)
+        rc = mdb_cursor_open(view->txn, db->zones, &view->zones);
+    if (rc == 0)
+        rc = mdb_cursor_open(view->txn, db->nodes, &view->nodes);
+    if (rc == 0)
+        rc = mdb_cursor_open(view->txn, db->nsec3, &view->nsec3);
+    if (rc != 0) {
+        zonedb_view_close(view);
+        return zonedb_errno(rc);
+    }
+    view->is_active = true;
+    view->version = mdb_txn_id(view->txn);
+    *view_out = view;
+    return 0;
+}
+
+void zonedb_view_rest(struct zonedb_view *view)
+{
+    if (view->is_active)
+        mdb_txn_reset(view->txn);
+    view->is_active = false;
+}
+
+int zonedb_view_refresh(struct zonedb_view *view)
+{
+    if (view->is_active) {
+        MDB_envinfo info;
+        if (mdb_env_info(view->db->env, &info) == 0 && info.me_last_txnid == view->version)
+            return 0;
+    }
+    zonedb_view_rest(view);
+    int rc = mdb_txn_renew(view->txn);
+    if (rc != 0)
+        return zonedb_errno(rc);
+    if ((rc = mdb_cursor_renew(view->txn, view->zones)) != 0 ||
+        (rc = mdb_cursor_renew(view->txn, view->nodes)) != 0 ||
+        (rc = mdb_cursor_renew(view->txn, view->nsec3)) != 0) {
+        mdb_txn_reset(view->txn);
+        return zonedb_errno(rc);
+    }
+    view->is_active = true;
+    uint64_t version = mdb_txn_id(view->txn);
+    bool is_newer = version != view->version;
+    view->version = version;
+    return is_newer;
+}
+
+uint64_t zonedb_view_version(const struct zonedb_view *view)
+{
+    return view->version;
+}
+
+void zonedb_view_close(struct zonedb_view *view)
+{
+    if (view == NULL)
+        return;
+    if (view->zones != NULL)
+        mdb_cursor_close(view->zones);
+    if (view->nodes != NULL)
+        mdb_cursor_close(view->nodes);
+    if (view->nsec3 != NULL)
+        mdb_cursor_close(view->nsec3);
+    if (view->txn != NULL)
+        mdb_txn_abort(view->txn);
+    free(view);
+}
+
+int zonedb_remap(struct zonedb *db)
+{
+    return zonedb_errno(mdb_env_set_mapsize(db->env, 0));
+}
+
+int zonedb_grow(struct zonedb *db)
+{
+    MDB_envinfo info;
+    int rc = mdb_env_info(db->env, &info);
+    if (rc == 0)
+        rc = mdb_env_set_mapsize(db->env, info.me_mapsize * 2);
+    return zonedb_errno(rc);
+}
+
+int zonedb_copy(struct zonedb *db, const char *target)
+{
+    return zonedb_errno(mdb_env_copy2(db->env, target, MDB_CP_COMPACT));
+}

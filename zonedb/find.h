@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * find.h - where a name stands in the zones of a snapshot. Private to the room. Pure.
+ */
+#ifndef ZONEDB_FIND_H
+#define ZONEDB_FIND_H
+
+#include "zonedb/name.h"
+#include "zonedb/node.h"
+
+/* A name as a key of `nodes`: zone id, name key; and where each label of the key ends. */
+struct find_key {
+    uint8_t octets[ZONE_ID_LEN + NAME_KEY_MAX];
+    uint8_t label_count;
+    uint16_t end[NAME_LABELS_MAX +
+                 1]; /* end[d]: length in octets with the first d labels, id included */
+};
+
+/* The zone that a name was looked up in; pointers are valid as long as the snapshot. */
+struct find_zone {
+    uint32_t id;
+    uint8_t depth;   /* labels of the apex */
+    uint8_t state;   /* enum zonedb_zone_state */
+    uint8_t signing; /* enum zonedb_signing */
+    bool has_wildcard;
+    uint8_t nsec3_salt_len;
+    uint16_t nsec3_iterations;
+    const uint8_t *nsec3_salt;
+    struct rrsets soa; /* SOA and its RRSIG */
+};
+
+enum find_outcome {
+    FIND_NOT_AUTHORITATIVE, /* no zone of ours holds the name */
+    FIND_NODE,              /* it exists: `node`, maybe an empty non-terminal */
+    FIND_WILDCARD,          /* it does not, `node` is the source of synthesis (RFC 4592 3.3.1) */
+    FIND_DELEGATION,        /* at or below the zone cut `node`, which has `node_depth` labels */
+    FIND_DNAME,             /* below the DNAME owner `node`, which has `node_depth` labels */
+    FIND_NO_NODE,           /* neither it nor a wildcard for it exists */
+    FIND_CORRUPT,           /* the database is damaged, or the view holds no snapshot */
+};
+
+struct found {
+    enum find_outcome outcome;
+    struct find_key key; /* of the name that was looked up */
+    struct find_zone zone;
+    struct node node;
+    uint8_t node_depth;
+    uint8_t
+        encloser_depth; /* labels of the closest encloser (RFC 4592 3.3.1), for WILDCARD, NO_NODE */
+    bool is_empty_non_terminal;
+    /* The NSEC-owning node at or before the name: its NSEC covers what does not exist. Set for
+     * WILDCARD, NO_NODE and empty non-terminals in a zone signed with NSEC. */
+    struct node predecessor;
+    const uint8_t *predecessor_key; /* as in `nodes`, zone id first */
+    uint16_t predecessor_key_len;
+};
+
+/* Look up `qname` (valid, wire format). `qtype` matters in one way: DS is looked up in the zone
+ * above the cut if we have it (RFC 4035 3.1.4.1). Outcomes: see the enum. */
+enum find_outcome zonedb_find(struct zonedb_view *view, const uint8_t *qname, uint16_t qtype,
+                              struct found *found_out);
+
+/* The node of exactly this name in `zone`, zone cut or not, occluded or not (glue).
+ * Returns 1 found, 0 not there, -1 damaged. */
+int zonedb_find_exact(struct zonedb_view *view, const struct find_zone *zone, const uint8_t *name,
+                      struct node *node_out);
+
+/* The NSEC3 RRset whose owner's hash is `hash` or, if there is none, the one before it in the hash
+ * ring, which covers it. `hash_out`: the owner's. Returns 1 matching, 0 covering, -1 there is none
+ * or it is damaged. */
+int zonedb_find_nsec3(struct zonedb_view *view, const struct find_zone *zone,
+                      const uint8_t hash[NSEC3_HASH_LEN], struct rrsets *rrsets_out,
+                      uint8_t hash_out[NSEC3_HASH_LEN]);
+
+/* Fill in a key from a name; `zone_id` first. */
+void find_key_set(struct find_key *key, uint32_t zone_id, const uint8_t *name);
+
+/* Parse a stored zone record. Returns false if the octets are none. */
+bool find_zone_parse(const uint8_t *value, size_t value_len, struct find_zone *zone_out);
+
+#endif

@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Where a query becomes an answer: respond() -> answer_in() -> answer_subject(), which is RFC 1034
+ * 4.3.2 as a switch over the outcome of one look-up.
+ */
+#include "zonedb/respond.h"
+
+#include "zonedb/answer.h"
+#include "zonedb/edns.h"
+
+/* CNAMEs and DNAMEs followed for one question; a longer chain is answered as far as this. */
+#define CHAIN_MAX 16
+
+/* What to do after a name has been answered. */
+enum step {
+    STEP_DONE,
+    STEP_FOLLOW, /* the subject is now the target of an alias */
+};
+
+/* The names of a chain, to recognise a loop. Aliases' targets lie in the snapshot, but synthesised
+ * ones need room of their own. */
+struct chain {
+    unsigned count;
+    const uint8_t *names[CHAIN_MAX];
+    uint8_t synthesised[CHAIN_MAX][NAME_MAX_LEN];
+};
+
+struct respond_policy respond_policy_default(void)
+{
+    return (struct respond_policy){
+        .udp_payload = RESPOND_UDP_PAYLOAD_DEFAULT,
+        .has_edns = true,
+        .has_checksum = true,
+        .checksum_code = RESPOND_CHECKSUM_CODE_DEFAULT,
+    };
+}
+
+/* ---- adding ---- */
+
+struct owner answer_owner(const struct subject *subject, unsigned labels)
+{
+    const uint8_t *name = name_skip(subject->name, labels);
+    uint16_t at = 0;
+    if (subject->at != 0 && name[0] != 0) /* the root is shorter than a pointer to it */
+        at = (uint16_t)(subject->at + (name - subject->name));
+    return (struct owner){name, at};
+}
+
+static bool added_before(struct answer *a, const struct zonedb_rrset *rrset)
+{
+    for (unsigned i = 0; i < a->added_count; i++)
+        if (a->added[i] == rrset->rdata)
+            return true;
+    if (a->added_count < ADDED_MAX)
+        a->added[a->added_count++] = rrset->rdata;
+    return false;
+}
+
+void answer_add(struct answer *a, enum section section, struct owner owner,
+                const struct zonedb_rrset *rrset, const struct zonedb_rrset *sigs, uint32_t ttl_max)
+{
+    if (section != SECTION_ANSWER && added_before(a, rrset))
+        return;
+    bool is_good = response_add(a->response, section, owner, rrset, ttl_max);
+    if (a->query->edns.is_do && sigs != NULL && sigs->rr_count > 0)
+        is_good &= response_add(a->response, section, owner, sigs, ttl_max);
+    a->is_corrupt |= !is_good;
+}
+
+void answer_add_optional(struct answer *a, struct owner owner, const struct zonedb_rrset *rrset,
+                         const struct zonedb_rrset *sigs)
+{
+    if (added_before(a, rrset))
+        return;
+    bool is_good = response_add_optional(a->response, SECTION_ADDITIONAL, owner, rrset);
+    if (a->query->edns.is_do && sigs != NULL && sigs->rr_count > 0)
+        is_good &= response_add_optional(a->response, SECTION_ADDITIONAL, owner, sigs);
+    a->is_corrupt |= !is_good;
+}
+
+/* An RRset of a node, with its RRSIGs. Returns whether it is there. */
+static bool node_rrset(struct answer *a, const struct node *node, uint16_t type,
+                       struct zonedb_rrset *rrset_out, struct zonedb_rrset *sigs_out)
+{
+    int status = rrsets_find(node->rrsets, type, rrset_out, sigs_out);
+    a->is_corrupt |= status < 0;
+    return status == 1;
+}
+
+/* ---- additional section ---- */
+
+/* Where the host name of a record stands in its RDATA; -1: the type names none. */
+static int target_at(uint16_t type)
+{
+    switch (type) {
+    case RR_NS:
+        return 0;
+    case RR_MX:
+    case RR_SVCB:
+    case RR_HTTPS:
+        return 2;
+    case RR_SRV:
+        return 6;
+    default:
+        return -1;
+    }
+}
+
+/* The addresses of one host, if the zone has them. Glue has no RRSIGs of its own. */
+static void addresses_add(struct answer *a, const struct find_zone *zone, const uint8_t *host,
+                          bool is_required)
+{
+    static const uint16_t types[] = {RR_A, RR_AAAA};
+    struct node node;
+    int status = zonedb_find_exact(a->view, zone, host, &node);
+    a->is_corrupt |= status < 0;
+    if (status != 1)
+        return;
+    for (unsigned i = 0; i < 2; i++) {
+        struct zonedb_rrset rrset, sigs;
+        if (!node_rrset(a, &node, types[i], &rrset, &sigs))
+            continue;
+        if (is_required)
+            answer_add(a, SECTION_ADDITIONAL, (struct owner){host, 0}, &rrset, &sigs,
+                       TTL_AS_STORED);
+        else
+            answer_add_optional(a, (struct owner){host, 0}, &rrset, &sigs);
+    }
+}
+
+enum hosts {
+    HOSTS_BELOW,     /* those at or below the given name */
+    HOSTS_NOT_BELOW, /* the others */
+    HOSTS_ALL,
+};
+
+/* Addresses of the hosts that an RRset names, as far as they are in the zone. */
+static void hosts_add(struct answer *a, const struct found *found, const uint8_t *apex,
+                      const uint8_t *below, const struct zonedb_rrset *rrset, enum hosts which)
+{
+    int at = target_at(rrset->type);
+    if (at < 0)
+        return;
+    struct rdata_cursor cursor = rdata_begin(rrset);
+    const uint8_t *rdata;
+    uint16_t rdata_len;
+    int status;
+    while ((status = rdata_next(&cursor, &rdata, &rdata_len)) == 1) {
+        if (rdata_len <= at || name_len(rdata + at, (size_t)(rdata_len - at)) == 0) {
+            a->is_corrupt = true;
+            return;
+        }
+        const uint8_t *host = rdata + at;
+        if (!name_is_at_or_below(host, apex))
+            continue;
+        if (which == HOSTS_ALL || (which == HOSTS_BELOW) == name_is_at_or_below(host, below))
+            addresses_add(a, &found->zone, host, which == HOSTS_BELOW);
+    }
+    a->is_corrupt |= status < 0;
+}
+
+/* ---- the outcomes ---- */
+
+static const uint8_t *apex_of(const struct subject *subject, const struct found *found)
+{
+    return name_skip(subject->name, (unsigned)found->key.label_count - found->zone.depth);
+}
+
+/* SOA of a negative response, TTL = min(SOA TTL, MINIMUM) (RFC 2308 3 and 5). */
+static void soa_add(struct answer *a, const struct subject *subject, const struct found *found)
+{
+    struct zonedb_rrset soa, sigs;
+    const uint8_t *rdata;
+    uint16_t rdata_len;
+    int status = rrsets_find(found->zone.soa, RR_SOA, &soa, &sigs);
+    struct rdata_cursor cursor = rdata_begin(&soa);
+    if (status != 1 || rdata_next(&cursor, &rdata, &rdata_len) != 1 || rdata_len < 22) {
+        a->is_corrupt = true;
+        return;
+    }
+    struct owner apex = answer_owner(subject, (unsigned)found->key.label_count - found->zone.depth);
+    answer_add(a, SECTION_AUTHORITY, apex, &soa, &sigs, load_be32(rdata + rdata_len - 4));
+}
+
+static void no_data(struct answer *a, const struct subject *subject, const struct found *found)
+{
+    soa_add(a, subject, found);
+    denial_no_data(a, subject, found);
+}
+
+static void no_name(struct answer *a, const struct subject *subject, const struct found *found)
+{
+    a->response->rcode = RCODE_NXDOMAIN;
+    soa_add(a, subject, found);
+    denial_no_name(a, subject, found);
+}
+
+/* RFC 1034 4.3.2 step 3b. Glue for name servers below the cut must go along (RFC 9471 3.1); that of
+ * others in the zone may. */
+static void referral(struct answer *a, const struct subject *subject, const struct found *found)
+{
+    struct zonedb_rrset ns, ds, sigs;
+    unsigned labels = (unsigned)found->key.label_count - found->node_depth;
+    struct owner cut = answer_owner(subject, labels);
+    if (!node_rrset(a, &found->node, RR_NS, &ns, NULL)) {
+        a->is_corrupt = true;
+        return;
+    }
+    answer_add(a, SECTION_AUTHORITY, cut, &ns, NULL, TTL_AS_STORED);
+    if (a->query->edns.is_do && found->zone.signing != ZONEDB_UNSIGNED) {
+        if (node_rrset(a, &found->node, RR_DS, &ds, &sigs))
+            answer_add(a, SECTION_AUTHORITY, cut, &ds, &sigs, TTL_AS_STORED);
+        else
+            denial_no_ds(a, subject, found);
+    }
+    const uint8_t *apex = apex_of(subject, found);
+    hosts_add(a, found, apex, cut.name, &ns, HOSTS_BELOW);
+    hosts_add(a, found, apex, cut.name, &ns, HOSTS_NOT_BELOW);
+}
+
+/* QTYPE ANY (RFC 8482): one RRset, or everything. */
+static void any(struct answer *a, struct owner owner, const struct found *found)
+{
+    struct rrsets rest = found->node.rrsets;
+    struct zonedb_rrset rrset;
+    int status;
+    while ((status = rrsets_next(&rest, &rrset)) == 1) {
+        answer_add(a, SECTION_ANSWER, owner, &rrset, NULL, TTL_AS_STORED);
+        if (a->policy->is_any_full)
+            continue;
+        struct zonedb_rrset sigs;
+        if (node_rrset(a, &found->node, rrset.type, &rrset, &sigs) && sigs.rr_count > 0 &&
+            a->query->edns.is_do)
+            answer_add(a, SECTION_ANSWER, owner, &sigs, NULL, TTL_AS_STORED);
+        break;
+    }
+    a->is_corrupt |= status < 0;
+}
+
+/* QTYPE RRSIG: all of the node. Returns whether there was one. */
+static bool rrsigs(struct answer *a, struct owner owner, const struct found *found)
+{
+    struct rrsets rest = found->node.rrsets;
+    struct zonedb_rrset rrset;
+    bool has_any = false;
+    int status;
+    while ((status = rrsets_next(&rest, &rrset)) == 1) {
+        if (rrset.type == RR_RRSIG) {
+            answer_add(a, SECTION_ANSWER, owner, &rrset, NULL, TTL_AS_STORED);
+            has_any = true;
+        }
+    }
+    a->is_corrupt |= status < 0;
+    return has_any;
+}
+
+/* The only name in the RDATA of an RRset of one record; NULL if it is not so. */
+static const uint8_t *only_name(const struct zonedb_rrset *rrset)
+{
+    struct rdata_cursor cursor = rdata_begin(rrset);
+    const uint8_t *rdata;
+    uint16_t rdata_len;
+    if (rrset->rr_count != 1 || rdata_next(&cursor, &rdata, &rdata_len) != 1 ||
+        name_len(rdata, rdata_len) != rdata_len)
+        return NULL;
+    return rdata;
+}
+
+/* Make `target` the subject, unless the chain has become too long or has been there. */
+static enum step follow(struct chain *chain, struct subject *subject, const uint8_t *target)
+{
+    for (unsigned i = 0; i < chain->count; i++)
+        if (name_equal(chain->names[i], target))
+            return STEP_DONE;
+    if (chain->count == CHAIN_MAX)
+        return STEP_DONE;
+    chain->names[chain->count++] = target;
+    *subject = (struct subject){target, 0};
+    return STEP_FOLLOW;
+}
+
+/* The node's own records, or those of a wildcard: RFC 1034 4.3.2 steps 3a and 3c, 4. */
+static enum step node_answer(struct answer *a, struct chain *chain, struct subject *subject,
+                             const struct found *found)
+{
+    struct zonedb_rrset rrset, sigs;
+    struct owner owner = answer_owner(subject, 0);
+    uint16_t qtype = a->query->qtype;
+    const uint8_t *alias = NULL;
+    bool has_answer = true;
+    if (found->is_empty_non_terminal) {
+        has_answer = false;
+    } else if (qtype == RR_ANY) {
+        any(a, owner, found);
+    } else if (qtype == RR_RRSIG) {
+        has_answer = rrsigs(a, owner, found);
+    } else if (node_rrset(a, &found->node, qtype, &rrset, &sigs)) {
+        answer_add(a, SECTION_ANSWER, owner, &rrset, &sigs, TTL_AS_STORED);
+        hosts_add(a, found, apex_of(subject, found), NULL, &rrset, HOSTS_ALL);
+    } else if (node_rrset(a, &found->node, RR_CNAME, &rrset, &sigs)) {
+        alias = only_name(&rrset);
+        a->is_corrupt |= alias == NULL;
+        answer_add(a, SECTION_ANSWER, owner, &rrset, &sigs, TTL_AS_STORED);
+    } else {
+        has_answer = false;
+    }
+    if (!has_answer)
+        no_data(a, subject, found);
+    else if (found->outcome == FIND_WILDCARD)
+        denial_no_closer(a, subject, found);
+    return alias != NULL ? follow(chain, subject, alias) : STEP_DONE;
+}
+
+/* RFC 6672 3.1 and 3.2: the DNAME, and a CNAME made from it. */
+static enum step dname(struct answer *a, struct chain *chain, struct subject *subject,
+                       const struct found *found)
+{
+    struct zonedb_rrset rrset, sigs;
+    unsigned labels = (unsigned)found->key.label_count - found->node_depth;
+    const uint8_t *target;
+    if (!node_rrset(a, &found->node, RR_DNAME, &rrset, &sigs) ||
+        (target = only_name(&rrset)) == NULL) {
+        a->is_corrupt = true;
+        return STEP_DONE;
+    }
+    answer_add(a, SECTION_ANSWER, answer_owner(subject, labels), &rrset, &sigs, TTL_AS_STORED);
+    size_t prefix_len = (size_t)(name_skip(subject->name, labels) - subject->name);
+    size_t target_len = name_len(target, NAME_MAX_LEN);
+    if (prefix_len + target_len > NAME_MAX_LEN) {
+        a->response->rcode = RCODE_YXDOMAIN;
+        return STEP_DONE;
+    }
+    uint8_t rdata[2 + NAME_MAX_LEN];
+    uint8_t *alias = chain->synthesised[chain->count - 1];
+    store_be16(rdata, (uint16_t)(prefix_len + target_len));
+    memcpy(alias, subject->name, prefix_len);
+    memcpy(alias + prefix_len, target, target_len);
+    memcpy(rdata + 2, alias, prefix_len + target_len);
+    struct zonedb_rrset cname = {RR_CNAME, 1, rrset.ttl, rdata,
+                                 (uint32_t)(2 + prefix_len + target_len)};
+    answer_add(a, SECTION_ANSWER, answer_owner(subject, 0), &cname, NULL, TTL_AS_STORED);
+    if (a->query->qtype == RR_CNAME || a->query->qtype == RR_ANY)
+        return STEP_DONE;
+    return follow(chain, subject, alias);
+}
+
+/* One name of the chain. The first one decides AA and REFUSED (RFC 1035 4.1.1, RFC 6604). */
+static enum step answer_subject(struct answer *a, struct chain *chain, struct subject *subject)
+{
+    struct found found;
+    bool is_first = chain->count == 1;
+    enum find_outcome outcome = zonedb_find(a->view, subject->name, a->query->qtype, &found);
+    if (is_first && outcome != FIND_NOT_AUTHORITATIVE && outcome != FIND_CORRUPT &&
+        (outcome != FIND_DELEGATION ||
+         (a->query->qtype == RR_DS && found.node_depth == found.key.label_count)))
+        a->response->flags |= FLAG_AA;
+    switch (outcome) {
+    case FIND_NOT_AUTHORITATIVE:
+        if (is_first) {
+            a->response->rcode = RCODE_REFUSED;
+            a->ede = EDE_NOT_AUTHORITATIVE;
+        }
+        return STEP_DONE;
+    case FIND_NODE:
+    case FIND_WILDCARD:
+        return node_answer(a, chain, subject, &found);
+    case FIND_DELEGATION:
+        /* The parent's side of the cut is authoritative for DS (RFC 4035 3.1.4.1). */
+        if (a->query->qtype == RR_DS && found.node_depth == found.key.label_count)
+            return node_answer(a, chain, subject, &found);
+        referral(a, subject, &found);
+        return STEP_DONE;
+    case FIND_DNAME:
+        return dname(a, chain, subject, &found);
+    case FIND_NO_NODE:
+        no_name(a, subject, &found);
+        return STEP_DONE;
+    case FIND_CORRUPT:
+        a->is_corrupt = true;
+        return STEP_DONE;
+    }
+    return STEP_DONE;
+}
+
+static void answer_in(struct answer *a)
+{
+    struct subject subject = {a->query->qname, HEADER_LEN};
+    struct chain chain;
+    chain.names[0] = subject.name;
+    chain.count = 1;
+    while (answer_subject(a, &chain, &subject) == STEP_FOLLOW && !a->is_corrupt)
+        continue;
+}
+
+/* Zone transfers go by other doors; meta types other than ANY are no data (RFC 6895 3.1). */
+static bool is_transfer(uint16_t qtype)
+{
+    return qtype == RR_AXFR || qtype == RR_IXFR;
+}
+
+static void answer_query(struct answer *a)
+{
+    if (a->query->qclass == CLASS_CH)
+        a->response->rcode = chaos_answer(a);
+    else if (a->query->qclass != CLASS_IN || is_transfer(a->query->qtype))
+        a->response->rcode = RCODE_REFUSED;
+    else
+        answer_in(a);
+    if (a->is_corrupt) {
+        response_clear(a->response);
+        a->response->is_overflow = false;
+        a->response->flags &= (uint16_t)~FLAG_AA;
+        a->response->rcode = RCODE_SERVFAIL;
+    }
+}
+
+size_t respond(struct zonedb_view *view, const struct respond_policy *policy,
+               const struct respond_client *client, const uint8_t *request, size_t request_len,
+               uint8_t *response, size_t response_cap)
+{
+    assert(response_cap >= RESPOND_UDP_PAYLOAD_MIN && response_cap <= RESPOND_MESSAGE_MAX);
+    struct query query;
+    struct response r;
+    struct answer a = {.view = view, .policy = policy, .query = &query, .response = &r};
+    enum query_outcome outcome = query_parse(policy, request, request_len, &query);
+    if (outcome == QUERY_SILENT)
+        return 0;
+    size_t limit = edns_response_limit(policy, client, &query, response_cap);
+    response_begin(&r, response, limit - edns_reserve(policy, client, &query), &query);
+    switch (outcome) {
+    case QUERY_SILENT:
+        break;
+    case QUERY_FORMERR:
+        r.rcode = RCODE_FORMERR;
+        break;
+    case QUERY_NOTIMP:
+        r.rcode = RCODE_NOTIMP;
+        break;
+    case QUERY_BADVERS:
+        r.rcode = RCODE_BADVERS;
+        break;
+    case QUERY_OK:
+        answer_query(&a);
+        break;
+    }
+    return edns_end(&r, policy, client, &query, limit, a.ede);
+}

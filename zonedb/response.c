@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "zonedb/response.h"
+
+#include "zonedb/name.h"
+
+#define SUFFIX_DELETED 0xffffu
+
+static uint8_t lower(uint8_t c)
+{
+    return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
+}
+
+/* Hash of a label and the offset of the suffix behind it. */
+static uint32_t suffix_hash(const uint8_t *label, uint16_t parent)
+{
+    uint32_t hash = 2166136261u ^ parent;
+    for (unsigned i = 0; i <= label[0]; i++)
+        hash = (hash ^ lower(label[i])) * 16777619u;
+    return hash ^ hash >> 15;
+}
+
+static bool label_equal(const uint8_t *a, const uint8_t *b)
+{
+    for (unsigned i = 0; i <= a[0]; i++)
+        if (lower(a[i]) != lower(b[i]))
+            return false;
+    return true;
+}
+
+/* The offset at which this label stands before that suffix; 0: nowhere. */
+static uint16_t suffix_find(const struct response *r, const uint8_t *label, uint16_t parent)
+{
+    uint32_t slot = suffix_hash(label, parent);
+    for (;; slot++) {
+        const struct suffix *s = &r->suffixes[slot % SUFFIX_SLOTS];
+        if (s->at == 0)
+            return 0;
+        if (s->at != SUFFIX_DELETED && s->parent == parent && label_equal(label, r->octets + s->at))
+            return s->at;
+    }
+}
+
+static void suffix_add(struct response *r, size_t at, uint16_t parent)
+{
+    if (at > POINTER_MAX || r->suffix_count == SUFFIX_COUNT_MAX)
+        return;
+    uint32_t slot = suffix_hash(r->octets + at, parent);
+    while (r->suffixes[slot % SUFFIX_SLOTS].at != 0)
+        slot++;
+    r->suffixes[slot % SUFFIX_SLOTS] = (struct suffix){(uint16_t)at, parent};
+    r->suffix_count++;
+}
+
+static void put(struct response *r, const uint8_t *octets, size_t len)
+{
+    if (r->is_overflow || r->limit - r->len < len) {
+        r->is_overflow = true;
+        return;
+    }
+    memcpy(r->octets + r->len, octets, len);
+    r->len += len;
+}
+
+static void put_be16(struct response *r, uint16_t value)
+{
+    uint8_t octets[2];
+    store_be16(octets, value);
+    put(r, octets, sizeof octets);
+}
+
+static void put_pointer(struct response *r, size_t at)
+{
+    assert(at >= HEADER_LEN && at <= POINTER_MAX);
+    put_be16(r, (uint16_t)(0xc000u | at));
+}
+
+/* A valid name, compressed as far as possible. */
+static void put_name(struct response *r, const uint8_t *name)
+{
+    uint8_t label_at[NAME_LABELS_MAX + 1];
+    unsigned labels = 0;
+    size_t len = 0;
+    for (; name[len] != 0; len += 1u + name[len])
+        label_at[labels++] = (uint8_t)len;
+    label_at[labels] = (uint8_t)len;
+    /* From the top label down, as far as the message has it. */
+    uint16_t known = 0;
+    unsigned kept = labels; /* labels to be written out */
+    while (kept > 0) {
+        uint16_t at = suffix_find(r, name + label_at[kept - 1], known);
+        if (at == 0)
+            break;
+        known = at;
+        kept--;
+    }
+    size_t begin = r->len;
+    put(r, name, label_at[kept]);
+    if (known != 0)
+        put_pointer(r, known);
+    else
+        put(r, (const uint8_t[1]){0}, 1);
+    if (r->is_overflow)
+        return;
+    for (uint16_t parent = known; kept > 0;) {
+        kept--;
+        size_t at = begin + label_at[kept];
+        suffix_add(r, at, parent);
+        if (at > POINTER_MAX)
+            return;
+        parent = (uint16_t)at;
+    }
+}
+
+/* RDATA of a type whose names may be compressed (RFC 3597 4). Returns false if malformed. */
+static bool put_rdata_compressed(struct response *r, struct rdata_shape shape, const uint8_t *rdata,
+                                 size_t rdata_len)
+{
+    size_t length_at = r->len;
+    put_be16(r, 0);
+    size_t at = shape.prefix_len;
+    if (rdata_len < at)
+        return false;
+    put(r, rdata, at);
+    for (unsigned i = 0; i < shape.name_count; i++) {
+        size_t len = name_len(rdata + at, rdata_len - at);
+        if (len == 0)
+            return false;
+        put_name(r, rdata + at);
+        at += len;
+    }
+    if (rdata_len - at != shape.suffix_len)
+        return false;
+    put(r, rdata + at, shape.suffix_len);
+    if (!r->is_overflow)
+        store_be16(r->octets + length_at, (uint16_t)(r->len - length_at - 2));
+    return true;
+}
+
+/* Where the next record of an RRset finds the owner that was written at `at`; 0: no pointer serves
+ * (the root is shorter than a pointer). Never a pointer to a pointer. */
+static uint16_t owner_pointer(const struct response *r, size_t at)
+{
+    if (r->octets[at] >= 0xc0)
+        return load_be16(r->octets + at) & POINTER_MAX;
+    return r->octets[at] != 0 && at <= POINTER_MAX ? (uint16_t)at : 0;
+}
+
+static bool put_records(struct response *r, struct owner owner, const struct zonedb_rrset *rrset,
+                        uint32_t ttl)
+{
+    uint8_t fixed[8];
+    store_be16(fixed, rrset->type);
+    store_be16(fixed + 2, r->rr_class);
+    store_be32(fixed + 4, ttl);
+    struct rdata_shape shape = rdata_shape(rrset->type);
+    struct rdata_cursor cursor = rdata_begin(rrset);
+    const uint8_t *rdata;
+    uint16_t rdata_len;
+    int status;
+    while ((status = rdata_next(&cursor, &rdata, &rdata_len)) == 1 && !r->is_overflow) {
+        size_t owner_at = r->len;
+        if (owner.at != 0)
+            put_pointer(r, owner.at);
+        else
+            put_name(r, owner.name);
+        put(r, fixed, sizeof fixed);
+        if (!shape.is_compressible)
+            put(r, rdata - 2, 2u + rdata_len);
+        else if (!put_rdata_compressed(r, shape, rdata, rdata_len))
+            return false;
+        if (owner.at == 0 && !r->is_overflow)
+            owner.at = owner_pointer(r, owner_at);
+    }
+    return status >= 0;
+}
+
+static void roll_back(struct response *r, size_t len)
+{
+    for (unsigned i = 0; i < SUFFIX_SLOTS; i++)
+        if (r->suffixes[i].at >= len && r->suffixes[i].at != SUFFIX_DELETED)
+            r->suffixes[i].at = SUFFIX_DELETED;
+    r->len = len;
+}
+
+bool response_add(struct response *r, enum section section, struct owner owner,
+                  const struct zonedb_rrset *rrset, uint32_t ttl_max)
+{
+    if (r->is_overflow)
+        return true;
+    size_t before = r->len;
+    bool is_good = put_records(r, owner, rrset, rrset->ttl < ttl_max ? rrset->ttl : ttl_max);
+    if (!is_good || r->is_overflow) {
+        roll_back(r, before);
+        return is_good;
+    }
+    r->count[section] = (uint16_t)(r->count[section] + rrset->rr_count);
+    return true;
+}
+
+bool response_add_optional(struct response *r, enum section section, struct owner owner,
+                           const struct zonedb_rrset *rrset)
+{
+    bool was_overflow = r->is_overflow;
+    bool is_good = response_add(r, section, owner, rrset, TTL_AS_STORED);
+    r->is_overflow = was_overflow;
+    return is_good;
+}
+
+void response_clear(struct response *r)
+{
+    roll_back(r, r->question_end);
+    memset(r->count, 0, sizeof r->count);
+}
+
+void response_begin(struct response *r, uint8_t *octets, size_t limit, const struct query *query)
+{
+    r->octets = octets;
+    r->limit = limit;
+    r->len = HEADER_LEN;
+    r->flags = (uint16_t)(FLAG_QR | (query->flags & (OPCODE_MASK | FLAG_RD | FLAG_CD)));
+    r->rcode = RCODE_NOERROR;
+    r->rr_class = query->qclass == CLASS_CH ? CLASS_CH : CLASS_IN;
+    memset(r->count, 0, sizeof r->count);
+    r->is_overflow = false;
+    r->suffix_count = 0;
+    memset(r->suffixes, 0, sizeof r->suffixes);
+    store_be16(octets, query->id);
+    store_be16(octets + 4, query->has_question);
+    if (query->has_question) {
+        put_name(r, query->qname);
+        put_be16(r, query->qtype);
+        put_be16(r, query->qclass);
+    }
+    assert(!r->is_overflow);
+    r->question_end = r->len;
+}
+
+void response_header_write(struct response *r, unsigned arcount_more)
+{
+    store_be16(r->octets + 2, (uint16_t)(r->flags | (r->rcode & RCODE_MASK)));
+    store_be16(r->octets + 6, r->count[SECTION_ANSWER]);
+    store_be16(r->octets + 8, r->count[SECTION_AUTHORITY]);
+    store_be16(r->octets + 10, (uint16_t)(r->count[SECTION_ADDITIONAL] + arcount_more));
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * view.h - the insides of an open database and of a snapshot. Private to the room.
+ */
+#ifndef ZONEDB_VIEW_H
+#define ZONEDB_VIEW_H
+
+#include "zonedb/zonedb.h"
+
+#include <lmdb.h>
+
+struct zonedb {
+    MDB_env *env;
+    MDB_dbi meta, zones, nodes, nsec3;
+    enum zonedb_mode mode;
+};
+
+struct zonedb_view {
+    struct zonedb *db;
+    MDB_txn *txn;
+    MDB_cursor *zones, *nodes, *nsec3;
+    uint64_t version;
+    bool is_active; /* a snapshot is held; false: cursors must not be used */
+};
+
+/* LMDB's outcome as 0 or a negative errno. */
+int zonedb_errno(int rc);
+
+#endif

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Looking at whole zones: list, walk, measure.
+ */
+#include "zonedb/base32hex.h"
+#include "zonedb/find.h"
+#include "zonedb/view.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+static const uint8_t root_key[1] = {0};
+
+static MDB_val key_of_apex(const struct find_key *key)
+{
+    if (key->label_count == 0)
+        return (MDB_val){sizeof root_key, (void *)(uintptr_t)root_key};
+    return (MDB_val){(size_t)key->end[key->label_count] - ZONE_ID_LEN,
+                     (void *)(uintptr_t)(key->octets + ZONE_ID_LEN)};
+}
+
+static int zone_fill(const MDB_val *key, const MDB_val *value, struct zonedb_zone *zone_out)
+{
+    struct find_zone zone;
+    const uint8_t *record = value->mv_data;
+    bool is_root = key->mv_size == 1 && *(const uint8_t *)key->mv_data == 0;
+    if (!find_zone_parse(record, value->mv_size, &zone))
+        return -EBADMSG;
+    size_t apex_len = name_from_key(key->mv_data, is_root ? 0 : key->mv_size, zone_out->apex);
+    if (apex_len == 0)
+        return -EBADMSG;
+    zone_out->apex_len = (uint8_t)apex_len;
+    zone_out->id = zone.id;
+    zone_out->serial = load_be32(record + 4);
+    zone_out->state = (enum zonedb_zone_state)zone.state;
+    zone_out->signing = (enum zonedb_signing)zone.signing;
+    zone_out->has_wildcard = zone.has_wildcard;
+    zone_out->node_count = load_be64(record + 12);
+    zone_out->record_count = load_be64(record + 20);
+    zone_out->loaded_s = load_be64(record + 28);
+    zone_out->nsec3_flags = record[36];
+    zone_out->nsec3_iterations = zone.nsec3_iterations;
+    zone_out->nsec3_salt_len = zone.nsec3_salt_len;
+    memcpy(zone_out->nsec3_salt, zone.nsec3_salt, zone.nsec3_salt_len);
+    return 0;
+}
+
+int zonedb_zone_next(struct zonedb_view *view, const uint8_t *after, struct zonedb_zone *zone_out)
+{
+    MDB_val key = {0, NULL}, value;
+    int rc;
+    if (!view->is_active)
+        return -EBADMSG;
+    if (after == NULL) {
+        rc = mdb_cursor_get(view->zones, &key, &value, MDB_FIRST);
+    } else {
+        struct find_key find_key;
+        find_key_set(&find_key, 0, after);
+        MDB_val want = key_of_apex(&find_key);
+        key = want;
+        rc = mdb_cursor_get(view->zones, &key, &value, MDB_SET_RANGE);
+        if (rc == 0 && key.mv_size == want.mv_size &&
+            memcmp(key.mv_data, want.mv_data, want.mv_size) == 0)
+            rc = mdb_cursor_get(view->zones, &key, &value, MDB_NEXT);
+    }
+    return rc != 0 ? zonedb_errno(rc) : zone_fill(&key, &value, zone_out);
+}
+
+int zonedb_zone_get(struct zonedb_view *view, const uint8_t *apex, struct zonedb_zone *zone_out)
+{
+    struct find_key find_key;
+    if (!view->is_active)
+        return -EBADMSG;
+    find_key_set(&find_key, 0, apex);
+    MDB_val key = key_of_apex(&find_key), value;
+    int rc = mdb_cursor_get(view->zones, &key, &value, MDB_SET_KEY);
+    return rc != 0 ? zonedb_errno(rc) : zone_fill(&key, &value, zone_out);
+}
+
+static int visit_all(const uint8_t *owner, struct rrsets rrsets, zonedb_visit *visit, void *context)
+{
+    struct zonedb_rrset rrset;
+    int status;
+    while ((status = rrsets_next(&rrsets, &rrset)) == 1) {
+        int stop = visit(context, owner, &rrset);
+        if (stop != 0)
+            return stop;
+    }
+    return status == 0 ? 0 : -EBADMSG;
+}
+
+static int walk_nodes(MDB_cursor *nodes, uint32_t id, zonedb_visit *visit, void *context)
+{
+    uint8_t prefix[ZONE_ID_LEN], owner[NAME_MAX_LEN];
+    store_be32(prefix, id);
+    MDB_val key = {sizeof prefix, prefix}, value;
+    struct node node;
+    int rc = mdb_cursor_get(nodes, &key, &value, MDB_SET_RANGE);
+    for (; rc == 0; rc = mdb_cursor_get(nodes, &key, &value, MDB_NEXT)) {
+        if (key.mv_size < ZONE_ID_LEN || memcmp(key.mv_data, prefix, sizeof prefix) != 0)
+            return 0;
+        if (name_from_key((const uint8_t *)key.mv_data + ZONE_ID_LEN, key.mv_size - ZONE_ID_LEN,
+                          owner) == 0 ||
+            !node_parse(value.mv_data, value.mv_size, &node))
+            return -EBADMSG;
+        int stop = visit_all(owner, node.rrsets, visit, context);
+        if (stop != 0)
+            return stop;
+    }
+    return rc == MDB_NOTFOUND ? 0 : zonedb_errno(rc);
+}
+
+static int walk_nsec3(MDB_cursor *nsec3, const struct zonedb_zone *zone, zonedb_visit *visit,
+                      void *context)
+{
+    uint8_t prefix[ZONE_ID_LEN], owner[1 + BASE32HEX_HASH_LEN + NAME_MAX_LEN];
+    store_be32(prefix, zone->id);
+    owner[0] = BASE32HEX_HASH_LEN;
+    memcpy(owner + 1 + BASE32HEX_HASH_LEN, zone->apex, zone->apex_len);
+    MDB_val key = {sizeof prefix, prefix}, value;
+    int rc = mdb_cursor_get(nsec3, &key, &value, MDB_SET_RANGE);
+    for (; rc == 0; rc = mdb_cursor_get(nsec3, &key, &value, MDB_NEXT)) {
+        if (key.mv_size != ZONE_ID_LEN + NSEC3_HASH_LEN ||
+            memcmp(key.mv_data, prefix, sizeof prefix) != 0)
+            return 0;
+        base32hex_encode((const uint8_t *)key.mv_data + ZONE_ID_LEN, owner + 1);
+        int stop = visit_all(owner, (struct rrsets){value.mv_data, value.mv_size}, visit, context);
+        if (stop != 0)
+            return stop;
+    }
+    return rc == MDB_NOTFOUND ? 0 : zonedb_errno(rc);
+}
+
+int zonedb_zone_walk(struct zonedb_view *view, const uint8_t *apex, zonedb_visit *visit,
+                     void *context)
+{
+    struct zonedb_zone zone;
+    int rc = zonedb_zone_get(view, apex, &zone);
+    if (rc == 0)
+        rc = walk_nodes(view->nodes, zone.id, visit, context);
+    if (rc == 0)
+        rc = walk_nsec3(view->nsec3, &zone, visit, context);
+    return rc;
+}
+
+static uint64_t pages_of(const MDB_stat *stat)
+{
+    return stat->ms_branch_pages + stat->ms_leaf_pages + stat->ms_overflow_pages;
+}
+
+int zonedb_stat(struct zonedb_view *view, struct zonedb_stat *stat_out)
+{
+    struct zonedb *db = view->db;
+    MDB_envinfo info;
+    MDB_stat zones, nodes, nsec3, meta;
+    struct stat file;
+    int fd;
+    if (!view->is_active)
+        return -EBADMSG;
+    int rc = mdb_env_info(db->env, &info);
+    if (rc == 0)
+        rc = mdb_stat(view->txn, db->zones, &zones);
+    if (rc == 0)
+        rc = mdb_stat(view->txn, db->nodes, &nodes);
+    if (rc == 0)
+        rc = mdb_stat(view->txn, db->nsec3, &nsec3);
+    if (rc == 0)
+        rc = mdb_stat(view->txn, db->meta, &meta);
+    if (rc == 0)
+        rc = mdb_env_get_fd(db->env, &fd);
+    if (rc != 0)
+        return zonedb_errno(rc);
+    if (fstat(fd, &file) != 0)
+        return -errno;
+    *stat_out = (struct zonedb_stat){
+        .map_octets = info.me_mapsize,
+        .used_octets = (pages_of(&zones) + pages_of(&nodes) + pages_of(&nsec3) + pages_of(&meta)) *
+                       nodes.ms_psize,
+        .file_octets = (uint64_t)file.st_size,
+        .zone_count = zones.ms_entries,
+        .node_count = nodes.ms_entries,
+        .version = info.me_last_txnid,
+        .reader_count = info.me_numreaders,
+    };
+    return 0;
+}
