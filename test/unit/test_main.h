@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * test_main.h - what every test program needs. Define the cases, then:
+ *
+ *     TEST_MAIN("name", test_one, test_two)
+ */
+#ifndef TEST_MAIN_H
+#define TEST_MAIN_H
+
+#include <check.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TEST_MAIN(name, ...)                                      \
+    int main(void)                                                \
+    {                                                             \
+        const TTest *const tests[] = {__VA_ARGS__};               \
+        Suite *suite = suite_create(name);                        \
+        TCase *tcase = tcase_create(name);                        \
+        tcase_set_timeout(tcase, 120);                            \
+        for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) \
+            tcase_add_test(tcase, tests[i]);                      \
+        suite_add_tcase(suite, tcase);                            \
+        SRunner *runner = srunner_create(suite);                  \
+        srunner_run_all(runner, CK_NORMAL);                       \
+        int failed = srunner_ntests_failed(runner);               \
+        srunner_free(runner);                                     \
+        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;         \
+    }
+
+/* A copy in a block of exactly this size, so that the address sanitizer sees one octet too many. */
+static inline uint8_t *exact_copy(const void *octets, size_t len)
+{
+    uint8_t *copy = malloc(len > 0 ? len : 1);
+    ck_assert_ptr_nonnull(copy);
+    memcpy(copy, octets, len);
+    return copy;
+}
+
+/* Hex digits (white space ignored) to octets; returns how many. */
+static inline size_t hex_decode(const char *hex, uint8_t *out, size_t cap)
+{
+    size_t digits = 0;
+    for (; *hex != '\0'; hex++) {
+        if (*hex == ' ' || *hex == '\n')
+            continue;
+        unsigned value = (unsigned)(*hex <= '9' ? *hex - '0' : (*hex | 0x20) - 'a' + 10);
+        ck_assert_uint_lt(digits / 2, cap);
+        if (digits % 2 == 0)
+            out[digits / 2] = (uint8_t)(value << 4);
+        else
+            out[digits / 2] = (uint8_t)(out[digits / 2] | value);
+        digits++;
+    }
+    return digits / 2;
+}
+
+#endif
