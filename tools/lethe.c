@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * lethe - look after zone databases.
+ */
+#include "tools/lethe.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum option_code {
+    OPTION_DB = 256,
+    OPTION_QUIET,
+    OPTION_JSON,
+    OPTION_TIME,
+    OPTION_HELP,
+    OPTION_VERSION,
+};
+
+struct command {
+    const char *group, *verb;
+    int words_min, words_max;
+    bool needs_db;
+    int (*run)(const struct lethe_arguments *);
+    const char *usage;
+    const char *help;
+};
+
+static const struct command commands[] = {
+    {"zone", "load", 2, 2, true, lethe_zone_load, "lethe --db DIR zone load NAME FILE",
+     "Check zone text in FILE (-: standard input) and put it in place of zone NAME, while servers\n"
+     "answer. A refused file changes nothing. The database is made when there is none.\n"},
+    {"zone", "check", 2, 2, false, lethe_zone_check, "lethe zone check [--time T] NAME FILE",
+     "Check zone text without a database: all that `zone load` checks, and in a signed zone\n"
+     "signatures, denial chains and DS digests. --time: judge signatures at this time\n"
+     "(YYYYMMDDHHMMSS, or seconds since 1970) instead of now.\n"},
+    {"zone", "dump", 1, 2, true, lethe_zone_dump, "lethe --db DIR zone dump NAME [FILE]",
+     "Write zone NAME as text to FILE or standard output, SOA first, then in canonical order.\n"},
+    {"zone", "list", 0, 0, true, lethe_zone_list, "lethe --db DIR zone list [--json]",
+     "List the zones: name, serial, state, kind of signing, records, time of loading.\n"},
+    {"zone", "remove", 1, 1, true, lethe_zone_remove, "lethe --db DIR zone remove NAME",
+     "Remove zone NAME, while servers answer.\n"},
+    {"zone", "stat", 0, 1, true, lethe_zone_stat, "lethe --db DIR zone stat [NAME] [--json]",
+     "Show what the database knows of zone NAME, or of itself.\n"},
+    {"db", "copy", 1, 1, true, lethe_db_copy, "lethe --db DIR db copy TARGET",
+     "Write a compacted copy of the database into directory TARGET (empty or not there yet),\n"
+     "while others read and write.\n"},
+};
+#define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
+
+static void print_help(FILE *out, const char *group)
+{
+    fprintf(out, "lethe looks after zone databases of the lethed name server.\n\n");
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (group == NULL || strcmp(group, commands[i].group) == 0)
+            fprintf(out, "  %s\n", commands[i].usage);
+    fprintf(out, "\n"
+                 "  --db DIR    directory of the zone database\n"
+                 "  --quiet     only errors\n"
+                 "  --json      results for programs\n"
+                 "  --help      this text, or that of a subcommand\n"
+                 "  --version\n\n"
+                 "NAME is a domain name as in a zone file; the root zone is \".\".\n"
+                 "Exit codes: 0 done, 1 refused or failed, 2 wrong use.\n");
+}
+
+static int usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static int usage_error(const char *format, ...)
+{
+    va_list arguments;
+
+    fputs("lethe: ", stderr);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputs("\n", stderr);
+    return EXIT_USAGE;
+}
+
+int lethe_fail(const char *format, ...)
+{
+    va_list arguments;
+
+    fputs("lethe: ", stderr);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputs("\n", stderr);
+    return EXIT_REFUSED;
+}
+
+bool lethe_name(const char *text, uint8_t name[NAME_MAX_LEN])
+{
+    if (name_from_text(text, name) > 0)
+        return true;
+    lethe_fail("\"%s\" is not a domain name", text);
+    return false;
+}
+
+struct zonedb *lethe_open(const struct lethe_arguments *arguments, enum zonedb_mode mode)
+{
+    struct zonedb_error error;
+    struct zonedb *db = NULL;
+
+    if (zonedb_open(arguments->db, mode, &db, &error) != 0)
+        lethe_fail("%s", error.text);
+    return db;
+}
+
+void lethe_json_string(FILE *out, const char *text)
+{
+    fputc('"', out);
+    for (; *text != '\0'; text++) {
+        const unsigned char c = (unsigned char)*text;
+        if (c == '"' || c == '\\')
+            fprintf(out, "\\%c", c);
+        else if (c < 0x20 || c > 0x7e)
+            fprintf(out, "\\u%04x", c);
+        else
+            fputc(c, out);
+    }
+    fputc('"', out);
+}
+
+int lethe_finish_output(int exit_code)
+{
+    if (fflush(stdout) != 0 || ferror(stdout))
+        return lethe_fail("standard output: %s", strerror(errno));
+    return exit_code;
+}
+
+/* Seconds since 1970, or YYYYMMDDHHMMSS (UTC) as in RRSIGs. */
+static bool parse_time(const char *text, uint64_t *time_out)
+{
+    const size_t len = strlen(text);
+
+    if (len == 0 || strspn(text, "0123456789") != len || len > 14)
+        return false;
+    if (len < 14) {
+        *time_out = strtoull(text, NULL, 10);
+        return true;
+    }
+    struct tm tm = {0};
+    const char *end = strptime(text, "%Y%m%d%H%M%S", &tm);
+    if (end == NULL || *end != '\0')
+        return false;
+    *time_out = (uint64_t)timegm(&tm);
+    return true;
+}
+
+static int run_command(const struct command *command, struct lethe_arguments *arguments,
+                       bool has_help)
+{
+    if (has_help) {
+        printf("usage: %s\n\n%s", command->usage, command->help);
+        return lethe_finish_output(EXIT_OK);
+    }
+    if (arguments->word_count < command->words_min || arguments->word_count > command->words_max)
+        return usage_error("usage: %s", command->usage);
+    if (command->needs_db && arguments->db == NULL)
+        return usage_error("--db DIR is missing; usage: %s", command->usage);
+    return command->run(arguments);
+}
+
+static int dispatch(struct lethe_arguments *arguments, bool has_help)
+{
+    const char *group = arguments->word_count > 0 ? arguments->words[0] : NULL;
+    const char *verb = arguments->word_count > 1 ? arguments->words[1] : NULL;
+    bool is_group = group == NULL;
+
+    for (size_t i = 0; i < COMMAND_COUNT && group != NULL; i++) {
+        if (strcmp(group, commands[i].group) != 0)
+            continue;
+        is_group = true;
+        if (verb == NULL || strcmp(verb, commands[i].verb) != 0)
+            continue;
+        arguments->words += 2;
+        arguments->word_count -= 2;
+        return run_command(&commands[i], arguments, has_help);
+    }
+    if (has_help && is_group && verb == NULL) {
+        print_help(stdout, group);
+        return lethe_finish_output(EXIT_OK);
+    }
+    if (is_group && verb == NULL) {
+        print_help(stderr, group);
+        return EXIT_USAGE;
+    }
+    return usage_error("no subcommand \"%s%s%s\"; see lethe --help", group, is_group ? " " : "",
+                       is_group ? verb : "");
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"db", required_argument, NULL, OPTION_DB},
+        {"quiet", no_argument, NULL, OPTION_QUIET},
+        {"json", no_argument, NULL, OPTION_JSON},
+        {"time", required_argument, NULL, OPTION_TIME},
+        {"help", no_argument, NULL, OPTION_HELP},
+        {"version", no_argument, NULL, OPTION_VERSION},
+        {NULL, 0, NULL, 0},
+    };
+    struct lethe_arguments arguments = {0};
+    bool has_help = false;
+
+    for (int option; (option = getopt_long(argc, argv, "hq", options, NULL)) != -1;) {
+        switch (option) {
+        case OPTION_DB:
+            arguments.db = optarg;
+            break;
+        case 'q':
+        case OPTION_QUIET:
+            arguments.is_quiet = true;
+            break;
+        case OPTION_JSON:
+            arguments.is_json = true;
+            break;
+        case OPTION_TIME:
+            if (!parse_time(optarg, &arguments.time_s))
+                return usage_error("--time %s: neither seconds nor YYYYMMDDHHMMSS", optarg);
+            arguments.has_time = true;
+            break;
+        case 'h':
+        case OPTION_HELP:
+            has_help = true;
+            break;
+        case OPTION_VERSION:
+            printf("lethe %s\n", LETHE_VERSION);
+            return lethe_finish_output(EXIT_OK);
+        default:
+            return EXIT_USAGE;
+        }
+    }
+    arguments.words = argv + optind;
+    arguments.word_count = argc - optind;
+    return dispatch(&arguments, has_help);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * lethe.h - what the subcommands of `lethe` share. Private to tools/.
+ */
+#ifndef TOOLS_LETHE_H
+#define TOOLS_LETHE_H
+
+#include "zonedb/name.h"
+#include "zonedb/zonedb.h"
+
+#include <stdio.h>
+
+enum {
+    EXIT_OK = 0,
+    EXIT_REFUSED = 1,
+    EXIT_USAGE = 2,
+};
+
+struct lethe_arguments {
+    const char *db;
+    bool is_quiet;
+    bool is_json;
+    bool has_time;
+    uint64_t time_s;
+    char **words; /* behind the subcommand */
+    int word_count;
+};
+
+/* Subcommands; return the exit code. */
+int lethe_zone_load(const struct lethe_arguments *arguments);
+int lethe_zone_check(const struct lethe_arguments *arguments);
+int lethe_zone_dump(const struct lethe_arguments *arguments);
+int lethe_zone_list(const struct lethe_arguments *arguments);
+int lethe_zone_remove(const struct lethe_arguments *arguments);
+int lethe_zone_stat(const struct lethe_arguments *arguments);
+int lethe_db_copy(const struct lethe_arguments *arguments);
+
+/* Print "lethe: ..." on standard error; returns EXIT_REFUSED. */
+int lethe_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Text to name; false: told. */
+bool lethe_name(const char *text, uint8_t name[NAME_MAX_LEN]);
+
+/* Open the database of --db; NULL: told. */
+struct zonedb *lethe_open(const struct lethe_arguments *arguments, enum zonedb_mode mode);
+
+/* A string as JSON, quotes included. */
+void lethe_json_string(FILE *out, const char *text);
+
+/* Flush standard output and look whether all of it was taken; returns the exit code. */
+int lethe_finish_output(int exit_code);
+
+#endif

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * text_chain.c - denial chains are closed: each NSEC or NSEC3 names the one after it (RFC
+ * 4034 4.1.1, RFC 5155 3.1.7). That they cover the right names is for text_check.c.
+ */
+#include "zonedb/base32hex.h"
+#include "zonedb/text_zone.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* The only record of this type at the owner; NULL if none. Several are an error. */
+static const struct text_record *only_record(struct text_zone *zone, size_t owner, uint16_t type)
+{
+    const struct text_record *record = text_owner_record(zone, owner, type);
+    const struct text_owner *holder = &zone->owners[owner];
+
+    if (record == NULL)
+        return NULL;
+    if (record + 1 < &zone->records[holder->first] + holder->count && record[1].type == type) {
+        char name[24];
+        text_tell(zone, TEXT_ERROR, record + 1, TEXT_AT_TYPE, "several %s records at one name",
+                  text_type_name(type, name, sizeof(name)));
+    }
+    return record;
+}
+
+static void check_nsec_link(struct text_zone *zone, const struct text_record *record,
+                            const uint8_t *wanted)
+{
+    char text[NAME_TEXT_MAX];
+
+    if (!name_equal(record->rdata + 2, wanted))
+        text_tell(zone, TEXT_ERROR, record, TEXT_AT_RDATA, "broken NSEC chain: the next name is %s",
+                  name_to_text(wanted, text));
+}
+
+static void check_nsec_chain(struct text_zone *zone)
+{
+    const struct text_record *last = NULL;
+
+    for (size_t i = 0; i < zone->owner_count && !text_is_full(zone); i++) {
+        const struct text_record *nsec = only_record(zone, i, TYPE_NSEC);
+        if (nsec == NULL)
+            continue;
+        if (last == NULL && i > 0) {
+            text_tell(zone, TEXT_ERROR, nsec, TEXT_AT_OWNER,
+                      "broken NSEC chain: the apex has no NSEC");
+            return;
+        }
+        if (last != NULL)
+            check_nsec_link(zone, last, text_owner_name(&zone->owners[i]));
+        last = nsec;
+    }
+    if (last != NULL)
+        check_nsec_link(zone, last, zone->apex);
+}
+
+/* The NSEC3PARAM that this server can use: SHA-1, no flags (RFC 5155 4.1.2). */
+static const struct text_record *find_param(struct text_zone *zone)
+{
+    const struct text_owner *apex = &zone->owners[0];
+    const struct text_record *found = NULL;
+
+    for (uint32_t i = 0; i < apex->count; i++) {
+        const struct text_record *record = &zone->records[apex->first + i];
+        if (record->type != TYPE_NSEC3PARAM || record->rdata[2] != 1 || record->rdata[3] != 0)
+            continue;
+        if (found != NULL)
+            text_tell(zone, TEXT_ERROR, record, TEXT_AT_RDATA,
+                      "several NSEC3PARAMs: one NSEC3 chain is supported");
+        found = record;
+    }
+    return found;
+}
+
+/* What is wrong with an NSEC3 apart from its successor; NULL: nothing. */
+static const char *find_fault(const struct text_record *nsec3, const struct text_record *param)
+{
+    const uint8_t *mine = nsec3->rdata + 2, *wanted = param->rdata + 2;
+    const uint8_t salt_len = mine[4];
+
+    if (mine[0] != 1)
+        return "NSEC3 of a hash algorithm other than SHA-1";
+    if (mine[2] != wanted[2] || mine[3] != wanted[3] || salt_len != wanted[4] ||
+        memcmp(mine + 5, wanted + 5, salt_len) != 0)
+        return "NSEC3 with other iterations or salt than NSEC3PARAM";
+    if (mine[5 + salt_len] != 20)
+        return "the next hash of an NSEC3 must have 20 octets";
+    return NULL;
+}
+
+static void check_nsec3_link(struct text_zone *zone, const struct text_record *nsec3,
+                             const uint8_t wanted[20])
+{
+    const uint8_t *next = nsec3->rdata + 2 + 6 + nsec3->rdata[6];
+    uint8_t text[BASE32HEX_HASH_LEN];
+
+    base32hex_encode(wanted, text);
+    if (memcmp(next, wanted, 20) != 0)
+        text_tell(zone, TEXT_ERROR, nsec3, TEXT_AT_RDATA,
+                  "broken NSEC3 chain: the next hash is %.*s", BASE32HEX_HASH_LEN,
+                  (const char *)text);
+}
+
+static void check_nsec3_chain(struct text_zone *zone, const struct text_record *param)
+{
+    const struct text_record *last = NULL;
+    uint8_t first_hash[20] = {0}, hash[20];
+
+    for (size_t i = 0; i < zone->owner_count && !text_is_full(zone); i++) {
+        const struct text_record *nsec3 =
+            zone->owners[i].has_nsec3 ? only_record(zone, i, TYPE_NSEC3) : NULL;
+        if (nsec3 == NULL)
+            continue;
+        const char *fault = param == NULL
+                                ? "NSEC3 in a zone without a usable NSEC3PARAM at its apex"
+                                : find_fault(nsec3, param);
+        if (fault != NULL) {
+            text_tell(zone, TEXT_ERROR, nsec3, TEXT_AT_RDATA, "%s", fault);
+            return;
+        }
+        base32hex_decode(text_owner_name(&zone->owners[i]) + 1, hash);
+        if (last == NULL)
+            memcpy(first_hash, hash, sizeof(hash));
+        else
+            check_nsec3_link(zone, last, hash);
+        last = nsec3;
+    }
+    if (last != NULL && !text_is_full(zone))
+        check_nsec3_link(zone, last, first_hash);
+    if (last == NULL && param != NULL && zone->apex_len + 33 <= NAME_MAX_LEN)
+        text_tell(zone, TEXT_ERROR, param, TEXT_AT_TYPE, "NSEC3PARAM in a zone without NSEC3");
+}
+
+int text_check_chain(struct text_zone *zone)
+{
+    const struct text_record *param = find_param(zone);
+
+    if (param != NULL && zone->apex_len + 33 > NAME_MAX_LEN)
+        text_tell(zone, TEXT_WARNING, param, TEXT_AT_TYPE,
+                  "the zone's name is too long for NSEC3: a hashed owner has no room below it");
+    check_nsec_chain(zone);
+    check_nsec3_chain(zone, param);
+    return 0;
+}

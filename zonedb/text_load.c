@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "zonedb/text_load.h"
+#include "zonedb/base32hex.h"
+#include "zonedb/store.h"
+#include "zonedb/text_zone.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- read ---- */
+
+static struct text_zone *zone_new(const uint8_t *apex, const struct text_options *options)
+{
+    struct text_zone *zone = calloc(1, sizeof(*zone));
+
+    if (zone == NULL)
+        return NULL;
+    zone->apex_len = name_copy_lower(zone->apex, apex);
+    zone->apex_key_len = name_to_key(zone->apex, zone->apex_key);
+    zone->is_sorted = true;
+    if (options != NULL)
+        zone->options = *options;
+    return zone;
+}
+
+/* After the text: order, then rules from the small to the large. */
+static int finish(struct text_zone *zone)
+{
+    int error = text_sort(zone);
+
+    if (error == 0)
+        error = text_arrange(zone);
+    if (error == 0 && !zone->is_incomplete)
+        error = text_check_nodes(zone);
+    if (error == 0 && zone->counts.errors == 0)
+        error = text_check_chain(zone);
+    if (error == 0 && zone->counts.errors == 0)
+        error = text_check_zonemd(zone);
+    if (error == 0 && zone->counts.errors > 0)
+        error = -EINVAL;
+    return error;
+}
+
+static int read_zone(struct text_zone *zone, int scan_error, struct text_zone **zone_out,
+                     struct text_counts *counts_out)
+{
+    int error = scan_error == 0 ? finish(zone) : scan_error;
+
+    if (counts_out != NULL)
+        *counts_out = zone->counts;
+    if (error != 0) {
+        text_zone_free(zone);
+        zone = NULL;
+    }
+    *zone_out = zone;
+    return error;
+}
+
+int text_zone_read(const uint8_t *apex, const char *file, const struct text_options *options,
+                   struct text_zone **zone_out, struct text_counts *counts_out)
+{
+    struct text_zone *zone = zone_new(apex, options);
+
+    *zone_out = NULL;
+    if (zone == NULL)
+        return -ENOMEM;
+    return read_zone(zone, text_scan_file(zone, file), zone_out, counts_out);
+}
+
+int text_zone_read_memory(const uint8_t *apex, const char *name, const char *text, size_t text_len,
+                          const struct text_options *options, struct text_zone **zone_out,
+                          struct text_counts *counts_out)
+{
+    struct text_zone *zone = zone_new(apex, options);
+
+    *zone_out = NULL;
+    if (zone == NULL)
+        return -ENOMEM;
+    return read_zone(zone, text_scan_memory(zone, name, text, text_len), zone_out, counts_out);
+}
+
+/* ---- store ---- */
+
+static uint16_t covered_type(const struct zonedb_rrset *rrset)
+{
+    return rrset->type == TYPE_RRSIG ? (uint16_t)(rrset->rdata[2] << 8 | rrset->rdata[3])
+                                     : rrset->type;
+}
+
+/* Keep the RRsets of the NSEC3 side or of the other; RRSIGs that cover nothing go. Returns how many
+ * are left. */
+static size_t select_rrsets(struct text_node *node, bool is_nsec3)
+{
+    size_t kept = 0;
+    uint16_t last = 0;
+
+    for (size_t i = 0; i < node->rrset_count; i++) {
+        const struct zonedb_rrset *rrset = &node->rrsets[i];
+        const uint16_t type = covered_type(rrset);
+        const bool is_lone = rrset->type == TYPE_RRSIG && type != last;
+        last = type;
+        if (!is_lone && (type == TYPE_NSEC3) == is_nsec3)
+            node->rrsets[kept++] = *rrset;
+    }
+    return kept;
+}
+
+static int write_owners(struct text_zone *zone, struct zonedb_writer *writer,
+                        struct text_node *node, bool is_nsec3)
+{
+    int error = 0;
+
+    for (size_t i = 0; i < zone->owner_count && error == 0; i++) {
+        if (!(is_nsec3 ? zone->owners[i].has_nsec3 : zone->owners[i].has_other))
+            continue;
+        if (i % 8192 == 0 && !is_nsec3)
+            text_progress(zone, TEXT_WRITING, i, zone->owner_count);
+        error = text_node_fill(node, zone, i);
+        if (error != 0)
+            return error;
+        const size_t count = select_rrsets(node, is_nsec3);
+        if (count == 0)
+            continue;
+        uint8_t hash[20];
+        if (!is_nsec3)
+            error = zonedb_writer_node(writer, node->name, node->rrsets, count);
+        else if (base32hex_decode(node->name + 1, hash))
+            error = zonedb_writer_nsec3(writer, hash, node->rrsets, count);
+    }
+    return error;
+}
+
+static int write_zone(struct text_zone *zone, struct zonedb *db, uint64_t loaded_s)
+{
+    struct zonedb_writer *writer;
+    struct text_node node = {0};
+    int error = zonedb_writer_begin(db, &writer);
+
+    if (error != 0)
+        return error;
+    error = zonedb_writer_zone_begin(writer, zone->apex);
+    if (error == 0)
+        error = write_owners(zone, writer, &node, false);
+    if (error == 0)
+        error = write_owners(zone, writer, &node, true);
+    if (error == 0)
+        error = zonedb_writer_zone_end(writer, loaded_s);
+    text_progress(zone, TEXT_WRITING, zone->owner_count, zone->owner_count);
+    if (error == 0)
+        error = zonedb_writer_commit(writer);
+    else
+        zonedb_writer_abort(writer);
+    text_node_free(&node);
+    return error;
+}
+
+/* Doublings of the map: from one mebibyte to beyond any address space. */
+#define GROW_MAX 44
+
+int text_zone_store(struct text_zone *zone, struct zonedb *db, uint64_t loaded_s)
+{
+    for (unsigned i = 0;; i++) {
+        int error = write_zone(zone, db, loaded_s);
+        if (error != -ENOSPC || i == GROW_MAX)
+            return error;
+        error = zonedb_grow(db);
+        if (error != 0)
+            return error;
+    }
+}

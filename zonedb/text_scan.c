@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * text_scan.c - text into records: libzscanner, one record at a time, and what can be said of a
+ * record by itself.
+ */
+#include "zonedb/text_rdata.h"
+#include "zonedb/text_zone.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libzscanner/scanner.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define TTL_MAX 0x7fffffffU
+#define FILES_MAX 65535
+#define PROGRESS_EVERY 8192
+
+/* ---- files ---- */
+
+static int add_file(struct text_zone *zone, const char *name, struct text_file **file_out)
+{
+    struct text_file *files =
+        reallocarray(zone->files, zone->file_count + 1, sizeof(zone->files[0]));
+    char *copy = strdup(name);
+
+    if (files != NULL)
+        zone->files = files;
+    if (files == NULL || copy == NULL) {
+        free(copy);
+        return -ENOMEM;
+    }
+    *file_out = &zone->files[zone->file_count++];
+    **file_out = (struct text_file){.name = copy, .base = ""};
+    return 0;
+}
+
+static int read_stream(int descriptor, struct text_file *file)
+{
+    size_t cap = 0;
+
+    for (;;) {
+        if (file->size == cap) {
+            cap = cap == 0 ? 65536 : cap * 2;
+            char *grown = realloc(file->is_allocated ? (void *)file->base : NULL, cap);
+            if (grown == NULL)
+                return -ENOMEM;
+            file->base = grown;
+            file->is_allocated = true;
+        }
+        const ssize_t got = read(descriptor, (char *)file->base + file->size, cap - file->size);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return got == 0 ? 0 : -errno;
+        file->size += (size_t)got;
+    }
+}
+
+static int map_file(int descriptor, struct text_file *file)
+{
+    struct stat status;
+
+    if (fstat(descriptor, &status) != 0)
+        return -errno;
+    file->device = status.st_dev;
+    file->inode = status.st_ino;
+    if (S_ISDIR(status.st_mode))
+        return -EISDIR;
+    if (!S_ISREG(status.st_mode))
+        return read_stream(descriptor, file);
+    if (status.st_size == 0)
+        return 0;
+    void *map = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+    if (map == MAP_FAILED)
+        return -errno;
+    madvise(map, (size_t)status.st_size, MADV_SEQUENTIAL);
+    file->base = map;
+    file->size = (size_t)status.st_size;
+    file->is_mapped = true;
+    return 0;
+}
+
+/* The file gets its place in the list even if it cannot be read: messages need its name. */
+static int open_file(struct text_zone *zone, const char *name, const char *label)
+{
+    struct text_file *file;
+    int error = add_file(zone, label, &file);
+
+    if (error != 0)
+        return error;
+    const bool is_stdin = strcmp(name, "-") == 0;
+    const int descriptor = is_stdin ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0)
+        return -errno;
+    error = map_file(descriptor, file);
+    if (!is_stdin)
+        close(descriptor);
+    if (error == 0)
+        zone->counts.octets += file->size;
+    return error;
+}
+
+/* ---- records ---- */
+
+static bool is_hash_owner(const struct text_zone *zone, const uint8_t *owner, size_t owner_len)
+{
+    if (owner_len != zone->apex_len + 33 || owner[0] != 32)
+        return false;
+    for (unsigned i = 1; i <= 32; i++) {
+        const uint8_t c = owner[i] | 0x20;
+        if (!((owner[i] >= '0' && owner[i] <= '9') || (c >= 'a' && c <= 'v')))
+            return false;
+    }
+    return true;
+}
+
+/* What is wrong with the record by itself; NULL: nothing. */
+static const char *find_fault(const struct text_zone *zone, const zs_scanner_t *scanner,
+                              enum text_spot *spot_out)
+{
+    const bool is_at_apex = name_equal(scanner->r_owner, zone->apex);
+
+    *spot_out = TEXT_AT_OWNER;
+    if (!name_is_at_or_below(scanner->r_owner, zone->apex))
+        return "the name is outside of the zone";
+    *spot_out = TEXT_AT_TYPE;
+    if (text_type_is_meta(scanner->r_type))
+        return "this type is not data and cannot be in a zone";
+    if (scanner->r_type == TYPE_SOA && !is_at_apex)
+        return "a SOA below the zone's apex";
+    if (scanner->r_type == TYPE_NSEC3PARAM && !is_at_apex)
+        return "an NSEC3PARAM below the zone's apex";
+    if (scanner->r_ttl > TTL_MAX)
+        return "the TTL is above 2147483647";
+    *spot_out = TEXT_AT_RDATA;
+    if (!text_rdata_is_valid(scanner->r_type, scanner->r_data, scanner->r_data_length))
+        return "malformed RDATA of this type";
+    *spot_out = TEXT_AT_OWNER;
+    if (scanner->r_type == TYPE_NSEC3 &&
+        !is_hash_owner(zone, scanner->r_owner, scanner->r_owner_length))
+        return "the owner of an NSEC3 must be 32 base32hex digits right below the apex";
+    return NULL;
+}
+
+static int take_record(struct text_zone *zone, const zs_scanner_t *scanner, size_t file,
+                       size_t offset)
+{
+    const struct text_record record = {
+        .offset = offset,
+        .ttl = scanner->r_ttl,
+        .type = scanner->r_type,
+        .file = (uint16_t)file,
+    };
+
+    if (scanner->r_class != 1) {
+        text_tell(zone, TEXT_ERROR, &record, TEXT_AT_OWNER, "class %u; only class IN is served",
+                  scanner->r_class);
+        return 0;
+    }
+    enum text_spot spot;
+    const char *fault = find_fault(zone, scanner, &spot);
+    if (fault != NULL) {
+        char name[24];
+        text_tell(zone, TEXT_ERROR, &record, spot, "%s (%s)", fault,
+                  text_type_name(record.type, name, sizeof(name)));
+        return 0;
+    }
+    return text_append(zone, scanner->r_owner, scanner->r_owner_length, &record, scanner->r_data,
+                       scanner->r_data_length);
+}
+
+/* ---- the scanner ---- */
+
+struct source {
+    const struct source *parent;
+    size_t file;
+    unsigned depth;
+};
+
+static int scan_source(struct text_zone *zone, const struct source *source, const char *origin,
+                       uint32_t ttl);
+
+/* Where the scanner stands. It ends each input with a newline block of its own. */
+static size_t scanner_offset(const struct text_zone *zone, const zs_scanner_t *scanner, size_t file)
+{
+    const struct text_file *input = &zone->files[file];
+
+    return scanner->input.start == input->base ? (size_t)(scanner->input.current - input->base)
+                                               : input->size;
+}
+
+/* The rest of the line, from the offending octet on, is in the scanner's buffer, NUL included. */
+static void tell_syntax_error(struct text_zone *zone, const zs_scanner_t *scanner, size_t file,
+                              size_t begin)
+{
+    const size_t end = scanner_offset(zone, scanner, file);
+    size_t rest = scanner->buffer_length > 0 ? scanner->buffer_length - 1 : 0;
+    const bool is_unclosed = scanner->error.code == ZS_UNCLOSED_MULTILINE;
+
+    if (rest > end - begin)
+        rest = end - begin;
+    zone->is_incomplete = true;
+    if (is_unclosed) {
+        const struct text_record record = {.offset = begin, .file = (uint16_t)file};
+        text_tell(zone, TEXT_ERROR, &record, TEXT_AT_OWNER, "%s", zs_strerror(scanner->error.code));
+    } else {
+        text_tell_at(zone, TEXT_ERROR, file, end - rest, "%s", zs_strerror(scanner->error.code));
+    }
+}
+
+/* The path as seen from the including file. libzscanner has put "./" before a relative one. */
+static char *include_path(const struct text_zone *zone, const zs_scanner_t *scanner, size_t file)
+{
+    const char *included = scanner->include_filename;
+    const char *including = zone->files[file].name;
+    const char *slash = strrchr(including, '/');
+    char *path = NULL;
+
+    if (strncmp(included, "./", 2) == 0)
+        included += 2;
+    if (included[0] == '/' || slash == NULL)
+        return strdup(included);
+    return asprintf(&path, "%.*s%s", (int)(slash - including + 1), including, included) < 0 ? NULL
+                                                                                            : path;
+}
+
+static bool is_loop(const struct text_zone *zone, const struct source *source)
+{
+    const struct text_file *file = &zone->files[source->file];
+
+    for (const struct source *above = source->parent; above != NULL; above = above->parent)
+        if (zone->files[above->file].inode == file->inode &&
+            zone->files[above->file].device == file->device)
+            return true;
+    return false;
+}
+
+/* The line of the $INCLUDE that the scanner has just read. */
+static size_t directive_offset(const struct text_zone *zone, const zs_scanner_t *scanner,
+                               size_t file)
+{
+    const size_t end = scanner_offset(zone, scanner, file);
+    const char *base = zone->files[file].base;
+    const char *newline = end == 0 ? NULL : memrchr(base, '\n', end - (end > 0));
+
+    return newline == NULL ? 0 : (size_t)(newline - base) + 1;
+}
+
+static int include(struct text_zone *zone, const zs_scanner_t *scanner, const struct source *source)
+{
+    const size_t offset = directive_offset(zone, scanner, source->file);
+    const struct source included = {source, zone->file_count, source->depth + 1};
+
+    if (!zone->has_include || included.depth > TEXT_INCLUDE_DEPTH ||
+        zone->file_count >= FILES_MAX) {
+        zone->is_incomplete = true;
+        text_tell_at(zone, TEXT_ERROR, source->file, offset, "%s",
+                     zone->has_include ? "$INCLUDE nested too deep, or too many files"
+                                       : "$INCLUDE is not possible here");
+        return 0;
+    }
+    char *path = include_path(zone, scanner, source->file);
+    if (path == NULL)
+        return -ENOMEM;
+    char origin[NAME_TEXT_MAX + 1];
+    snprintf(origin, sizeof(origin), "%.*s", NAME_TEXT_MAX, (const char *)scanner->buffer);
+    int error = open_file(zone, path, path);
+    if (error == 0 && !is_loop(zone, &included)) {
+        error = scan_source(zone, &included, origin, scanner->default_ttl);
+    } else if (error != -ENOMEM) {
+        zone->is_incomplete = true;
+        text_tell_at(zone, TEXT_ERROR, source->file, offset, "$INCLUDE of %s: %s", path,
+                     error != 0 ? strerror(-error) : "the file includes itself");
+        error = 0;
+    }
+    free(path);
+    return error;
+}
+
+static int scan_records(struct text_zone *zone, zs_scanner_t *scanner, const struct source *source)
+{
+    size_t begin = 0;
+    int error = 0;
+
+    for (uint64_t round = 0; error == 0 && !text_is_full(zone); round++) {
+        if (zs_parse_record(scanner) != 0 && scanner->state != ZS_STATE_ERROR)
+            return -EINVAL;
+        const size_t now = scanner_offset(zone, scanner, source->file);
+        switch (scanner->state) {
+        case ZS_STATE_DATA:
+            error = take_record(zone, scanner, source->file, begin);
+            break;
+        case ZS_STATE_INCLUDE:
+            error = include(zone, scanner, source);
+            break;
+        case ZS_STATE_ERROR:
+            tell_syntax_error(zone, scanner, source->file, begin);
+            /* A scanner that does not get on would tell the same for ever. */
+            if (scanner->error.fatal || now == begin)
+                return 0;
+            break;
+        case ZS_STATE_NONE:
+        case ZS_STATE_EOF:
+        case ZS_STATE_STOP:
+            return 0;
+        }
+        begin = now;
+        if (round % PROGRESS_EVERY == 0 && source->parent == NULL)
+            text_progress(zone, TEXT_READING, now, zone->files[source->file].size);
+    }
+    return error;
+}
+
+static int scan_source(struct text_zone *zone, const struct source *source, const char *origin,
+                       uint32_t ttl)
+{
+    zs_scanner_t *scanner = malloc(sizeof(*scanner));
+    int error = -ENOMEM;
+
+    if (scanner == NULL)
+        return error;
+    if (zs_init(scanner, origin, 1, ttl) == 0) {
+        const struct text_file *file = &zone->files[source->file];
+        error = 0;
+        if (file->size > 0 && zs_set_input_string(scanner, file->base, file->size) == 0)
+            error = scan_records(zone, scanner, source);
+        zs_deinit(scanner);
+    }
+    free(scanner);
+    return error;
+}
+
+static int scan_top(struct text_zone *zone)
+{
+    const struct source top = {.file = 0};
+    char origin[NAME_TEXT_MAX];
+
+    name_to_text(zone->apex, origin);
+    const int error = scan_source(zone, &top, origin, TEXT_TTL_DEFAULT);
+    text_progress(zone, TEXT_READING, zone->files[0].size, zone->files[0].size);
+    return error;
+}
+
+int text_scan_file(struct text_zone *zone, const char *file)
+{
+    const int error = open_file(zone, file, strcmp(file, "-") == 0 ? "(standard input)" : file);
+
+    if (error == -ENOMEM)
+        return error;
+    if (error != 0) {
+        zone->is_incomplete = true;
+        text_tell_at(zone, TEXT_ERROR, 0, SIZE_MAX, "%s", strerror(-error));
+        return 0;
+    }
+    zone->has_include = true;
+    return scan_top(zone);
+}
+
+int text_scan_memory(struct text_zone *zone, const char *name, const char *text, size_t text_len)
+{
+    struct text_file *file;
+    const int error = add_file(zone, name, &file);
+
+    if (error != 0)
+        return error;
+    file->base = text;
+    file->size = text_len;
+    zone->counts.octets = text_len;
+    return scan_top(zone);
+}

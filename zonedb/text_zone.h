@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * text_zone.h - a zone in memory between its text and the database. Private to the text files.
+ *
+ *     files      mapped text, kept for line numbers
+ *     arena      per owner: key, name (lower case);  per record: length (2 octets), RDATA
+ *     owners     -> key; run of records      after text_sort(): canonical order, each name once
+ *     records    -> RDATA; place in the text after text_arrange(): RRset by RRset, RRSIGs behind
+ *                                            what they cover, canonical order inside
+ */
+#ifndef ZONEDB_TEXT_ZONE_H
+#define ZONEDB_TEXT_ZONE_H
+
+#include "zonedb/name.h"
+#include "zonedb/text_load.h"
+
+#include <stdarg.h>
+
+enum {
+    TYPE_A = 1,
+    TYPE_NS = 2,
+    TYPE_CNAME = 5,
+    TYPE_SOA = 6,
+    TYPE_MX = 15,
+    TYPE_AAAA = 28,
+    TYPE_SRV = 33,
+    TYPE_DNAME = 39,
+    TYPE_OPT = 41,
+    TYPE_DS = 43,
+    TYPE_RRSIG = 46,
+    TYPE_NSEC = 47,
+    TYPE_DNSKEY = 48,
+    TYPE_NSEC3 = 50,
+    TYPE_NSEC3PARAM = 51,
+    TYPE_ZONEMD = 63,
+};
+
+struct text_file {
+    char *name;
+    const char *base;
+    size_t size;
+    size_t seen_offset; /* line number of a place that was asked for before */
+    uint64_t seen_line;
+    uint64_t device, inode;
+    bool is_mapped, is_allocated;
+};
+
+struct text_record {
+    const uint8_t *rdata; /* two octets of length, big-endian, then the RDATA */
+    uint64_t offset;      /* in the file, at or before the record's first octet */
+    uint32_t owner;
+    uint32_t ttl;
+    uint16_t type;
+    uint16_t file;
+};
+
+struct text_owner {
+    const uint8_t *key; /* followed by the name in wire format, lower case */
+    uint32_t first;     /* records */
+    uint32_t count;
+    uint16_t key_len;
+    bool has_nsec3;
+    bool has_other; /* than NSEC3 and its RRSIGs */
+};
+
+struct text_chunk;
+
+struct text_zone {
+    uint8_t apex[NAME_MAX_LEN];
+    uint8_t apex_key[NAME_KEY_MAX];
+    size_t apex_len, apex_key_len;
+    struct text_options options;
+    struct text_counts counts;
+    bool is_incomplete; /* syntax errors: checks of the whole make no sense */
+    bool is_sorted;
+    bool has_include;
+
+    struct text_file *files;
+    size_t file_count, file_cap;
+    struct text_chunk *chunks;
+    struct text_owner *owners;
+    size_t owner_count, owner_cap;
+    struct text_record *records;
+    size_t record_count, record_cap;
+
+    uint8_t last_owner[NAME_MAX_LEN]; /* of the record before, as written */
+    size_t last_owner_len;
+};
+
+/* One owner with its RRsets, as the writer wants them. Reusable; begins as zeroes. */
+struct text_node {
+    const uint8_t *name;
+    const struct text_owner *owner;
+    struct zonedb_rrset *rrsets;
+    uint32_t *firsts; /* index of the first record of each RRset */
+    size_t rrset_count, rrset_cap;
+    uint8_t *buffer;
+    size_t buffer_cap;
+};
+
+/* ---- text_zone.c ---- */
+
+/* Memory for a big array, not initialised; free(). NULL: no memory. */
+void *text_array(size_t count, size_t element);
+/* Room for `len` octets that lives as long as the zone; NULL: no memory. */
+uint8_t *text_alloc(struct text_zone *zone, size_t len);
+/* Add a record; RDATA has been checked. Outcomes: 0; -ENOMEM; -EOVERFLOW 2^32 records. */
+int text_append(struct text_zone *zone, const uint8_t *owner, size_t owner_len,
+                const struct text_record *record, const uint8_t *rdata, size_t rdata_len);
+const uint8_t *text_owner_name(const struct text_owner *owner);
+/* Index of the owner with this key at or after `from`; owner_count: none. */
+size_t text_find(const struct text_zone *zone, const uint8_t *key, size_t key_len, size_t from);
+size_t text_find_name(const struct text_zone *zone, const uint8_t *name, size_t from);
+/* The owner's first record of a type; NULL. */
+const struct text_record *text_owner_record(const struct text_zone *zone, size_t owner,
+                                            uint16_t type);
+/* `key` is at or below `parent`. */
+bool text_key_is_below(const struct text_owner *owner, const struct text_owner *parent);
+
+/* ---- text_sort.c ---- */
+
+/* Owners into canonical order, each once. Outcomes: 0; -ENOMEM. */
+int text_sort(struct text_zone *zone);
+
+/* ---- text_node.c ---- */
+
+/* Sort the records of all owners into RRsets, drop duplicates, make TTLs equal. 0; -ENOMEM. */
+int text_arrange(struct text_zone *zone);
+/* Fill `node` with owner number `owner`. 0; -ENOMEM. */
+int text_node_fill(struct text_node *node, const struct text_zone *zone, size_t owner);
+void text_node_free(struct text_node *node);
+/* The RRset of a type in the node, NULL if none. RRSIG: the first. */
+const struct zonedb_rrset *text_node_rrset(const struct text_node *node, uint16_t type);
+/* Number of a record of this type in `zone`, for messages. */
+const struct text_record *text_node_record(const struct text_node *node,
+                                           const struct text_zone *zone, size_t rrset);
+
+/* ---- text_report.c ---- */
+
+enum text_spot {
+    TEXT_AT_OWNER,
+    TEXT_AT_TYPE,
+    TEXT_AT_RDATA,
+};
+
+void text_tell(struct text_zone *zone, enum text_severity severity,
+               const struct text_record *record, enum text_spot spot, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+/* At an octet of a file; offset SIZE_MAX: the file as a whole. */
+void text_tell_at(struct text_zone *zone, enum text_severity severity, size_t file, size_t offset,
+                  const char *format, ...) __attribute__((format(printf, 5, 6)));
+bool text_is_full(const struct text_zone *zone); /* enough errors */
+const char *text_type_name(uint16_t type, char *buffer, size_t buffer_cap);
+void text_progress(const struct text_zone *zone, enum text_phase phase, uint64_t done,
+                   uint64_t total);
+
+/* ---- text_scan.c ---- */
+
+int text_scan_file(struct text_zone *zone, const char *file);
+int text_scan_memory(struct text_zone *zone, const char *name, const char *text, size_t text_len);
+
+/* ---- text_rules.c, text_chain.c, text_zonemd.c ---- */
+
+int text_check_nodes(struct text_zone *zone);
+int text_check_chain(struct text_zone *zone);
+int text_check_zonemd(struct text_zone *zone);
+
+#endif
