@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * address.h - socket addresses as people write them: ADDRESS@PORT.
+ */
+#ifndef SERVER_ADDRESS_H
+#define SERVER_ADDRESS_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#define ADDRESS_PORT_DEFAULT 53
+
+/* Longest text of address_to_text(), NUL included: IPv6 with zone, '@', port. */
+#define ADDRESS_TEXT_MAX 80
+
+/* Text to address: "192.0.2.1@53", "2001:db8::1@53", "fe80::1%eth0@53"; without "@PORT" the port is
+ * 53. No names, no look-ups. Outcomes: true; false: it is not one (port 0 neither). */
+bool address_parse(const char *text, struct sockaddr_storage *address_out);
+
+/* Address to text, always with its port. `text` has room for ADDRESS_TEXT_MAX. Returns `text`. */
+char *address_to_text(const struct sockaddr_storage *address, char *text);
+
+/* Length of the address for bind() and friends. */
+socklen_t address_len(const struct sockaddr_storage *address);
+
+/* Port, host order. */
+uint16_t address_port(const struct sockaddr_storage *address);
+
+/* Same family, address, zone and port. */
+bool address_equal(const struct sockaddr_storage *a, const struct sockaddr_storage *b);
+
+/* 0.0.0.0 or ::, whatever the port. */
+bool address_is_any(const struct sockaddr_storage *address);
+
+/* The interface that has this address now. `name` has room for IF_NAMESIZE.
+ * Outcomes: 0; -ENOENT no interface has it; other negative errno. */
+int address_interface(const struct sockaddr_storage *address, char *name);
+
+#endif

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "server/config.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const config_tcp_choices[] = {"kernel", "stateless", "off", NULL};
+static const char *const switch_choices[] = {"off", "on", NULL};
+static const char *const any_choices[] = {"minimal", "full", NULL};
+static const char *const profile_choices[] = {"classic", "modern", NULL};
+static const char *const verify_choices[] = {"auto", "always", "never", NULL};
+
+#define MEMBER(member) .offset = offsetof(struct config, member)
+#define TEXT(member) \
+    .kind = CONFIG_KIND_TEXT, MEMBER(member), .cap = sizeof((struct config *)0)->member
+#define HIDE(member) \
+    .kind = CONFIG_KIND_HIDE, MEMBER(member), .cap = sizeof((struct config *)0)->member
+#define NUMBER(member, low, high) \
+    .kind = CONFIG_KIND_NUMBER, MEMBER(member), .min = (low), .max = (high)
+#define SWITCH(member) .kind = CONFIG_KIND_SWITCH, .argument = "on|off", MEMBER(member)
+#define CHOICE(member, list) .kind = CONFIG_KIND_CHOICE, MEMBER(member), .choices = (list)
+
+/* clang-format off */
+const struct config_key config_keys[CONFIG_KEY_COUNT] = {
+    [CONFIG_KEY_DATABASE] = {NULL, "database", "db", "DIR",
+        "zone database, as made by lethe(1)", TEXT(database)},
+    [CONFIG_KEY_WORKERS] = {NULL, "workers", "workers", "COUNT",
+        "threads that answer (default: one per CPU)", NUMBER(workers, 1, CONFIG_WORKERS_MAX)},
+    [CONFIG_KEY_PIN] = {NULL, "pin", "pin", .help =
+        "tie each worker to a CPU (default: on)", SWITCH(is_pinned)},
+    [CONFIG_KEY_USER] = {NULL, "user", "user", "NAME",
+        "become this user once the sockets are open", TEXT(user)},
+    [CONFIG_KEY_PID_FILE] = {NULL, "pid-file", "pid-file", "FILE",
+        "write the process ID there while running", TEXT(pid_file)},
+    [CONFIG_KEY_UDP_PAYLOAD] = {NULL, "udp-payload", "udp-payload", "OCTETS",
+        "largest response over UDP (512-4096, default: 1232)",
+        NUMBER(udp_payload, RESPOND_UDP_PAYLOAD_MIN, RESPOND_UDP_PAYLOAD_MAX)},
+    [CONFIG_KEY_EDNS] = {NULL, "edns", "edns", .help =
+        "answer EDNS with EDNS (default: on)", SWITCH(has_edns)},
+    [CONFIG_KEY_ANY] = {NULL, "any", "any", "minimal|full",
+        "ANY gets one RRset or all of them (default: minimal)", CHOICE(any, any_choices)},
+    [CONFIG_KEY_NSID] = {NULL, "nsid", "nsid", "TEXT|0xHEX",
+        "server identifier for the NSID option (default: none)", TEXT(nsid_text)},
+    [CONFIG_KEY_CHAOS_VERSION] = {"chaos", "version", "chaos-version", "TEXT|off",
+        "answer to version.bind and version.server (default: off)", HIDE(chaos_version)},
+    [CONFIG_KEY_CHAOS_ID] = {"chaos", "id", "chaos-id", "TEXT|off",
+        "answer to id.server and hostname.bind (default: off)", HIDE(chaos_id)},
+    [CONFIG_KEY_CHECKSUM_ENABLED] = {"checksum", "enabled", "checksum", .help =
+        "serve the CHECKSUM option (default: on)", SWITCH(has_checksum)},
+    [CONFIG_KEY_CHECKSUM_CODE] = {"checksum", "code", "checksum-code", "CODE",
+        "its option code (default: 65002)", NUMBER(checksum_code, 1, 65535)},
+    [CONFIG_KEY_CHECKSUM_SIPHASH] = {"checksum", "siphash", "checksum-siphash", .help =
+        "digest with SipHash, algorithm 240 (default: off)", SWITCH(has_checksum_siphash)},
+    [CONFIG_KEY_TCP_IDLE_TIMEOUT] = {"tcp", "idle-timeout", "tcp-idle-timeout", "SECONDS",
+        "kernel TCP: close an idle connection after (default: 10)",
+        NUMBER(tcp_idle_timeout_s, 1, CONFIG_IDLE_TIMEOUT_MAX_S)},
+    [CONFIG_KEY_TCP_MAX_CONNECTIONS] = {"tcp", "max-connections", "tcp-max-connections", "COUNT",
+        "kernel TCP: connections per worker (default: 1000)",
+        NUMBER(tcp_connections_max, 1, 1000000)},
+    [CONFIG_KEY_TCP_PROFILE] = {"tcp", "profile", "tcp-profile", "classic|modern",
+        "stateless TCP: behaviour (default: classic)", CHOICE(tcp_profile, profile_choices)},
+    [CONFIG_KEY_TCP_MSS] = {"tcp", "mss", "tcp-mss", "OCTETS",
+        "stateless TCP: segment size asked of clients (default: 1220)", NUMBER(tcp_mss, 536, 1460)},
+    [CONFIG_KEY_TCP_SEGMENT] = {"tcp", "segment", "tcp-segment", "OCTETS",
+        "stateless TCP: segment size sent (default: 512)", NUMBER(tcp_segment, 512, 1220)},
+    [CONFIG_KEY_TCP_VERIFY_CHECKSUM] = {"tcp", "verify-checksum", "tcp-verify-checksum",
+        "auto|always|never", "stateless TCP: drop segments of wrong checksum (default: auto)",
+        CHOICE(tcp_verify_checksum, verify_choices)},
+    [CONFIG_KEY_TCP_KEY_FILE] = {"tcp", "key-file", "tcp-key-file", "FILE",
+        "stateless TCP: secret, for servers that share it (default: random)", TEXT(tcp_key_file)},
+};
+/* clang-format on */
+
+void config_init(struct config *config)
+{
+    const struct respond_policy policy = respond_policy_default();
+    memset(config, 0, sizeof *config);
+    config->is_pinned = true;
+    config->udp_payload = policy.udp_payload;
+    config->has_edns = policy.has_edns;
+    config->any = policy.is_any_full;
+    config->has_checksum = policy.has_checksum;
+    config->checksum_code = policy.checksum_code;
+    config->has_checksum_siphash = policy.has_checksum_siphash;
+    config->tcp_idle_timeout_s = 10;
+    config->tcp_connections_max = 1000;
+    config->tcp_mss = 1220;
+    config->tcp_segment = 512;
+}
+
+struct respond_policy config_policy(const struct config *config)
+{
+    struct respond_policy policy = respond_policy_default();
+    policy.udp_payload = (uint16_t)config->udp_payload;
+    policy.has_edns = config->has_edns;
+    policy.is_any_full = config->any != 0;
+    policy.has_checksum = config->has_checksum;
+    policy.has_checksum_siphash = config->has_checksum_siphash;
+    policy.checksum_code = (uint16_t)config->checksum_code;
+    policy.nsid = config->nsid_len != 0 ? config->nsid : NULL;
+    policy.nsid_len = (uint16_t)config->nsid_len;
+    policy.chaos_version = config->chaos_version[0] != '\0' ? config->chaos_version : NULL;
+    policy.chaos_id = config->chaos_id[0] != '\0' ? config->chaos_id : NULL;
+    return policy;
+}
+
+__attribute__((format(printf, 2, 3))) static int config_refuse(struct config_error *error,
+                                                               const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(error->text, sizeof error->text, format, arguments);
+    va_end(arguments);
+    return -EINVAL;
+}
+
+int config_choose(const char *const *choices, const char *value, struct config_error *error)
+{
+    char list[128] = "";
+    size_t used = 0;
+    for (int i = 0; choices[i] != NULL; i++) {
+        if (strcmp(choices[i], value) == 0)
+            return i;
+        const char *between = i == 0 ? "" : choices[i + 1] != NULL ? ", " : " or ";
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", between, choices[i]);
+        assert(used < sizeof list);
+    }
+    config_refuse(error, "\"%.100s\" is not %s", value, list);
+    return -1;
+}
+
+static int config_set_number(const struct config_key *key, const char *value, unsigned *number_out,
+                             struct config_error *error)
+{
+    size_t digits = strspn(value, "0123456789");
+    unsigned long number = digits <= 9 ? strtoul(value, NULL, 10) : ULONG_MAX;
+    if (digits == 0 || value[digits] != '\0' || number < key->min || number > key->max)
+        return config_refuse(error, "\"%.100s\" is not a number from %u to %u", value, key->min,
+                             key->max);
+    *number_out = (unsigned)number;
+    return 0;
+}
+
+static int config_set_text(const struct config_key *key, const char *value, char *text_out,
+                           struct config_error *error)
+{
+    size_t value_len = strlen(value);
+    if (value_len == 0)
+        return config_refuse(error, "must not be empty");
+    if (value_len >= key->cap)
+        return config_refuse(error, "longer than %zu octets", key->cap - 1);
+    memcpy(text_out, value, value_len + 1);
+    return 0;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+/* The octets of the NSID option from its text: 0xHEX, or the text itself. */
+static int config_set_nsid(struct config *config, struct config_error *error)
+{
+    const char *text = config->nsid_text;
+    size_t text_len = strlen(text);
+    if (strncmp(text, "0x", 2) != 0) {
+        if (text_len > CONFIG_NSID_MAX)
+            return config_refuse(error, "longer than %d octets", CONFIG_NSID_MAX);
+        memcpy(config->nsid, text, text_len);
+        config->nsid_len = (unsigned)text_len;
+        return 0;
+    }
+    text_len -= 2;
+    if (text_len == 0 || text_len % 2 != 0 || text_len > 2 * (size_t)CONFIG_NSID_MAX)
+        return config_refuse(error,
+                             "0x must be followed by 2 to %d hexadecimal digits, evenly many",
+                             2 * CONFIG_NSID_MAX);
+    for (size_t i = 0; i < text_len / 2; i++) {
+        int high = hex_digit(text[2 + 2 * i]), low = hex_digit(text[3 + 2 * i]);
+        if (high < 0 || low < 0)
+            return config_refuse(error, "\"%.100s\" has something else than hexadecimal digits",
+                                 text);
+        config->nsid[i] = (uint8_t)(high << 4 | low);
+    }
+    config->nsid_len = (unsigned)(text_len / 2);
+    return 0;
+}
+
+int config_set(struct config *config, const struct config_key *key, const char *value,
+               struct config_error *error)
+{
+    char *member = (char *)config + key->offset;
+    int choice, outcome;
+    switch (key->kind) {
+    case CONFIG_KIND_TEXT:
+        outcome = config_set_text(key, value, member, error);
+        if (outcome == 0 && key == &config_keys[CONFIG_KEY_NSID])
+            outcome = config_set_nsid(config, error);
+        return outcome;
+    case CONFIG_KIND_HIDE:
+        if (strcmp(value, "off") != 0)
+            return config_set_text(key, value, member, error);
+        member[0] = '\0';
+        return 0;
+    case CONFIG_KIND_NUMBER:
+        return config_set_number(key, value, (unsigned *)(void *)member, error);
+    case CONFIG_KIND_SWITCH:
+        choice = config_choose(switch_choices, value, error);
+        if (choice >= 0)
+            *(bool *)member = choice == 1;
+        return choice >= 0 ? 0 : -EINVAL;
+    case CONFIG_KIND_CHOICE:
+        choice = config_choose(key->choices, value, error);
+        if (choice >= 0)
+            *(unsigned *)(void *)member = (unsigned)choice;
+        return choice >= 0 ? 0 : -EINVAL;
+    }
+    return -EINVAL;
+}
+
+int config_listen_add(struct config *config, const char *address, struct config_error *error)
+{
+    if (config->listen_count == CONFIG_LISTEN_MAX)
+        return config_refuse(error, "more than %d addresses", CONFIG_LISTEN_MAX);
+    struct config_listen *listen = &config->listen[config->listen_count];
+    memset(listen, 0, sizeof *listen);
+    if (!address_parse(address, &listen->address))
+        return config_refuse(error,
+                             "\"%.100s\" is not ADDRESS@PORT with a numeric IPv4 or IPv6 address "
+                             "and a port from 1 to 65535, such as 192.0.2.1@53 or ::1@53",
+                             address);
+    listen->tcp = CONFIG_TCP_KERNEL;
+    config->listen_count++;
+    return 0;
+}
+
+int config_listen_set_interface(struct config_listen *listen, const char *interface,
+                                struct config_error *error)
+{
+    size_t len = strlen(interface);
+    if (len == 0 || len >= sizeof listen->interface || strpbrk(interface, "/ \t\n") != NULL)
+        return config_refuse(error, "\"%.100s\" cannot be the name of an interface", interface);
+    memcpy(listen->interface, interface, len + 1);
+    return 0;
+}
+
+/* "FILE:LINE: NAME" or "--OPTION", as the value came from here or there. */
+static const char *config_place(const struct config *config, unsigned line, const char *name,
+                                const char *option, char *place, size_t place_cap)
+{
+    if (line != 0)
+        snprintf(place, place_cap, "%s:%u: %s", config->file, line, name);
+    else
+        snprintf(place, place_cap, "--%s", option);
+    return place;
+}
+
+static int config_check_listen(const struct config *config, size_t i, struct config_error *error)
+{
+    const struct config_listen *listen = &config->listen[i];
+    char place[PATH_MAX + 64], text[ADDRESS_TEXT_MAX];
+    address_to_text(&listen->address, text);
+    for (size_t j = 0; j < i; j++)
+        if (address_equal(&config->listen[j].address, &listen->address))
+            return config_refuse(
+                error, "%s: %s is there twice",
+                config_place(config, listen->line, "listen", "listen", place, sizeof place), text);
+    if (listen->interface[0] != '\0' && listen->tcp != CONFIG_TCP_STATELESS)
+        return config_refuse(
+            error, "%s: %s has an interface, which only tcp: stateless uses",
+            config_place(config, listen->line, "interface", "interface", place, sizeof place),
+            text);
+    if (listen->interface[0] == '\0' && listen->tcp == CONFIG_TCP_STATELESS &&
+        address_is_any(&listen->address))
+        return config_refuse(
+            error, "%s: %s with stateless TCP needs its interface named",
+            config_place(config, listen->line, "listen", "listen", place, sizeof place), text);
+    return 0;
+}
+
+int config_check(const struct config *config, struct config_error *error)
+{
+    char place[PATH_MAX + 64];
+    const char *file = config->file[0] != '\0' ? config->file : NULL;
+    if (config->tcp_profile == CONFIG_TCP_PROFILE_MODERN)
+        return config_refuse(error, "%s: modern is not in this version yet; classic is",
+                             config_place(config, config->line[CONFIG_KEY_TCP_PROFILE], "profile",
+                                          "tcp-profile", place, sizeof place));
+    for (size_t i = 0; i < config->listen_count; i++)
+        if (config_check_listen(config, i, error) != 0)
+            return -EINVAL;
+    if (config->database[0] == '\0')
+        return config_refuse(error, "%s%sno database: say %s", file != NULL ? file : "",
+                             file != NULL ? ":1: " : "",
+                             file != NULL ? "\"database: DIR\"" : "--db DIR");
+    if (config->listen_count == 0)
+        return config_refuse(error, "%s%snothing to listen on: say %s", file != NULL ? file : "",
+                             file != NULL ? ":1: " : "",
+                             file != NULL ? "\"listen: [{address: 127.0.0.1@53}]\""
+                                          : "--listen ADDRESS@PORT");
+    return 0;
+}

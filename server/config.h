@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * config.h - what the daemon is told to do: a file, the command line over it, defaults under it.
+ *
+ * One table (config_keys) names every key with its command-line twin; the YAML schema, the command
+ * line, --help and the tests of the manual pages are made from it. A `struct config` is flat: it
+ * can be copied, and owns nothing.
+ *
+ *     config_load(argc, argv, &action, config, &error);      again at every SIGHUP
+ *
+ * No threads, no writable static data of ours (getopt_long() has some).
+ */
+#ifndef SERVER_CONFIG_H
+#define SERVER_CONFIG_H
+
+#include "server/address.h"
+#include "zonedb/respond.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CONFIG_LISTEN_MAX 64
+#define CONFIG_WORKERS_MAX 64
+#define CONFIG_TEXT_MAX 256
+#define CONFIG_NSID_MAX 128
+/* RFC 7828 counts the timeout in 100 ms units in 16 bits. */
+#define CONFIG_IDLE_TIMEOUT_MAX_S 6553
+
+enum config_tcp {
+    CONFIG_TCP_KERNEL,
+    CONFIG_TCP_STATELESS,
+    CONFIG_TCP_OFF,
+};
+
+enum config_tcp_profile {
+    CONFIG_TCP_PROFILE_CLASSIC,
+    CONFIG_TCP_PROFILE_MODERN,
+};
+
+enum config_verify_checksum {
+    CONFIG_VERIFY_AUTO,
+    CONFIG_VERIFY_ALWAYS,
+    CONFIG_VERIFY_NEVER,
+};
+
+/* One address to listen on. UDP is served on each. */
+struct config_listen {
+    struct sockaddr_storage address;
+    enum config_tcp tcp;
+    char interface[IF_NAMESIZE]; /* only with CONFIG_TCP_STATELESS; "": whichever has the address */
+    unsigned line;               /* in the file; 0: command line */
+};
+
+/* Index into config_keys. Keys of one group stand together. */
+enum config_key_id {
+    CONFIG_KEY_DATABASE,
+    CONFIG_KEY_WORKERS,
+    CONFIG_KEY_PIN,
+    CONFIG_KEY_USER,
+    CONFIG_KEY_PID_FILE,
+    CONFIG_KEY_UDP_PAYLOAD,
+    CONFIG_KEY_EDNS,
+    CONFIG_KEY_ANY,
+    CONFIG_KEY_NSID,
+    CONFIG_KEY_CHAOS_VERSION,
+    CONFIG_KEY_CHAOS_ID,
+    CONFIG_KEY_CHECKSUM_ENABLED,
+    CONFIG_KEY_CHECKSUM_CODE,
+    CONFIG_KEY_CHECKSUM_SIPHASH,
+    CONFIG_KEY_TCP_IDLE_TIMEOUT,
+    CONFIG_KEY_TCP_MAX_CONNECTIONS,
+    CONFIG_KEY_TCP_PROFILE,
+    CONFIG_KEY_TCP_MSS,
+    CONFIG_KEY_TCP_SEGMENT,
+    CONFIG_KEY_TCP_VERIFY_CHECKSUM,
+    CONFIG_KEY_TCP_KEY_FILE,
+    CONFIG_KEY_COUNT,
+};
+
+/* Texts are NUL-terminated; "" means not set. */
+struct config {
+    char file[PATH_MAX]; /* the configuration file; "": none was named */
+    unsigned
+        line[CONFIG_KEY_COUNT]; /* where in the file a key was set; 0: elsewhere or not at all */
+
+    char database[PATH_MAX];
+    unsigned workers; /* 0: one per CPU */
+    bool is_pinned;
+    char user[CONFIG_TEXT_MAX];
+    char pid_file[PATH_MAX];
+
+    unsigned udp_payload;
+    bool has_edns;
+    unsigned any; /* 0 minimal, 1 full */
+    char nsid_text[2 + 2 * CONFIG_NSID_MAX + 1];
+    uint8_t nsid[CONFIG_NSID_MAX];
+    unsigned nsid_len;
+    char chaos_version[CONFIG_TEXT_MAX];
+    char chaos_id[CONFIG_TEXT_MAX];
+    bool has_checksum;
+    unsigned checksum_code;
+    bool has_checksum_siphash;
+
+    unsigned tcp_idle_timeout_s;
+    unsigned tcp_connections_max; /* of each worker */
+    unsigned tcp_profile;         /* enum config_tcp_profile */
+    unsigned tcp_mss;
+    unsigned tcp_segment;
+    unsigned tcp_verify_checksum; /* enum config_verify_checksum */
+    char tcp_key_file[PATH_MAX];
+
+    size_t listen_count;
+    struct config_listen listen[CONFIG_LISTEN_MAX];
+};
+
+enum config_kind {
+    CONFIG_KIND_TEXT,   /* char[], any text but the empty one */
+    CONFIG_KIND_HIDE,   /* char[], "off" stored as "" */
+    CONFIG_KIND_NUMBER, /* unsigned, min..max */
+    CONFIG_KIND_SWITCH, /* bool, on or off */
+    CONFIG_KIND_CHOICE, /* unsigned, index into choices */
+};
+
+struct config_key {
+    const char *group;    /* YAML mapping that holds it; NULL: the top */
+    const char *name;     /* YAML key */
+    const char *option;   /* command line, without "--" */
+    const char *argument; /* for --help */
+    const char *help;
+    enum config_kind kind;
+    size_t offset; /* in struct config */
+    size_t cap;    /* of a text */
+    unsigned min, max;
+    const char *const *choices; /* ended by NULL */
+};
+
+extern const struct config_key config_keys[CONFIG_KEY_COUNT];
+
+/* Values of `tcp` at an address, ended by NULL; index is enum config_tcp. */
+extern const char *const config_tcp_choices[];
+
+/* What is wrong, where: "FILE:LINE: ..." or "--option: ...". Always NUL-terminated. */
+struct config_error {
+    char text[PATH_MAX + 512];
+};
+
+/* Everything at its default, no address, no database. */
+void config_init(struct config *config);
+
+/* Give a key its value. Outcomes: 0; -EINVAL with the reason, without its place, in `error`. */
+int config_set(struct config *config, const struct config_key *key, const char *value,
+               struct config_error *error);
+
+/* The index of `value` in `choices`, or -1; `error` then lists them. */
+int config_choose(const char *const *choices, const char *value, struct config_error *error);
+
+/* Add an address, with TCP by the kernel. Outcomes: 0; -EINVAL with the reason in `error`. */
+int config_listen_add(struct config *config, const char *address, struct config_error *error);
+
+/* Name an address's interface. Outcomes: 0; -EINVAL with the reason in `error`. */
+int config_listen_set_interface(struct config_listen *listen, const char *interface,
+                                struct config_error *error);
+
+/* Check what no key can check alone, after the last one is set. Outcomes: 0; -EINVAL with place and
+ * reason in `error`. */
+int config_check(const struct config *config, struct config_error *error);
+
+/* Read a file over `config`. Everything in it is known, said once and valid, or it is refused with
+ * file, line and reason. Outcomes: 0; -EINVAL; -EIO it cannot be read; -ENOMEM. */
+int config_read(struct config *config, const char *path, struct config_error *error);
+
+/* Read text as if it were a file `name`. */
+int config_read_text(struct config *config, const char *name, const char *text, size_t text_len,
+                     struct config_error *error);
+
+enum config_action {
+    CONFIG_RUN,
+    CONFIG_CHECK,
+    CONFIG_HELP,
+    CONFIG_VERSION,
+};
+
+/* Defaults, then the file that the command line names, then the command line, then config_check().
+ * For CONFIG_HELP and CONFIG_VERSION nothing else is looked at. Outcomes: as config_read(). */
+int config_load(int argc, char **argv, enum config_action *action_out, struct config *config_out,
+                struct config_error *error);
+
+/* The text of --help, to standard output. */
+void config_print_help(void);
+
+/* How to answer, as configured. The texts stay the config's: it must outlive the policy. */
+struct respond_policy config_policy(const struct config *config);
+
+#endif
