@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * udp.h - answer datagrams, a batch at a time.
+ */
+#ifndef SERVER_UDP_H
+#define SERVER_UDP_H
+
+#include "zonedb/respond.h"
+
+#include <stdbool.h>
+
+#define UDP_BATCH 64
+
+/* Memory for one batch. A worker's own; used by one thread at a time. */
+struct udp_batch;
+
+/* Outcomes: 0 with the batch, the caller's until udp_batch_close(); -ENOMEM. */
+int udp_batch_open(struct udp_batch **batch_out);
+
+/* NULL is allowed. */
+void udp_batch_close(struct udp_batch *batch);
+
+/* Answer what is waiting at the socket, UDP_BATCH datagrams at most, each from the address it was
+ * sent to. Never blocks for long: a full send buffer is waited for once, for milliseconds, then
+ * responses are dropped, as UDP may. A response too long for the path or interface (EMSGSIZE) is
+ * replaced by one of 512 octets at most with TC=1. Errors that concern one client are passed over.
+ * Returns the number of datagrams received: UDP_BATCH means that more may wait. */
+unsigned udp_serve(struct udp_batch *batch, int fd, struct zonedb_view *view,
+                   const struct respond_policy *policy);
+
+#endif
