@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * lethed - the daemon: read the configuration, open everything, give up privileges, serve, and look
+ * after signals. See lethed(8).
+ */
+#include "server/config.h"
+#include "server/log.h"
+#include "server/privilege.h"
+#include "server/server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    EXIT_RUNTIME = 1,
+    EXIT_USAGE = 2,
+};
+
+/* Signals are taken by sigwaitinfo() in this thread alone; threads inherit the mask. */
+static void main_block_signals(sigset_t *signals)
+{
+    sigemptyset(signals);
+    sigaddset(signals, SIGTERM);
+    sigaddset(signals, SIGINT);
+    sigaddset(signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static bool main_write_pid(const char *path)
+{
+    char text[16];
+    int len = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    bool is_written = fd >= 0 && write(fd, text, (size_t)len) == len;
+    if (!is_written)
+        log_write(LOG_LEVEL_ERROR, "pid-file %s: %s", path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return is_written;
+}
+
+/* Tell systemd, in its words for a reload (sd_notify(3)). */
+static void main_notify_reloading(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%jd",
+               (intmax_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+}
+
+static void main_reload(struct server *server, int argc, char **argv)
+{
+    struct config *config = malloc(sizeof *config);
+    struct config_error config_error = {"out of memory"};
+    struct server_error server_error;
+    enum config_action action;
+    char text[900];
+    main_notify_reloading();
+    if (config == NULL || config_load(argc, argv, &action, config, &config_error) != 0)
+        log_write(LOG_LEVEL_ERROR, "not reloaded, all stays as it was: %s", config_error.text);
+    else if (server_reload(server, config, &server_error) != 0)
+        log_write(LOG_LEVEL_ERROR, "not reloaded, all stays as it was: %s", server_error.text);
+    else {
+        server_describe(server, text, sizeof text);
+        log_write(LOG_LEVEL_INFO, "reloaded: %s", text);
+    }
+    free(config);
+    sd_notify(0, "READY=1");
+}
+
+static void main_serve(struct server *server, const sigset_t *signals, int argc, char **argv)
+{
+    for (;;) {
+        int number = sigwaitinfo(signals, NULL);
+        if (number == SIGHUP)
+            main_reload(server, argc, argv);
+        else if (number == SIGTERM || number == SIGINT) {
+            log_write(LOG_LEVEL_INFO, "%s: answering what has arrived, then ending",
+                      number == SIGTERM ? "SIGTERM" : "SIGINT");
+            sd_notify(0, "STOPPING=1");
+            return;
+        }
+    }
+}
+
+static void main_announce(struct server *server, const struct config *config)
+{
+    char text[900];
+    server_describe(server, text, sizeof text);
+    log_write(LOG_LEVEL_INFO, "version %s: %s", LETHE_VERSION, text);
+    if (server_zone_count(server) == 0)
+        log_write(LOG_LEVEL_WARNING,
+                  "no zone yet: every query is REFUSED until one is there; load one, any time, "
+                  "with: lethe --db %s zone load NAME FILE",
+                  config->database);
+    log_write(LOG_LEVEL_INFO, "ready");
+    sd_notify(0, "READY=1");
+}
+
+static int main_run(const struct config *config, int argc, char **argv)
+{
+    struct server *server;
+    struct server_error server_error;
+    struct privilege_error privilege_error;
+    sigset_t signals;
+    main_block_signals(&signals);
+    if (server_open(config, &server, &server_error) != 0) {
+        log_write(LOG_LEVEL_ERROR, "%s", server_error.text);
+        return EXIT_RUNTIME;
+    }
+    int status = EXIT_RUNTIME;
+    bool has_pid_file = config->pid_file[0] != '\0';
+    if (has_pid_file && !main_write_pid(config->pid_file))
+        has_pid_file = false;
+    else if (privilege_drop(config, &privilege_error) != 0)
+        log_write(LOG_LEVEL_ERROR, "%s", privilege_error.text);
+    else if (server_start(server, &server_error) != 0)
+        log_write(LOG_LEVEL_ERROR, "%s", server_error.text);
+    else {
+        main_announce(server, config);
+        main_serve(server, &signals, argc, argv);
+        status = EXIT_SUCCESS;
+    }
+    server_close(server);
+    /* In a directory of root's that may be beyond us by now; then the file goes stale. */
+    if (has_pid_file)
+        unlink(config->pid_file);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct config *config = malloc(sizeof *config);
+    struct config_error error;
+    enum config_action action;
+    int status = EXIT_SUCCESS;
+    log_open();
+    if (config == NULL) {
+        log_write(LOG_LEVEL_ERROR, "out of memory");
+        return EXIT_RUNTIME;
+    }
+    if (config_load(argc, argv, &action, config, &error) != 0) {
+        log_write(LOG_LEVEL_ERROR, "%s", error.text);
+        free(config);
+        return EXIT_USAGE;
+    }
+    switch (action) {
+    case CONFIG_RUN:
+        status = main_run(config, argc, argv);
+        break;
+    case CONFIG_CHECK:
+        printf("%s: good\n", config->file[0] != '\0' ? config->file : "command line");
+        break;
+    case CONFIG_HELP:
+        config_print_help();
+        break;
+    case CONFIG_VERSION:
+        puts("lethed " LETHE_VERSION);
+        break;
+    }
+    free(config);
+    return status;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * privilege.h - keep what the configuration needs, for good.
+ */
+#ifndef SERVER_PRIVILEGE_H
+#define SERVER_PRIVILEGE_H
+
+#include "server/config.h"
+
+struct privilege_error {
+    char text[1024];
+};
+
+/* Let go of every capability but those that a later SIGHUP may need for what is configured now
+ * (CAP_NET_BIND_SERVICE for a port below the unprivileged ones; CAP_NET_RAW and CAP_NET_ADMIN for
+ * stateless TCP), become the configured user, if any, and make sure that no program started from
+ * here can gain any. Call before threads start.
+ * Outcomes: 0; negative errno with `error`. */
+int privilege_drop(const struct config *config, struct privilege_error *error);
+
+/* Let the process have `wanted` descriptors, as far as it may. Returns how many it may have. */
+unsigned long privilege_raise_descriptors(unsigned long wanted);
+
+#endif

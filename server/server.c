@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "server/server.h"
+#include "server/log.h"
+#include "server/park.h"
+#include "server/privilege.h"
+#include "server/socket.h"
+#include "server/stateless.h"
+#include "server/worker.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Descriptors besides connections: standard streams, LMDB, epoll, eventfd, captures. */
+#define DESCRIPTORS_OTHER 64
+
+/* UDP, or a TCP listener, at one address: a socket of each worker. */
+struct endpoint {
+    struct sockaddr_storage address;
+    bool is_tcp;
+    unsigned given_count; /* of them, those that their workers own by now */
+    int fd[CONFIG_WORKERS_MAX];
+};
+
+#define ENDPOINTS_MAX (2 * CONFIG_LISTEN_MAX)
+
+/* One configuration and what follows from it. Workers use `settings`, whose policy uses the texts
+ * of `config`: a generation stays where it is until the next one is in use everywhere. */
+struct generation {
+    struct config config;
+    struct worker_settings settings;
+    struct stateless_set *stateless;
+    struct endpoint endpoints[ENDPOINTS_MAX];
+    size_t endpoint_count;
+};
+
+struct server {
+    struct zonedb *db;
+    struct park park;
+    pthread_mutex_t lock; /* of `now`, for server_wake() in other threads */
+    struct generation *now;
+    unsigned worker_count;
+    struct worker *workers[CONFIG_WORKERS_MAX];
+};
+
+__attribute__((format(printf, 3, 4))) static int refuse(struct server_error *error, int outcome,
+                                                        const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(error->text, sizeof error->text, format, arguments);
+    va_end(arguments);
+    return outcome;
+}
+
+/* ---- the database outgrew the map ---- */
+
+static void server_remap(void *context)
+{
+    const struct server *server = context;
+    int outcome = zonedb_remap(server->db);
+    if (outcome == 0)
+        log_write(LOG_LEVEL_INFO, "the database has outgrown its map: mapped anew");
+    else
+        log_write(LOG_LEVEL_ERROR, "the database has outgrown its map: %s; clients get SERVFAIL",
+                  strerror(-outcome));
+}
+
+static void server_wake(void *context)
+{
+    struct server *server = context;
+    for (unsigned w = 0; w < server->worker_count; w++)
+        worker_wake(server->workers[w]);
+    pthread_mutex_lock(&server->lock);
+    stateless_wake(server->now->stateless);
+    pthread_mutex_unlock(&server->lock);
+}
+
+/* ---- generations ---- */
+
+static struct endpoint *generation_find(struct generation *generation,
+                                        const struct sockaddr_storage *address, bool is_tcp)
+{
+    for (size_t i = 0; generation != NULL && i < generation->endpoint_count; i++)
+        if (generation->endpoints[i].is_tcp == is_tcp &&
+            address_equal(&generation->endpoints[i].address, address))
+            return &generation->endpoints[i];
+    return NULL;
+}
+
+/* Whether the port is ours already, by whatever address: then a probe would meet ourselves. */
+static bool generation_has_port(const struct generation *generation, uint16_t port)
+{
+    for (size_t i = 0; generation != NULL && i < generation->endpoint_count; i++)
+        if (address_port(&generation->endpoints[i].address) == port)
+            return true;
+    return false;
+}
+
+/* Take the endpoint over from the former generation, or open it. */
+static int generation_add(struct generation *generation, struct generation *former,
+                          const struct sockaddr_storage *address, bool is_tcp,
+                          unsigned worker_count, struct server_error *error)
+{
+    struct endpoint *endpoint = &generation->endpoints[generation->endpoint_count];
+    const struct endpoint *before = generation_find(former, address, is_tcp);
+    struct socket_error reason;
+    assert(generation->endpoint_count < ENDPOINTS_MAX);
+    generation->endpoint_count++;
+    if (before != NULL) {
+        *endpoint = *before;
+        return 0;
+    }
+    endpoint->address = *address;
+    endpoint->is_tcp = is_tcp;
+    for (unsigned w = 0; w < CONFIG_WORKERS_MAX; w++)
+        endpoint->fd[w] = -1;
+    for (unsigned w = 0; w < worker_count; w++) {
+        int outcome = is_tcp ? socket_open_tcp(address, &endpoint->fd[w], &reason)
+                             : socket_open_udp(address, &endpoint->fd[w], &reason);
+        if (outcome != 0)
+            return refuse(error, outcome, "%s", reason.text);
+    }
+    return 0;
+}
+
+static int generation_open_sockets(struct generation *generation, struct generation *former,
+                                   unsigned worker_count, struct server_error *error)
+{
+    const struct config *config = &generation->config;
+    struct socket_error reason;
+    int outcome = 0;
+    for (size_t i = 0; i < config->listen_count; i++) {
+        const struct config_listen *listen = &config->listen[i];
+        if (generation_has_port(former, address_port(&listen->address)))
+            continue;
+        outcome = socket_probe(&listen->address, listen->tcp == CONFIG_TCP_KERNEL, &reason);
+        if (outcome != 0)
+            return refuse(error, outcome, "%s", reason.text);
+    }
+    for (size_t i = 0; i < config->listen_count && outcome == 0; i++) {
+        const struct config_listen *listen = &config->listen[i];
+        outcome = generation_add(generation, former, &listen->address, false, worker_count, error);
+        if (outcome == 0 && listen->tcp == CONFIG_TCP_KERNEL)
+            outcome =
+                generation_add(generation, former, &listen->address, true, worker_count, error);
+    }
+    return outcome;
+}
+
+/* Close the sockets that no worker owns, and free it. */
+static void generation_drop(struct generation *generation)
+{
+    for (size_t i = 0; i < generation->endpoint_count; i++) {
+        const struct endpoint *endpoint = &generation->endpoints[i];
+        for (unsigned w = endpoint->given_count; w < CONFIG_WORKERS_MAX; w++)
+            if (endpoint->fd[w] >= 0)
+                close(endpoint->fd[w]);
+    }
+    free(generation);
+}
+
+static int generation_open(struct server *server, const struct config *config,
+                           struct generation *former, struct generation **generation_out,
+                           struct server_error *error)
+{
+    struct generation *generation = calloc(1, sizeof *generation);
+    struct stateless_error reason;
+    if (generation == NULL)
+        return refuse(error, -ENOMEM, "out of memory");
+    generation->config = *config;
+    generation->settings.policy = config_policy(&generation->config);
+    generation->settings.tcp = (struct tcp_limits){.connections_max = config->tcp_connections_max,
+                                                   .idle_timeout_s = config->tcp_idle_timeout_s};
+    int outcome = generation_open_sockets(generation, former, server->worker_count, error);
+    if (outcome == 0) {
+        outcome = stateless_open(
+            &generation->config, server->db, &server->park, &generation->settings.policy,
+            former != NULL ? former->stateless : NULL, &generation->stateless, &reason);
+        if (outcome != 0)
+            refuse(error, outcome, "%s", reason.text);
+    }
+    if (outcome != 0) {
+        generation_drop(generation);
+        return outcome;
+    }
+    *generation_out = generation;
+    return 0;
+}
+
+/* ---- start ---- */
+
+/* The CPUs this process may run on, as many as fit. */
+static unsigned usable_cpus(int cpus[CONFIG_WORKERS_MAX])
+{
+    cpu_set_t set;
+    unsigned count = 0;
+    if (sched_getaffinity(0, sizeof set, &set) != 0)
+        return 0;
+    for (int cpu = 0; cpu < CPU_SETSIZE && count < CONFIG_WORKERS_MAX; cpu++)
+        if (CPU_ISSET((size_t)cpu, &set))
+            cpus[count++] = cpu;
+    return count;
+}
+
+static void server_raise_descriptors(const struct server *server)
+{
+    const struct config *config = &server->now->config;
+    unsigned long wanted = server->worker_count * ((unsigned long)config->tcp_connections_max +
+                                                   server->now->endpoint_count) +
+                           DESCRIPTORS_OTHER;
+    unsigned long got = privilege_raise_descriptors(wanted);
+    if (got < wanted)
+        log_write(LOG_LEVEL_WARNING,
+                  "only %lu descriptors (RLIMIT_NOFILE) where %lu are wanted: long before "
+                  "max-connections the connections idle longest are closed; raise LimitNOFILE= or "
+                  "ulimit -n, or lower max-connections",
+                  got, wanted);
+}
+
+static int server_open_workers(struct server *server, const int *cpus, unsigned cpu_count,
+                               struct server_error *error)
+{
+    struct generation *now = server->now;
+    for (unsigned w = 0; w < server->worker_count; w++) {
+        int cpu = now->config.is_pinned && cpu_count != 0 ? cpus[w % cpu_count] : -1;
+        int outcome =
+            worker_open(server->db, &server->park, &now->settings, cpu, &server->workers[w]);
+        for (size_t i = 0; i < now->endpoint_count && outcome == 0; i++) {
+            struct endpoint *endpoint = &now->endpoints[i];
+            outcome = worker_add_socket(server->workers[w],
+                                        (struct worker_socket){endpoint->fd[w], endpoint->is_tcp});
+            endpoint->given_count = w + 1; /* it is closed already if that failed */
+        }
+        if (outcome != 0)
+            return refuse(error, outcome, "cannot set up worker %u of %u: %s", w + 1,
+                          server->worker_count, strerror(-outcome));
+    }
+    return 0;
+}
+
+int server_open(const struct config *config, struct server **server_out, struct server_error *error)
+{
+    int cpus[CONFIG_WORKERS_MAX];
+    unsigned cpu_count = usable_cpus(cpus);
+    struct zonedb_error reason;
+    struct server *server = calloc(1, sizeof *server);
+    *server_out = NULL;
+    if (server == NULL)
+        return refuse(error, -ENOMEM, "out of memory");
+    pthread_mutex_init(&server->lock, NULL);
+    park_open(&server->park, server_remap, server_wake, server);
+    unsigned worker_count = config->workers != 0 ? config->workers : cpu_count;
+    server->worker_count = worker_count != 0 ? worker_count : 1;
+    int outcome = zonedb_open(config->database, ZONEDB_READ, &server->db, &reason);
+    if (outcome != 0)
+        refuse(error, outcome, "%s", reason.text);
+    if (outcome == 0)
+        outcome = generation_open(server, config, NULL, &server->now, error);
+    if (outcome == 0) {
+        server_raise_descriptors(server);
+        outcome = server_open_workers(server, cpus, cpu_count, error);
+    }
+    if (outcome != 0)
+        server_close(server);
+    else
+        *server_out = server;
+    return outcome;
+}
+
+int server_start(struct server *server, struct server_error *error)
+{
+    int outcome = 0;
+    for (unsigned w = 0; w < server->worker_count && outcome == 0; w++)
+        outcome = worker_start(server->workers[w]);
+    if (outcome == 0)
+        outcome = stateless_start(server->now->stateless, NULL);
+    return outcome == 0 ? 0
+                        : refuse(error, outcome, "cannot start a thread: %s", strerror(-outcome));
+}
+
+/* ---- reload ---- */
+
+static void keep_text(const char *key, char *text, const char *running)
+{
+    if (strcmp(text, running) == 0)
+        return;
+    log_write(LOG_LEVEL_WARNING, "%s: a change takes effect at the next start", key);
+    strcpy(text, running);
+}
+
+/* What a running server cannot change stays as it is. */
+static void keep_fixed(struct config *config, const struct config *running)
+{
+    keep_text("database", config->database, running->database);
+    keep_text("user", config->user, running->user);
+    keep_text("pid-file", config->pid_file, running->pid_file);
+    if (config->workers != running->workers || config->is_pinned != running->is_pinned)
+        log_write(LOG_LEVEL_WARNING, "workers, pin: a change takes effect at the next start");
+    config->workers = running->workers;
+    config->is_pinned = running->is_pinned;
+}
+
+/* Have worker `w` go from `now` to `next`. */
+static void server_change_worker(struct server *server, struct generation *next, unsigned w)
+{
+    struct generation *now = server->now;
+    struct worker_socket add[ENDPOINTS_MAX];
+    int remove[ENDPOINTS_MAX];
+    size_t add_count = 0, remove_count = 0;
+    for (size_t i = 0; i < next->endpoint_count; i++) {
+        const struct endpoint *endpoint = &next->endpoints[i];
+        if (generation_find(now, &endpoint->address, endpoint->is_tcp) == NULL)
+            add[add_count++] = (struct worker_socket){endpoint->fd[w], endpoint->is_tcp};
+    }
+    for (size_t i = 0; i < now->endpoint_count; i++) {
+        const struct endpoint *endpoint = &now->endpoints[i];
+        if (generation_find(next, &endpoint->address, endpoint->is_tcp) == NULL)
+            remove[remove_count++] = endpoint->fd[w];
+    }
+    worker_apply(server->workers[w], &next->settings, add, add_count, remove, remove_count);
+}
+
+int server_reload(struct server *server, const struct config *config, struct server_error *error)
+{
+    struct generation *former = server->now, *next;
+    struct config wanted = *config;
+    keep_fixed(&wanted, &former->config);
+    int outcome = generation_open(server, &wanted, former, &next, error);
+    if (outcome != 0)
+        return outcome;
+    for (unsigned w = 0; w < server->worker_count; w++)
+        server_change_worker(server, next, w);
+    for (size_t i = 0; i < next->endpoint_count; i++)
+        next->endpoints[i].given_count = server->worker_count;
+    stateless_halt(former->stateless);
+    pthread_mutex_lock(&server->lock);
+    server->now = next;
+    pthread_mutex_unlock(&server->lock);
+    outcome = stateless_start(next->stateless, former->stateless);
+    free(former);
+    server_raise_descriptors(server);
+    return outcome == 0 ? 0
+                        : refuse(error, outcome, "cannot start a thread: %s", strerror(-outcome));
+}
+
+/* ---- about it ---- */
+
+uint64_t server_zone_count(struct server *server)
+{
+    struct zonedb_view *view;
+    struct zonedb_stat stat = {0};
+    if (zonedb_view_open(server->db, &view) != 0)
+        return 0;
+    zonedb_stat(view, &stat);
+    zonedb_view_close(view);
+    return stat.zone_count;
+}
+
+void server_describe(struct server *server, char *text, size_t text_cap)
+{
+    const struct config *config = &server->now->config;
+    uint64_t zones = server_zone_count(server);
+    char address[ADDRESS_TEXT_MAX];
+    size_t used = (size_t)snprintf(text, text_cap, "%ju zone%s from %s, %u worker%s, listening on",
+                                   (uintmax_t)zones, zones == 1 ? "" : "s", config->database,
+                                   server->worker_count, server->worker_count == 1 ? "" : "s");
+    for (size_t i = 0; i < config->listen_count && used < text_cap; i++) {
+        const struct config_listen *listen = &config->listen[i];
+        const char *interface = stateless_interface(server->now->stateless, &listen->address);
+        const char *tcp = "UDP";
+        if (listen->tcp == CONFIG_TCP_KERNEL)
+            tcp = "UDP, TCP";
+        else if (listen->tcp == CONFIG_TCP_STATELESS)
+            tcp = "UDP, stateless TCP on ";
+        used += (size_t)snprintf(text + used, text_cap - used, "%s %s (%s%s)", i == 0 ? "" : ",",
+                                 address_to_text(&listen->address, address), tcp, interface);
+    }
+}
+
+void server_close(struct server *server)
+{
+    if (server == NULL)
+        return;
+    for (unsigned w = 0; w < server->worker_count; w++)
+        if (server->workers[w] != NULL)
+            worker_stop(server->workers[w]);
+    if (server->now != NULL)
+        stateless_halt(server->now->stateless);
+    for (unsigned w = 0; w < server->worker_count; w++)
+        worker_close(server->workers[w]);
+    if (server->now != NULL) {
+        stateless_close(server->now->stateless);
+        generation_drop(server->now);
+    }
+    park_close(&server->park);
+    pthread_mutex_destroy(&server->lock);
+    zonedb_close(server->db);
+    free(server);
+}
