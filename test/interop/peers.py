@@ -158,7 +158,7 @@ remote-control:
   control-enable: no
 """
         for apex, path in self.zones.items():
-            text += f'zone:\n  name: "{apex}"\n  zonefile: "{path}"\n  provide-xfr: 127.0.0.1 NOKEY\n'
+            text += f'zone:\n  name: "{apex}"\n  zonefile: "{path}"\n'
         (d / "nsd.conf").write_text(text)
         return ["nsd", "-d", "-c", str(d / "nsd.conf")]
 
@@ -182,8 +182,13 @@ log:
     any: warning
 database:
     storage: "{d}"
+acl:
+  - id: transfer
+    address: 127.0.0.1
+    action: transfer
 template:
   - id: default
+    acl: transfer
     storage: "{d}"
     zonefile-sync: -1
     journal-content: none
