@@ -5,6 +5,7 @@
 #ifndef SERVER_RAW_H
 #define SERVER_RAW_H
 
+#include "server/keys.h"
 #include "stateless_tcp/io/io.h"
 #include "stateless_tcp/stateless_tcp.h"
 #include "zonedb/respond.h"
@@ -12,12 +13,13 @@
 #include <stdatomic.h>
 #include <sys/socket.h>
 
-/* One address that is served statelessly on an interface. The unspecified address means all that
- * the interface has. */
+/* One address that is served statelessly on an interface. The unspecified address means all of its
+ * family that the interface has, and follows changes. */
 struct raw_address {
     struct sockaddr_storage address; /* with port */
 };
 
+/* What is pointed to must outlive the worker. */
 struct raw_config {
     const char *interface;
     const struct raw_address *addresses;
@@ -25,13 +27,15 @@ struct raw_config {
     struct zonedb *db;
     const struct respond_policy *policy;
     const struct stateless_tcp_config *tcp;
-    const struct stateless_tcp_keys *keys; /* the caller may rotate them between calls */
+    const struct keys_secret *secret; /* cookie keys come from it and the clock */
 };
 
 struct raw_worker;
 
-/* Open the capture and put up the kernel guard. Needs CAP_NET_RAW and CAP_NET_ADMIN.
- * Outcomes: 0; negative errno, `error` says what failed and what to do. */
+/* Open the capture and put up the kernel guard. Needs CAP_NET_RAW and CAP_NET_ADMIN; afterwards
+ * neither. UDP is not taken away from the kernel: a socket answers it.
+ * Outcomes: 0; -EADDRNOTAVAIL an address that the interface does not have; other negative errno;
+ * `error` says what failed and what to do. */
 int raw_worker_open(const struct raw_config *config, struct raw_worker **worker_out,
                     struct io_error *error);
 

@@ -9,19 +9,26 @@
 #include "stateless_tcp/stateless_tcp.h"
 #include "zonedb/respond.h"
 
-/* What serve_frame() needs besides the frame. Constant while in use, but for the view. */
+/* Room for one response, with the length that TCP puts in front of it. */
+#define SERVE_STREAM_CAP (2 + RESPOND_MESSAGE_MAX)
+
+/* What serve_frame() needs besides the frame. Owned by the caller, who refreshes the view and
+ * changes keys and endpoints between calls; one thread at a time. */
 struct serve {
     struct zonedb_view *view;
     const struct respond_policy *policy;
     const struct stateless_tcp_config *tcp;
     const struct stateless_tcp_keys *keys;
-    /* Room for one response. Owned by the caller; one thread at a time. */
-    uint8_t *response; /* RESPOND_MESSAGE_MAX octets */
+    const struct packet_endpoint *endpoints; /* what is ours */
+    size_t endpoint_count;
+    uint8_t *stream; /* SERVE_STREAM_CAP octets to work in */
 };
 
-/* Answer one frame. `now_s` is Unix time. `train`: empty, with memory; gets the answer, or stays
- * empty for silence. */
-void serve_frame(const struct serve *serve, uint64_t now_s, const struct io_frame *frame,
-                 struct train *train);
+/* Answer one frame.
+ *
+ * `frame`: not modified. `train`: empty, with room of TRAIN_CAP; gets the answer, or stays empty
+ * for silence. The same frame gets the same answer as long as nothing in `serve` changes; there is
+ * no clock. */
+void serve_frame(const struct serve *serve, const struct io_frame *frame, struct train *train);
 
 #endif

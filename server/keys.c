@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "server/keys.h"
+
+#include <errno.h>
+#include <nettle/hmac.h>
+#include <string.h>
+#include <sys/random.h>
+
+int keys_secret_random(struct keys_secret *secret_out)
+{
+    /* Up to 256 octets come whole, once the kernel has seeded itself (getrandom(2)). */
+    ssize_t got = getrandom(secret_out->octets, KEYS_SECRET_LEN, 0);
+    if (got == KEYS_SECRET_LEN)
+        return 0;
+    return got < 0 ? -errno : -EIO;
+}
+
+static int hex_value(char digit)
+{
+    const char *digits = "0123456789abcdefABCDEF";
+    const char *found = digit == '\0' ? NULL : strchr(digits, digit);
+    if (found == NULL)
+        return -1;
+    int index = (int)(found - digits);
+    return index < 16 ? index : index - 6;
+}
+
+bool keys_secret_parse(const char *hex, struct keys_secret *secret_out)
+{
+    if (strlen(hex) != 2 * KEYS_SECRET_LEN)
+        return false;
+    struct keys_secret secret;
+    for (unsigned i = 0; i < KEYS_SECRET_LEN; i++) {
+        int high = hex_value(hex[2 * i]), low = hex_value(hex[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        secret.octets[i] = (uint8_t)(high << 4 | low);
+    }
+    *secret_out = secret;
+    return true;
+}
+
+static void derive(const struct keys_secret *secret, uint64_t epoch, uint8_t key[COOKIE_KEY_LEN])
+{
+    static const char label[] = "lethe cookie key";
+    uint8_t epoch_be64[8];
+    for (unsigned i = 0; i < 8; i++)
+        epoch_be64[i] = (uint8_t)(epoch >> (56 - 8 * i));
+    struct hmac_sha256_ctx hmac;
+    hmac_sha256_set_key(&hmac, KEYS_SECRET_LEN, secret->octets);
+    hmac_sha256_update(&hmac, sizeof(label) - 1, (const uint8_t *)label);
+    hmac_sha256_update(&hmac, sizeof(epoch_be64), epoch_be64);
+    hmac_sha256_digest(&hmac, COOKIE_KEY_LEN, key);
+}
+
+void keys_at(const struct keys_secret *secret, uint64_t now_s, struct stateless_tcp_keys *keys_out)
+{
+    uint64_t epoch = now_s / KEYS_EPOCH_S;
+    for (unsigned i = 0; i < COOKIE_EPOCHS; i++)
+        derive(secret, epoch - i, keys_out->epochs[i]); /* before epoch 0 it wraps: a key too */
+}

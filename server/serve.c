@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * All of Lethe in one page: octets of a frame come in, packet.h says what they are, respond.h says
+ * what DNS answers, and a train of frames goes out.
+ */
+#include "server/serve.h"
+
+static void serve_udp(const struct serve *serve, const struct packet *packet, struct train *train)
+{
+    const struct respond_client client = {.transport = RESPOND_UDP};
+    size_t len = respond(serve->view, serve->policy, &client, packet->payload, packet->payload_len,
+                         serve->stream, PACKET_UDP_PAYLOAD_MAX);
+    if (len > 0)
+        packet_reply_udp(packet, serve->stream, len, train);
+}
+
+static void serve_tcp(const struct serve *serve, const struct packet *packet, struct train *train)
+{
+    const struct respond_client client = {.transport = RESPOND_TCP};
+    struct stateless_tcp_query query;
+    const uint8_t *request;
+    size_t request_len;
+
+    switch (stateless_tcp_receive(serve->tcp, serve->keys, packet, &query, train)) {
+    case STATELESS_TCP_DROP:
+    case STATELESS_TCP_SEND:
+        return;
+    case STATELESS_TCP_QUERY:
+        while (stateless_tcp_next(&query, &request, &request_len)) {
+            size_t len = respond(serve->view, serve->policy, &client, request, request_len,
+                                 serve->stream + 2, RESPOND_MESSAGE_MAX);
+            stateless_tcp_send(&query, serve->stream, len, train);
+        }
+        stateless_tcp_finish(&query, train);
+        return;
+    }
+}
+
+void serve_frame(const struct serve *serve, const struct io_frame *frame, struct train *train)
+{
+    struct packet packet;
+    enum packet_outcome outcome = packet_parse(frame->octets, frame->len, frame->is_checksum_unset,
+                                               serve->tcp->checksum_policy, &packet);
+    if (outcome == PACKET_DROP || !packet_is_for(&packet, serve->endpoints, serve->endpoint_count))
+        return;
+
+    switch (outcome) {
+    case PACKET_DROP:
+        return;
+    case PACKET_UDP:
+        serve_udp(serve, &packet, train);
+        return;
+    case PACKET_TCP:
+        serve_tcp(serve, &packet, train);
+        return;
+    }
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "stateless_tcp/cookie.h"
+
+#include "stateless_tcp/siphash.h"
+#include "stateless_tcp/wire.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* 536: nothing offered, or old. 1220: an IPv6 path of 1280. 1440: Ethernet under IPv6. */
+static const uint16_t class_mss[COOKIE_CLASSES] = {536, 1220, 1440};
+
+unsigned cookie_class(uint16_t mss)
+{
+    unsigned mss_class = COOKIE_CLASSES - 1;
+    while (mss_class > 0 && mss < class_mss[mss_class])
+        mss_class--;
+    return mss_class;
+}
+
+uint16_t cookie_class_mss(unsigned mss_class)
+{
+    assert(mss_class < COOKIE_CLASSES);
+    return class_mss[mss_class];
+}
+
+/* 0       1                 17                17+16        ports    class
+ * | family | client address | server address  | 2 | 2      | 1      |     38 octets
+ * IPv4 addresses fill their first four octets; the family keeps them apart from IPv6 ones. */
+#define COOKIE_INPUT_LEN 38
+
+static void cookie_input(const struct packet *packet, uint8_t input[COOKIE_INPUT_LEN])
+{
+    input[0] = packet->source.family;
+    memcpy(input + 1, packet->source.octets, 16);
+    memcpy(input + 17, packet->destination.octets, 16);
+    wire_store_be16(input + 33, packet->source_port);
+    wire_store_be16(input + 35, packet->destination_port);
+}
+
+uint32_t cookie_make(const struct stateless_tcp_keys *keys, const struct packet *packet)
+{
+    uint8_t input[COOKIE_INPUT_LEN];
+    cookie_input(packet, input);
+    input[COOKIE_INPUT_LEN - 1] = (uint8_t)cookie_class(packet->mss);
+    return (uint32_t)siphash_2_4_64(keys->epochs[0], input, sizeof(input));
+}
+
+bool cookie_verify(const struct stateless_tcp_keys *keys, const struct packet *packet,
+                   struct cookie_proof *proof_out)
+{
+    uint8_t input[COOKIE_INPUT_LEN];
+    cookie_input(packet, input);
+    for (unsigned epoch = 0; epoch < COOKIE_EPOCHS; epoch++) {
+        /* Most clients are of the highest class. */
+        for (unsigned mss_class = COOKIE_CLASSES; mss_class-- > 0;) {
+            input[COOKIE_INPUT_LEN - 1] = (uint8_t)mss_class;
+            uint32_t iss = (uint32_t)siphash_2_4_64(keys->epochs[epoch], input, sizeof(input));
+            uint32_t offset = packet->ack - iss - 1;
+            if (offset <= COOKIE_OFFSET_MAX) {
+                *proof_out = (struct cookie_proof){.offset = offset, .mss_class = mss_class};
+                return true;
+            }
+        }
+    }
+    return false;
+}

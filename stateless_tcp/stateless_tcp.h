@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * stateless_tcp.h - TCP that remembers nothing: each segment is answered for what it says.
+ *
+ *     client                                        server
+ *       SYN  <mss 1460>              ---->                       its cookie is the ISS
+ *                                    <----  SYN+ACK  <mss 1220>
+ *       ACK                          ---->                       (silence)
+ *       PSH+ACK  length, request     ---->                       is the ISS acknowledged? then
+ *                                    <----  ACK                  at once,
+ *                                    <----  ACK  512 octets      the response, length first,
+ *                                    <----  ACK  512 octets      back to back,
+ *                                    <----  FIN+ACK              and the end
+ *       ACK, ACK                     ---->                       (silence)
+ *       FIN+ACK                      ---->
+ *                                    <----  ACK
+ *
+ * This is profile `classic`: the experiment of 2009 as its slides tell it, packet for packet, but
+ * for two repairs. The acknowledgement of a request must prove the cookie (the experiment answered
+ * anybody, and so in the name of anybody); and the ACK of the client's FIN has the sequence number
+ * that comes after our own FIN (it was one too low). What it does not do, by design: repeat what
+ * was lost, look at the window, answer a second request after its FIN.
+ *
+ *     switch (stateless_tcp_receive(&config, &keys, &packet, &query, train)) {
+ *     case STATELESS_TCP_DROP:                  silence; the train is empty
+ *     case STATELESS_TCP_SEND:                  the train is complete
+ *         break;
+ *     case STATELESS_TCP_QUERY:
+ *         while (stateless_tcp_next(&query, &request, &request_len))
+ *             stateless_tcp_send(&query, stream, respond(request, ..., stream + 2), train);
+ *         stateless_tcp_finish(&query, train);
+ *     }
+ *
+ * Pure: no clock, no random choice, no allocation, no state. The same arguments give the same
+ * octets; with retransmissions that is what correctness means here. Any thread.
+ */
+#ifndef STATELESS_TCP_STATELESS_TCP_H
+#define STATELESS_TCP_STATELESS_TCP_H
+
+#include "stateless_tcp/cookie.h"
+#include "stateless_tcp/packet.h"
+#include "stateless_tcp/train.h"
+
+/* Limits of the configuration. A segment of 512 always fits, whatever the client offered. */
+#define STATELESS_TCP_MSS_MIN 536
+#define STATELESS_TCP_MSS_MAX 1440
+#define STATELESS_TCP_MSS_DEFAULT 1220
+#define STATELESS_TCP_SEGMENT_MIN 512
+#define STATELESS_TCP_SEGMENT_MAX 1440
+#define STATELESS_TCP_SEGMENT_DEFAULT 512
+
+enum stateless_tcp_profile {
+    STATELESS_TCP_CLASSIC,
+};
+
+/* The same for all clients. Constant while in use. */
+struct stateless_tcp_config {
+    enum stateless_tcp_profile profile;
+    uint16_t mss;          /* what our SYN+ACK offers */
+    uint16_t segment_size; /* most payload in a segment of ours; never beyond the client's class */
+    enum packet_checksum_policy checksum_policy;
+};
+
+/* Classic as on the slides, checksums `auto`. */
+struct stateless_tcp_config stateless_tcp_config_default(void);
+
+enum stateless_tcp_outcome {
+    STATELESS_TCP_DROP,  /* stay silent */
+    STATELESS_TCP_SEND,  /* the train is the answer */
+    STATELESS_TCP_QUERY, /* there are requests to respond to */
+};
+
+/* What receive() found out, for the calls after it. Points into the packet and the config. */
+struct stateless_tcp_query {
+    const struct packet *packet;
+    uint32_t seq; /* of our next octet */
+    uint32_t ack; /* of the client's next octet */
+    uint32_t segment_size;
+    uint32_t stream_left;  /* octets that may still be sent, so that the cookie stays provable */
+    const uint8_t *at;     /* requests not yet taken */
+    uint32_t left;         /* octets there */
+    bool is_prefix_absent; /* one request, its length came in a segment before */
+};
+
+/* Look at one segment, already parsed and sent to an address that is ours.
+ *
+ * `packet` and its frame stay valid until stateless_tcp_finish(). `train` is empty, with room of
+ * TRAIN_CAP.
+ * DROP: what shows no proof of address, or wants no answer: pure ACKs, probes, RST, SYN+ACK, pieces
+ *   of a request that was split (the client's kernel will join them when it sends them again).
+ * SEND: a SYN gets its SYN+ACK (never a larger packet than the SYN: one without options gets none
+ *   back; data with it is ignored, RFC 9293 3.10.7.4 allows that); a FIN its ACK; a length that
+ *   travels without its message (some clients write it separately) its ACK.
+ * QUERY: take requests with stateless_tcp_next(). In `classic` the train already begins with the
+ *   ACK of the request. */
+enum stateless_tcp_outcome stateless_tcp_receive(const struct stateless_tcp_config *config,
+                                                 const struct stateless_tcp_keys *keys,
+                                                 const struct packet *packet,
+                                                 struct stateless_tcp_query *query_out,
+                                                 struct train *train);
+
+/* The next request of the segment (RFC 7766 6.2.1.1 allows several), without its length.
+ * Returns false when there is none left. The request is in the frame's memory. */
+bool stateless_tcp_next(struct stateless_tcp_query *query, const uint8_t **request_out,
+                        size_t *request_len_out);
+
+/* Append the response to the request taken last.
+ *
+ * `stream`: two octets of room, which this call fills with the length (RFC 1035 4.2.2), then
+ * response_len octets, 0..65535. 0: no response, nothing is appended.
+ * A response that finds no room after those before it ends the connection's answers: the client,
+ * reading end of stream instead, asks again. */
+void stateless_tcp_send(struct stateless_tcp_query *query, uint8_t *stream, size_t response_len,
+                        struct train *train);
+
+/* Complete the train: FIN in a segment of its own. If nothing was responded at all the train
+ * becomes empty: silence. */
+void stateless_tcp_finish(struct stateless_tcp_query *query, struct train *train);
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "server/keys.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char hex[] = "000102030405060708090a0b0c0d0e0f101112131415161718191A1B1C1D1E1F";
+
+START_TEST(parse)
+{
+    struct keys_secret secret;
+    memset(&secret, 0xee, sizeof(secret));
+    ck_assert(!keys_secret_parse("", &secret));
+    char text[80];
+    strcpy(text, hex);
+    text[63] = '\0';
+    ck_assert(!keys_secret_parse(text, &secret));
+    strcpy(text, hex);
+    strcat(text, "0");
+    ck_assert(!keys_secret_parse(text, &secret));
+    for (unsigned i = 0; i < 64; i++) {
+        strcpy(text, hex);
+        text[i] = "gG/:@`x -"[i % 9];
+        ck_assert(!keys_secret_parse(text, &secret));
+    }
+    for (unsigned i = 0; i < KEYS_SECRET_LEN; i++)
+        ck_assert_uint_eq(secret.octets[i], 0xee);
+    ck_assert(keys_secret_parse(hex, &secret));
+    for (unsigned i = 0; i < KEYS_SECRET_LEN; i++)
+        ck_assert_uint_eq(secret.octets[i], i);
+}
+END_TEST
+
+/* Made with another implementation: printf 'lethe cookie key\0\0\0\0\0\0\0\1' | openssl dgst
+ * -sha256 -mac HMAC -macopt hexkey:0001..1f */
+START_TEST(derivation_is_as_documented)
+{
+    static const uint8_t epoch_1[COOKIE_KEY_LEN] = {0x18, 0x01, 0x67, 0x6e, 0xaf, 0x69, 0x68, 0x24,
+                                                    0xe8, 0x3a, 0xbe, 0xaa, 0xff, 0x24, 0xb8, 0xca};
+    struct keys_secret secret;
+    struct stateless_tcp_keys keys;
+    ck_assert(keys_secret_parse(hex, &secret));
+    keys_at(&secret, KEYS_EPOCH_S, &keys);
+    ck_assert_mem_eq(keys.epochs[0], epoch_1, COOKIE_KEY_LEN);
+    keys_at(&secret, 3 * KEYS_EPOCH_S - 1, &keys);
+    ck_assert_mem_eq(keys.epochs[1], epoch_1, COOKIE_KEY_LEN);
+}
+END_TEST
+
+START_TEST(rotation)
+{
+    struct keys_secret secret;
+    struct stateless_tcp_keys now, same, next, zero;
+    ck_assert(keys_secret_parse(hex, &secret));
+    uint64_t begin_s = 1786000200; /* a multiple of 300 */
+    ck_assert_uint_eq(begin_s % KEYS_EPOCH_S, 0);
+    keys_at(&secret, begin_s, &now);
+    keys_at(&secret, begin_s + KEYS_EPOCH_S - 1, &same);
+    keys_at(&secret, begin_s + KEYS_EPOCH_S, &next);
+    ck_assert_mem_eq(&now, &same, sizeof(now));
+    ck_assert_mem_ne(next.epochs[0], now.epochs[0], COOKIE_KEY_LEN);
+    ck_assert_mem_eq(next.epochs[1], now.epochs[0], COOKIE_KEY_LEN);
+    keys_at(&secret, 0, &zero); /* a clock that was never set */
+    ck_assert_mem_ne(zero.epochs[0], zero.epochs[1], COOKIE_KEY_LEN);
+}
+END_TEST
+
+START_TEST(random_secrets_differ)
+{
+    struct keys_secret a, b;
+    ck_assert_int_eq(keys_secret_random(&a), 0);
+    ck_assert_int_eq(keys_secret_random(&b), 0);
+    ck_assert_mem_ne(&a, &b, sizeof(a));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("server/keys");
+    TCase *tcase = tcase_create("keys");
+    tcase_add_test(tcase, parse);
+    tcase_add_test(tcase, derivation_is_as_documented);
+    tcase_add_test(tcase, rotation);
+    tcase_add_test(tcase, random_secrets_differ);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

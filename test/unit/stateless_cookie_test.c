@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "stateless_tcp/cookie.h"
+#include "stateless_tcp/siphash.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct stateless_tcp_keys keys = {
+    .epochs = {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}, {99}}};
+
+static struct packet client_packet(uint8_t family)
+{
+    struct packet packet = {
+        .source = {.family = family, .octets = {198, 18, 0, 2}},
+        .destination = {.family = family, .octets = {198, 18, 0, 1}},
+        .source_port = 40000,
+        .destination_port = 53,
+        .mss = 1460,
+    };
+    return packet;
+}
+
+START_TEST(classes)
+{
+    static const struct {
+        uint16_t mss, class_mss;
+    } cases[] = {{0, 536},     {1, 536},     {536, 536},   {1219, 536},  {1220, 1220},
+                 {1439, 1220}, {1440, 1440}, {1460, 1440}, {65535, 1440}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        ck_assert_uint_eq(cookie_class_mss(cookie_class(cases[i].mss)), cases[i].class_mss);
+}
+END_TEST
+
+/* The drawing in the header, written out a second time. */
+START_TEST(input_is_as_documented)
+{
+    struct packet packet = client_packet(4);
+    const uint8_t input[38] = {4, 198, 18, 0, 2, [17] = 198, 18, 0, 1, [33] = 0x9c, 0x40, 0, 53, 2};
+    uint32_t iss = (uint32_t)siphash_2_4_64(keys.epochs[0], input, sizeof(input));
+    ck_assert_uint_eq(cookie_make(&keys, &packet), iss);
+}
+END_TEST
+
+START_TEST(offsets_are_bounded)
+{
+    static const uint16_t mss[] = {0, 1220, 1460};
+    struct packet packet = client_packet(_i % 2 ? 6 : 4);
+    packet.mss = mss[_i / 2];
+    uint32_t iss = cookie_make(&keys, &packet);
+    static const uint32_t offsets[] = {0, 1, 1000, COOKIE_OFFSET_MAX - 1, COOKIE_OFFSET_MAX};
+    struct cookie_proof proof;
+    for (size_t i = 0; i < sizeof(offsets) / sizeof(offsets[0]); i++) {
+        struct packet segment = packet;
+        segment.mss = 0; /* options are in the SYN only */
+        segment.ack = iss + 1 + offsets[i];
+        ck_assert(cookie_verify(&keys, &segment, &proof));
+        ck_assert_uint_eq(proof.offset, offsets[i]);
+        ck_assert_uint_eq(proof.mss_class, cookie_class(mss[_i / 2]));
+    }
+    packet.ack = iss;
+    ck_assert(!cookie_verify(&keys, &packet, &proof));
+    packet.ack = iss + 1 + COOKIE_OFFSET_MAX + 1;
+    ck_assert(!cookie_verify(&keys, &packet, &proof));
+}
+END_TEST
+
+START_TEST(everything_is_bound)
+{
+    struct packet packet = client_packet(4);
+    packet.ack = cookie_make(&keys, &packet) + 1;
+    struct cookie_proof proof;
+    ck_assert(cookie_verify(&keys, &packet, &proof));
+    for (unsigned i = 0; i < 16; i++) {
+        struct packet other = packet;
+        other.source.octets[i] ^= 1;
+        ck_assert(!cookie_verify(&keys, &other, &proof));
+        other = packet;
+        other.destination.octets[i] ^= 1;
+        ck_assert(!cookie_verify(&keys, &other, &proof));
+    }
+    struct packet other = packet;
+    other.source_port ^= 1;
+    ck_assert(!cookie_verify(&keys, &other, &proof));
+    other = packet;
+    other.destination_port ^= 1;
+    ck_assert(!cookie_verify(&keys, &other, &proof));
+    other = packet;
+    other.source.family = 6;
+    ck_assert(!cookie_verify(&keys, &other, &proof));
+    /* The segment's own numbers are not: they change. */
+    other = packet;
+    other.seq ^= 1;
+    ck_assert(cookie_verify(&keys, &other, &proof));
+}
+END_TEST
+
+START_TEST(epochs)
+{
+    struct stateless_tcp_keys before = keys, after, later;
+    memcpy(after.epochs[1], before.epochs[0], COOKIE_KEY_LEN);
+    memset(after.epochs[0], 7, COOKIE_KEY_LEN);
+    memcpy(later.epochs[1], after.epochs[0], COOKIE_KEY_LEN);
+    memset(later.epochs[0], 8, COOKIE_KEY_LEN);
+    struct packet packet = client_packet(6);
+    packet.ack = cookie_make(&before, &packet) + 1;
+    struct cookie_proof proof;
+    ck_assert(cookie_verify(&before, &packet, &proof));
+    ck_assert(cookie_verify(&after, &packet, &proof));
+    ck_assert(!cookie_verify(&later, &packet, &proof));
+}
+END_TEST
+
+/* The bound that the header states, from the constants that are used. */
+START_TEST(spoofing_never_pays)
+{
+    double chance = (double)COOKIE_EPOCHS * COOKIE_CLASSES * (COOKIE_OFFSET_MAX + 1.0) / 4294967296;
+    ck_assert_uint_eq((unsigned)(1 / chance), 10922);
+    double request_min =
+        PACKET_ETHERNET_HEADER_LEN + PACKET_IPV4_HEADER_LEN + PACKET_TCP_HEADER_LEN + 2 + 12 + 5;
+    double amplification = chance * TRAIN_CAP / request_min;
+    ck_assert_double_lt(amplification, 1);
+    ck_assert_double_lt(chance * TRAIN_CAP, 9);
+}
+END_TEST
+
+/* And as it is: guesses against a fixed connection, every 8191st number of the whole space. */
+START_TEST(blind_guesses)
+{
+    struct packet packet = client_packet(4);
+    struct cookie_proof proof;
+    unsigned tries = 0, hits = 0;
+    for (uint64_t ack = 0; ack < 4294967296; ack += 8191, tries++) {
+        packet.ack = (uint32_t)ack;
+        hits += cookie_verify(&keys, &packet, &proof);
+    }
+    /* Each of the six windows is 65,539 wide: eight or nine of these steps. */
+    ck_assert_uint_ge(tries, 524288);
+    ck_assert_uint_ge(hits, 1);
+    ck_assert_uint_le(hits, 6 * 9);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("stateless_tcp/cookie");
+    TCase *tcase = tcase_create("cookie");
+    tcase_add_test(tcase, classes);
+    tcase_add_test(tcase, input_is_as_documented);
+    tcase_add_loop_test(tcase, offsets_are_bounded, 0, 6);
+    tcase_add_test(tcase, everything_is_bound);
+    tcase_add_test(tcase, epochs);
+    tcase_add_test(tcase, spoofing_never_pays);
+    tcase_add_test(tcase, blind_guesses);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
