@@ -28,7 +28,7 @@ def instructions(respond, db, case, rounds=2000):
             ["valgrind", "--tool=callgrind", "--toggle-collect=respond", f"--callgrind-out-file={out}",
              respond, db, ".", case, str(rounds)], capture_output=True, text=True, check=False)
         match = re.search(r"Collected : (\d+)", result.stderr)
-        if not match:
+        if result.returncode != 0 or not match:
             sys.exit(f"callgrind failed on {case}:\n{result.stderr}")
         return int(match.group(1)) / rounds
 

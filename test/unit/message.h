@@ -5,7 +5,7 @@
 #ifndef TEST_MESSAGE_H
 #define TEST_MESSAGE_H
 
-#include "test_main.h"
+#include "../must.h"
 #include "zonedb/name.h"
 
 #include <stdio.h>
@@ -42,7 +42,7 @@ static inline size_t request_make(uint8_t *out, const char *qname, unsigned qtyp
     static const uint8_t head[12] = {0x12, 0x34, 1, 0, 0, 1};
     memcpy(out, head, sizeof head);
     size_t len = sizeof head + name_from_text(qname, out + sizeof head);
-    ck_assert_uint_gt(len, sizeof head);
+    MUST(len > sizeof head);
     out[len++] = (uint8_t)(qtype >> 8);
     out[len++] = (uint8_t)qtype;
     out[len++] = 0;
@@ -74,22 +74,21 @@ static inline void message_name(const uint8_t *octets, size_t len, size_t *at, c
     size_t name_at = 0, p = *at, limit = len;
     bool has_jumped = false;
     for (;;) {
-        ck_assert_uint_lt(p, len);
+        MUST(p < len);
         if (octets[p] >= 0xc0) {
-            ck_assert_uint_lt(p + 1, len);
+            MUST(p + 1 < len);
             size_t target = get16(octets + p) & 0x3fff;
             if (!has_jumped)
                 *at = p + 2;
             has_jumped = true;
-            ck_assert_msg(target < p && target < limit && target >= 12, "pointer at %zu to %zu", p,
-                          target);
-            ck_assert_msg(octets[target] < 0xc0, "pointer at %zu to a pointer", p);
+            MUST(target < p && target < limit && target >= 12);
+            MUST(octets[target] < 0xc0);
             limit = p = target;
             continue;
         }
-        ck_assert_uint_le(octets[p], 63);
-        ck_assert_uint_le(name_at + octets[p] + 1, NAME_MAX_LEN);
-        ck_assert_uint_le(p + octets[p] + 1, len);
+        MUST(octets[p] <= 63);
+        MUST(name_at + octets[p] + 1 <= NAME_MAX_LEN);
+        MUST(p + octets[p] + 1 <= len);
         memcpy(name + name_at, octets + p, octets[p] + 1u);
         name_at += octets[p] + 1u;
         if (octets[p] == 0)
@@ -104,11 +103,11 @@ static inline void message_name(const uint8_t *octets, size_t len, size_t *at, c
 static inline void message_record(struct message *m, const uint8_t *octets, size_t len, size_t *at,
                                   unsigned section)
 {
-    ck_assert_uint_lt(m->record_count, MESSAGE_RECORDS_MAX);
+    MUST(m->record_count < MESSAGE_RECORDS_MAX);
     struct record *r = &m->record[m->record_count];
     r->section = section;
     message_name(octets, len, at, r->owner);
-    ck_assert_uint_le(*at + 10, len);
+    MUST(*at + 10 <= len);
     const uint8_t *fixed = octets + *at;
     r->type = get16(fixed);
     r->class_ = get16(fixed + 2);
@@ -116,13 +115,13 @@ static inline void message_record(struct message *m, const uint8_t *octets, size
     r->rdata_len = get16(fixed + 8);
     r->rdata = fixed + 10;
     *at += 10;
-    ck_assert_uint_le(*at + r->rdata_len, len);
+    MUST(*at + r->rdata_len <= len);
     *at += r->rdata_len;
     if (r->type != 41) {
         m->record_count++;
         return;
     }
-    ck_assert(section == 2 && !m->has_opt);
+    MUST(section == 2 && !m->has_opt);
     m->has_opt = true;
     m->opt_payload = r->class_;
     m->rcode |= (r->ttl >> 24) << 4;
@@ -137,13 +136,13 @@ static inline void message_parse(struct message *m, const uint8_t *octets, size_
 {
     memset(m, 0, offsetof(struct message, record));
     m->record_count = 0;
-    ck_assert_uint_ge(len, 12);
+    MUST(len >= 12);
     m->id = get16(octets);
     m->flags = get16(octets + 2) & 0xfff0;
     m->rcode = octets[3] & 15;
     m->len = len;
     size_t at = 12;
-    ck_assert_uint_le(get16(octets + 4), 1);
+    MUST(get16(octets + 4) <= 1);
     if (get16(octets + 4) == 1) {
         message_name(octets, len, &at, m->qname);
         at += 4;
@@ -153,7 +152,7 @@ static inline void message_parse(struct message *m, const uint8_t *octets, size_
         for (unsigned i = 0; i < m->count[section]; i++)
             message_record(m, octets, len, &at, section);
     }
-    ck_assert_uint_eq(at, len);
+    MUST(at == len);
 }
 
 /* The data of an option, NULL if it is not there. */

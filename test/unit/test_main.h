@@ -7,10 +7,9 @@
 #ifndef TEST_MAIN_H
 #define TEST_MAIN_H
 
+#include "../must.h"
+
 #include <check.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define TEST_MAIN(name, ...)                                      \
     int main(void)                                                \
@@ -28,15 +27,6 @@
         srunner_free(runner);                                     \
         return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;         \
     }
-
-/* A copy in a block of exactly this size, so that the address sanitizer sees one octet too many. */
-static inline uint8_t *exact_copy(const void *octets, size_t len)
-{
-    uint8_t *copy = malloc(len > 0 ? len : 1);
-    ck_assert_ptr_nonnull(copy);
-    memcpy(copy, octets, len);
-    return copy;
-}
 
 /* Hex digits (white space ignored) to octets; returns how many. */
 static inline size_t hex_decode(const char *hex, uint8_t *out, size_t cap)

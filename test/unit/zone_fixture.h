@@ -5,7 +5,7 @@
 #ifndef ZONE_FIXTURE_H
 #define ZONE_FIXTURE_H
 
-#include "test_main.h"
+#include "../must.h"
 #include "zonedb/name.h"
 #include "zonedb/text_load.h"
 #include "zonedb/zonedb.h"
@@ -29,9 +29,9 @@ static inline void fixture_open(struct fixture *f)
 {
     struct zonedb_error error;
     strcpy(f->directory, "/tmp/lethe-test-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(f->directory));
-    ck_assert_msg(zonedb_open(f->directory, ZONEDB_CREATE, &f->db, &error) == 0, "%s", error.text);
-    ck_assert_int_eq(zonedb_view_open(f->db, &f->view), 0);
+    MUST(mkdtemp(f->directory) != NULL);
+    MUST(zonedb_open(f->directory, ZONEDB_CREATE, &f->db, &error) == 0);
+    MUST(zonedb_view_open(f->db, &f->view) == 0);
 }
 
 /* Load (or replace) a zone; the view sees it afterwards. */
@@ -40,14 +40,13 @@ static inline void fixture_load(struct fixture *f, const char *apex_text, const 
     uint8_t apex[NAME_MAX_LEN];
     struct text_zone *zone;
     struct text_options options = {.message = fixture_message};
-    ck_assert_uint_gt(name_from_text(apex_text, apex), 0);
-    ck_assert_int_eq(
-        text_zone_read_memory(apex, apex_text, zone_text, strlen(zone_text), &options, &zone, NULL),
-        0);
+    MUST(name_from_text(apex_text, apex) > 0);
+    MUST(text_zone_read_memory(apex, apex_text, zone_text, strlen(zone_text), &options, &zone,
+                               NULL) == 0);
     zonedb_view_rest(f->view);
-    ck_assert_int_eq(text_zone_store(zone, f->db, 1700000000), 0);
+    MUST(text_zone_store(zone, f->db, 1700000000) == 0);
     text_zone_free(zone);
-    ck_assert_int_eq(zonedb_view_refresh(f->view), 1);
+    MUST(zonedb_view_refresh(f->view) == 1);
 }
 
 static inline void fixture_close(struct fixture *f)

@@ -4,6 +4,7 @@
  * DNSSEC, is what the interop suite shows.
  */
 #include "message.h"
+#include "test_main.h"
 #include "zone_fixture.h"
 #include "zonedb/checksum.h"
 #include "zonedb/respond.h"

@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Write the first inputs of the fuzz targets for names and requests: make_corpus.py DIRECTORY"""
+import os
+import struct
+import sys
+
+
+def name(text):
+    return b"".join(bytes([len(label)]) + label.encode() for label in text.split(".") if label) + b"\0"
+
+
+def opt(options=b"", payload=1232, version=0, do=0x8000):
+    return b"\0" + struct.pack(">HHBBHH", 41, payload, 0, version, do, len(options)) + options
+
+
+def option(code, data):
+    return struct.pack(">HH", code, len(data)) + data
+
+
+def request(qname, qtype, extra=b"", extra_count=0, qclass=1, flags=0x0100):
+    return (struct.pack(">HHHHHH", 0x1234, flags, 1, 0, 0, extra_count) + name(qname)
+            + struct.pack(">HH", qtype, qclass) + extra)
+
+
+def main():
+    top = sys.argv[1]
+    requests = {}
+    names = ["example.", "www.example.", "alias.example.", "loop.example.", "x.wild.example.",
+             "x.cwild.example.", "ent.example.", "a.sub.example.", "sub.example.", "x.old.example.",
+             "x.grow.example.", "svc.example.", "srv.example.", "odd.example.", "mail.example.",
+             "nope.signed.", "cut.signed.", "x.cut.signed.", "signed.", "other.", "."]
+    for qname in names:
+        for qtype in (1, 2, 5, 15, 33, 43, 46, 47, 64, 255):
+            requests[f"{qname}{qtype}"] = request(qname, qtype, opt(), 1)
+    plain = request("www.example.", 1)
+    requests["plain"] = plain
+    requests["nsid-keepalive-padding"] = request(
+        "www.example.", 1, opt(option(3, b"") + option(11, b"") + option(12, b"\0\0")), 1)
+    requests["checksum-01"] = request("x.sub.example.", 1, opt(option(65002, b"n" * 8 + b"\0")), 1)
+    requests["checksum-00"] = request("big.example.", 16, opt(option(65002, b"n" * 16 + b"\0\0")), 1)
+    requests["checksum-twice"] = request("big.example.", 16, opt(option(65002, b"n" * 8 + b"\0") * 2), 1)
+    requests["badvers"] = request("example.", 6, opt(version=1), 1)
+    requests["chaos"] = request("version.bind.", 16, qclass=3)
+    requests["axfr"] = request("example.", 252)
+    requests["notify"] = request("example.", 6, flags=0x2000)
+    requests["long"] = request(".".join(["x" * 63] * 3 + ["y" * 61]), 1)
+    requests["labels"] = request(".".join(["x"] * 127), 1)
+    requests["nulls"] = request("a\0b.\1.example.", 1)
+    os.makedirs(os.path.join(top, "respond"), exist_ok=True)
+    for title, octets in requests.items():
+        for choice in (0, 0x20, 0x1d):
+            path = os.path.join(top, "respond", f"{title.replace('/', '_')}-{choice:02x}")
+            with open(path, "wb") as file:
+                file.write(bytes([choice]) + octets)
+    os.makedirs(os.path.join(top, "name"), exist_ok=True)
+    inputs = [name("www.example."), b"\0", name(".".join(["x"] * 127)), b"\x01\x00\x01\x01\0",
+              b"example\0www\0", b"\1\1\0a\1\2b\0", b"a.b\\.c.\\255\\000.", b"\\", b"\xc0\x0c"]
+    for i, octets in enumerate(inputs):
+        with open(os.path.join(top, "name", str(i)), "wb") as file:
+            file.write(octets)
+
+
+main()
