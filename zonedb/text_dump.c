@@ -77,7 +77,8 @@ static size_t put_rdata(char *line, size_t line_cap, const struct zonedb_rrset *
     if (knot_rrset_add_rdata(&set, rdata, rdata_len, NULL) == KNOT_EOK)
         len = knot_rrset_txt_dump_data(&set, 0, line, line_cap, &style);
     knot_rdataset_clear(&set.rrs, NULL);
-    return len > 0 ? (size_t)len : 0;
+    /* BIND takes "\[" for the bit labels of RFC 2673 and refuses the file. */
+    return len > 0 && memmem(line, (size_t)len, "\\[", 2) == NULL ? (size_t)len : 0;
 }
 
 /* RFC 3597 5. */
@@ -107,6 +108,8 @@ static int put_record(struct dump *dump, const struct zonedb_rrset *rrset, const
     if (len == 0 || !reads_back(dump, line, head + len + 1, rrset, rdata, rdata_len)) {
         len = put_generic(line + head, LINE_CAP - head - 1, rdata, rdata_len);
         line[head + len] = '\n';
+        if (!reads_back(dump, line, head + len + 1, rrset, rdata, rdata_len))
+            return -EBADMSG;
     }
     dump->buffer_len += head + len + 1;
     return dump->buffer_len >= FLUSH_AT ? flush(dump) : 0;
@@ -121,7 +124,7 @@ static int put_rrset(struct dump *dump, const uint8_t *owner, const struct zoned
     if (owner_len != dump->owner_len || memcmp(owner, dump->owner, owner_len) != 0) {
         memcpy(dump->owner, owner, owner_len);
         dump->owner_len = owner_len;
-        name_to_text(owner, dump->owner_text);
+        text_name(owner, dump->owner_text);
     }
     for (unsigned i = 0; i < rrset->rr_count && error == 0; i++) {
         if (end - at < 2 || end - at - 2 < (at[0] << 8 | at[1]))

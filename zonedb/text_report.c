@@ -25,6 +25,28 @@ const char *text_type_name(uint16_t type, char *buffer, size_t buffer_cap)
     return buffer;
 }
 
+char *text_name(const uint8_t *name, char *text)
+{
+    char *out = text;
+
+    if (name[0] == 0)
+        *out++ = '.';
+    for (; name[0] != 0; name += name[0] + 1U) {
+        for (unsigned i = 1; i <= name[0]; i++) {
+            const uint8_t c = name[i];
+            const bool is_plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+                                  (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '*';
+            if (is_plain)
+                *out++ = (char)c;
+            else
+                out += sprintf(out, "\\%03u", c);
+        }
+        *out++ = '.';
+    }
+    *out = '\0';
+    return text;
+}
+
 void text_progress(const struct text_zone *zone, enum text_phase phase, uint64_t done,
                    uint64_t total)
 {

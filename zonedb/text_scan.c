@@ -340,7 +340,7 @@ static int scan_top(struct text_zone *zone)
     const struct source top = {.file = 0};
     char origin[NAME_TEXT_MAX];
 
-    name_to_text(zone->apex, origin);
+    text_name(zone->apex, origin);
     const int error = scan_source(zone, &top, origin, TEXT_TTL_DEFAULT);
     text_progress(zone, TEXT_READING, zone->files[0].size, zone->files[0].size);
     return error;

@@ -150,6 +150,8 @@ void text_tell(struct text_zone *zone, enum text_severity severity,
 void text_tell_at(struct text_zone *zone, enum text_severity severity, size_t file, size_t offset,
                   const char *format, ...) __attribute__((format(printf, 5, 6)));
 bool text_is_full(const struct text_zone *zone); /* enough errors */
+/* Name to text like name_to_text(), but all that zone files do not take unescaped is \DDD. */
+char *text_name(const uint8_t *name, char *text);
 const char *text_type_name(uint16_t type, char *buffer, size_t buffer_cap);
 void text_progress(const struct text_zone *zone, enum text_phase phase, uint64_t done,
                    uint64_t total);
