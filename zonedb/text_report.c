@@ -171,8 +171,10 @@ static size_t find_spot(const struct text_file *file, size_t offset, enum text_s
         return at;
     if (has_owner)
         at = skip_space(file, skip_token(file, at));
-    while (at < file->size && is_ttl_or_class(file, at))
-        at = skip_space(file, skip_token(file, at));
+    for (; at < file->size && is_ttl_or_class(file, at);
+         at = skip_space(file, skip_token(file, at)))
+        if (spot == TEXT_AT_TTL && isdigit((unsigned char)file->base[at]))
+            return at;
     if (spot == TEXT_AT_RDATA)
         at = skip_space(file, skip_token(file, at));
     return at;

@@ -135,6 +135,7 @@ static const char *find_fault(const struct text_zone *zone, const zs_scanner_t *
         return "a SOA below the zone's apex";
     if (scanner->r_type == TYPE_NSEC3PARAM && !is_at_apex)
         return "an NSEC3PARAM below the zone's apex";
+    *spot_out = TEXT_AT_TTL;
     if (scanner->r_ttl > TTL_MAX)
         return "the TTL is above 2147483647";
     *spot_out = TEXT_AT_RDATA;

@@ -139,6 +139,7 @@ const struct text_record *text_node_record(const struct text_node *node,
 
 enum text_spot {
     TEXT_AT_OWNER,
+    TEXT_AT_TTL, /* the type, where no TTL is written */
     TEXT_AT_TYPE,
     TEXT_AT_RDATA,
 };
