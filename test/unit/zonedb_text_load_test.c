@@ -226,10 +226,11 @@ START_TEST(test_dump_types)
         "t 1 IN HINFO \"a b\" \"\"\nt 1 IN HTTPS 1 . alpn=h2,h3 ipv4hint=192.0.2.1 "
         "key667=\"x\\\\y\"\n"
         "t 1 IN IPSECKEY 10 3 2 a.test. AQNR\nt 1 IN KX 1 a\nt 1 IN L32 1 192.0.2.1\n"
-        "t 1 IN L64 1 2001:db8:0:1\nt 1 IN LOC 52 22 23.000 N 4 53 32.000 E -2.00m 0.00m 10000m "
+        "t 1 IN L64 1 2001:0db8:0000:0001\nt 1 IN LOC 52 22 23.000 N 4 53 32.000 E -2.00m 0.00m "
+        "10000m "
         "10m\n"
         "t 1 IN LP 1 a\nt 1 IN MINFO a b\nt 1 IN NAPTR 1 2 \"u\" \"E2U+sip\" \"!^.*$!sip:a@b!\" .\n"
-        "t 1 IN NID 1 14:4fff:ff20:ee64\nt 1 IN OPENPGPKEY AAEC\nt 1 IN PTR a\nt 1 IN RP a b\n"
+        "t 1 IN NID 1 0014:4fff:ff20:ee64\nt 1 IN OPENPGPKEY AAEC\nt 1 IN PTR a\nt 1 IN RP a b\n"
         "t 1 IN SMIMEA 3 1 1 00ff\nt 1 IN SPF \"v=spf1 -all\"\nt 1 IN SRV 0 0 53 a\n"
         "t 1 IN SSHFP 4 2 "
         "0000000000000000000000000000000000000000000000000000000000000001\n"
@@ -378,7 +379,7 @@ START_TEST(test_places)
         uint64_t line, column;
     } samples[] = {
         {HEAD "www 300 IN A 192.0.2", 4, 21},
-        {HEAD "\n; comment\n$TTL 60\n\n  www.example.org. A 192.0.2.1", 8, 8},
+        {HEAD "\n; comment\n$TTL 60\n\nwww.example.org. A 192.0.2.1", 8, 1},
         {HEAD "$ORIGIN org.\nwww A 192.0.2.1\n", 5, 1},
         {HEAD "a A 192.0.2.1\n ( ; x\n 300 ) IN\tCNAME ns1\n", 6, 11},
         {HEAD "a\\ b.org. A 192.0.2.1\n", 4, 1},
@@ -390,11 +391,9 @@ START_TEST(test_places)
         const size_t len = strlen(samples[i].text);
         char *text = (char *)exact_copy(samples[i].text, len);
         const int error = read_text(text, len, &told, &zone, NULL);
-        ck_assert_msg(i == 4 ? error == 0 : error == -EINVAL, "%zu", i);
-        if (error != 0)
-            ck_assert_msg(told.line == samples[i].line && told.column == samples[i].column,
-                          "%zu: %u:%u: %s", i, (unsigned)told.line, (unsigned)told.column,
-                          told.text);
+        ck_assert_int_eq(error, -EINVAL);
+        ck_assert_msg(told.line == samples[i].line && told.column == samples[i].column,
+                      "%zu: %u:%u: %s", i, (unsigned)told.line, (unsigned)told.column, told.text);
         text_zone_free(zone);
         free(text);
     }
