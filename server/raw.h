@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * raw.h - a worker that answers TCP from captured frames on one interface, the kernel kept away.
+ *
+ *     raw_worker_open(&config, &worker, &error);     privileged
+ *     raw_worker_run(worker, policy, &stop);         its thread, as often as needed
+ *     raw_worker_close(worker);
+ *
+ * Between two runs capture and guard stay up and frames wait in the ring.
  */
 #ifndef SERVER_RAW_H
 #define SERVER_RAW_H
@@ -19,13 +25,12 @@ struct raw_address {
     struct sockaddr_storage address; /* with port */
 };
 
-/* What is pointed to must outlive the worker. */
+/* What is pointed to is copied, but for `db`, which must outlive the worker. */
 struct raw_config {
     const char *interface;
     const struct raw_address *addresses;
-    size_t address_count;
+    size_t address_count; /* 1 or more */
     struct zonedb *db;
-    const struct respond_policy *policy;
     const struct stateless_tcp_config *tcp;
     const struct keys_secret *secret; /* cookie keys come from it and the clock */
 };
@@ -34,14 +39,20 @@ struct raw_worker;
 
 /* Open the capture and put up the kernel guard. Needs CAP_NET_RAW and CAP_NET_ADMIN; afterwards
  * neither. UDP is not taken away from the kernel: a socket answers it.
- * Outcomes: 0; -EADDRNOTAVAIL an address that the interface does not have; other negative errno;
- * `error` says what failed and what to do. */
+ * Outcomes: 0; -EADDRNOTAVAIL an address that no interface of the host has, so that nobody would
+ * answer ARP or neighbour discovery for it; other negative errno; `error` says what failed and what
+ * to do. */
 int raw_worker_open(const struct raw_config *config, struct raw_worker **worker_out,
                     struct io_error *error);
 
-/* Answer until *stop is true, in the calling thread. Returns 0, or a negative errno when the
- * interface is gone. */
-int raw_worker_run(struct raw_worker *worker, const atomic_bool *stop);
+/* Answer until *stop is true (seen within RAW_STOP_MS), in the calling thread. `policy`: constant
+ * meanwhile. The worker's view is at rest when this returns.
+ * Outcomes: 0 stopped; -ESTALE the database outgrew this process's map: call zonedb_remap() while
+ * all views of the process are at rest, then run again; -ENODEV the interface is gone; other
+ * negative errno. An interface that is only down is waited for. */
+#define RAW_STOP_MS 100
+int raw_worker_run(struct raw_worker *worker, const struct respond_policy *policy,
+                   const atomic_bool *stop);
 
 /* Close, take the guard down. NULL is allowed. */
 void raw_worker_close(struct raw_worker *worker);

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "server/raw.h"
+
+#include "server/serve.h"
+#include "stateless_tcp/io/guard.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* Addresses that one worker answers for. Beyond that the last ones are left to the guard: silence.
+ */
+#define ENDPOINTS_MAX 1024
+/* How soon an address that came or went is noticed, where addresses were not named. */
+#define ADDRESSES_AGE_S 2
+
+struct raw_worker {
+    char interface[IF_NAMESIZE];
+    struct stateless_tcp_config tcp;
+    struct keys_secret secret;
+    struct zonedb_view *view;
+    struct io *io;
+    struct guard *guard;
+
+    struct packet_endpoint *named; /* as configured; an address of zeros means all of the family */
+    size_t named_count;
+    struct packet_endpoint *endpoints; /* as of now, ENDPOINTS_MAX */
+    size_t endpoint_count;
+    uint64_t endpoints_s; /* when that was */
+
+    struct stateless_tcp_keys keys;
+    uint64_t keys_epoch;
+    uint8_t *stream;
+};
+
+static bool address_from(const struct sockaddr *socket_address, struct packet_endpoint *out)
+{
+    *out = (struct packet_endpoint){0};
+    if (socket_address->sa_family == AF_INET) {
+        struct sockaddr_in in;
+        memcpy(&in, socket_address, sizeof(in));
+        out->address.family = 4;
+        memcpy(out->address.octets, &in.sin_addr, 4);
+        out->port = ntohs(in.sin_port);
+        return true;
+    }
+    if (socket_address->sa_family == AF_INET6) {
+        struct sockaddr_in6 in6;
+        memcpy(&in6, socket_address, sizeof(in6));
+        out->address.family = 6;
+        memcpy(out->address.octets, &in6.sin6_addr, 16);
+        out->port = ntohs(in6.sin6_port);
+        return true;
+    }
+    return false;
+}
+
+static bool is_unspecified(const struct packet_address *address)
+{
+    static const uint8_t zeros[16];
+    return memcmp(address->octets, zeros, sizeof(zeros)) == 0;
+}
+
+static bool is_same_address(const struct packet_address *a, const struct packet_address *b)
+{
+    return a->family == b->family && memcmp(a->octets, b->octets, sizeof(a->octets)) == 0;
+}
+
+/* An address of the interface, for every port that asks for all of its family. */
+static void endpoints_add_all(struct raw_worker *worker, const struct packet_address *address)
+{
+    for (size_t i = 0; i < worker->named_count; i++) {
+        const struct packet_endpoint *named = &worker->named[i];
+        if (named->address.family == address->family && is_unspecified(&named->address) &&
+            worker->endpoint_count < ENDPOINTS_MAX)
+            worker->endpoints[worker->endpoint_count++] =
+                (struct packet_endpoint){.address = *address, .port = named->port};
+    }
+}
+
+/* Find out which addresses are ours now. Keeps what was known if the kernel does not tell. */
+static void endpoints_refresh(struct raw_worker *worker, uint64_t now_s)
+{
+    struct ifaddrs *all;
+    if (getifaddrs(&all) != 0)
+        return;
+    worker->endpoints_s = now_s;
+    worker->endpoint_count = 0;
+    for (size_t i = 0; i < worker->named_count; i++)
+        if (!is_unspecified(&worker->named[i].address))
+            worker->endpoints[worker->endpoint_count++] = worker->named[i];
+    for (const struct ifaddrs *each = all; each != NULL; each = each->ifa_next) {
+        struct packet_endpoint found;
+        if (strcmp(each->ifa_name, worker->interface) == 0 && each->ifa_addr != NULL &&
+            address_from(each->ifa_addr, &found))
+            endpoints_add_all(worker, &found.address);
+    }
+    freeifaddrs(all);
+}
+
+static bool has_host_address(const struct ifaddrs *all, const struct packet_address *address)
+{
+    for (; all != NULL; all = all->ifa_next) {
+        struct packet_endpoint found;
+        if (all->ifa_addr != NULL && address_from(all->ifa_addr, &found) &&
+            is_same_address(&found.address, address))
+            return true;
+    }
+    return false;
+}
+
+/* Named addresses must be the host's. They need not be the interface's: anycast addresses often sit
+ * on loopback, and frames for them arrive elsewhere. */
+static int endpoints_check(const struct raw_worker *worker, struct io_error *error)
+{
+    struct ifaddrs *all;
+    if (getifaddrs(&all) != 0) {
+        int result = -errno;
+        snprintf(error->text, sizeof(error->text), "cannot list the host's addresses: %s",
+                 strerror(errno));
+        return result;
+    }
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < worker->named_count; i++) {
+        const struct packet_address *address = &worker->named[i].address;
+        if (is_unspecified(address) || has_host_address(all, address))
+            continue;
+        char text[INET6_ADDRSTRLEN];
+        inet_ntop(address->family == 4 ? AF_INET : AF_INET6, address->octets, text, sizeof(text));
+        snprintf(error->text, sizeof(error->text),
+                 "interface %s: no interface of this host has the address %s, so nobody would "
+                 "find it; \"ip address add %s dev %s\"",
+                 worker->interface, text, text, worker->interface);
+        result = -EADDRNOTAVAIL;
+    }
+    freeifaddrs(all);
+    return result;
+}
+
+/* The capture filter in pcap's language, to be freed; NULL: no memory. It only spares us work: what
+ * is ours is decided frame by frame. pcap does not look behind IPv6 extension headers; packets with
+ * one that we walk are let through. */
+static char *worker_filter(const struct raw_worker *worker)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *filter = open_memstream(&text, &len);
+    if (filter == NULL)
+        return NULL;
+    for (size_t i = 0; i < worker->named_count; i++) {
+        const struct packet_endpoint *named = &worker->named[i];
+        bool is_v4 = named->address.family == 4;
+        char address[INET6_ADDRSTRLEN];
+        inet_ntop(is_v4 ? AF_INET : AF_INET6, named->address.octets, address, sizeof(address));
+        fprintf(filter, "%s(%s", i > 0 ? " or " : "", is_v4 ? "ip" : "ip6");
+        if (!is_unspecified(&named->address))
+            fprintf(filter, " and dst host %s", address);
+        fprintf(filter, " and (tcp dst port %u%s))", named->port,
+                is_v4 ? "" : " or ip6[6] = 0 or ip6[6] = 43 or ip6[6] = 60");
+    }
+    bool is_bad = ferror(filter);
+    if (fclose(filter) != 0 || is_bad) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+static int worker_name(struct raw_worker *worker, const struct raw_config *config,
+                       struct io_error *error)
+{
+    worker->tcp = *config->tcp;
+    worker->secret = *config->secret;
+    worker->keys_epoch = UINT64_MAX;
+    worker->stream = malloc(SERVE_STREAM_CAP);
+    worker->named = calloc(config->address_count, sizeof(*worker->named));
+    worker->endpoints = calloc(ENDPOINTS_MAX, sizeof(*worker->endpoints));
+    if (worker->stream == NULL || worker->named == NULL || worker->endpoints == NULL) {
+        snprintf(error->text, sizeof(error->text), "out of memory");
+        return -ENOMEM;
+    }
+    if (strlen(config->interface) >= sizeof(worker->interface) ||
+        config->address_count > ENDPOINTS_MAX) {
+        snprintf(error->text, sizeof(error->text),
+                 "interface %s: no such name, or more than %u addresses", config->interface,
+                 ENDPOINTS_MAX);
+        return -EINVAL;
+    }
+    strcpy(worker->interface, config->interface);
+    for (size_t i = 0; i < config->address_count; i++) {
+        bool is_internet = address_from((const struct sockaddr *)&config->addresses[i].address,
+                                        &worker->named[worker->named_count++]);
+        assert(is_internet);
+        (void)is_internet;
+    }
+    return endpoints_check(worker, error);
+}
+
+/* Capture first: a frame that comes between is answered, and the kernel's RST beside it is no worse
+ * than what was before. */
+static int worker_attach(struct raw_worker *worker, struct io_error *error)
+{
+    char *filter = worker_filter(worker);
+    if (filter == NULL) {
+        snprintf(error->text, sizeof(error->text), "out of memory");
+        return -ENOMEM;
+    }
+    struct io_config io_config = {.interface = worker->interface, .filter = filter};
+    int result = io_backend_libpcap.open(&io_config, &worker->io, error);
+    free(filter);
+    if (result == 0)
+        result = guard_open(worker->interface, worker->named, worker->named_count, &worker->guard,
+                            error);
+    return result;
+}
+
+int raw_worker_open(const struct raw_config *config, struct raw_worker **worker_out,
+                    struct io_error *error)
+{
+    assert(config->address_count > 0);
+    *worker_out = NULL;
+    struct raw_worker *worker = calloc(1, sizeof(*worker));
+    if (worker == NULL) {
+        snprintf(error->text, sizeof(error->text), "out of memory");
+        return -ENOMEM;
+    }
+    int result = worker_name(worker, config, error);
+    if (result == 0)
+        result = worker_attach(worker, error);
+    if (result == 0) {
+        result = zonedb_view_open(config->db, &worker->view);
+        if (result == 0)
+            zonedb_view_rest(worker->view);
+        else
+            snprintf(error->text, sizeof(error->text), "cannot read the zone database: %s",
+                     strerror(-result));
+    }
+    if (result != 0) {
+        raw_worker_close(worker);
+        return result;
+    }
+    *worker_out = worker;
+    return 0;
+}
+
+/* What depends on the time. */
+static void worker_tick(struct raw_worker *worker)
+{
+    uint64_t now_s = (uint64_t)time(NULL);
+    if (worker->keys_epoch != now_s / KEYS_EPOCH_S) {
+        worker->keys_epoch = now_s / KEYS_EPOCH_S;
+        keys_at(&worker->secret, now_s, &worker->keys);
+    }
+    if (now_s - worker->endpoints_s >= ADDRESSES_AGE_S)
+        endpoints_refresh(worker, now_s);
+}
+
+/* Answer a batch. Outcomes: 0; -ESTALE; negative errno of the interface. */
+static int worker_answer(struct raw_worker *worker, const struct respond_policy *policy,
+                         const struct io_frame *frames, int frame_count)
+{
+    int outcome = zonedb_view_refresh(worker->view);
+    if (outcome == -ESTALE)
+        return outcome; /* other failures are answered: SERVFAIL */
+    const struct serve serve = {
+        .view = worker->view,
+        .policy = policy,
+        .tcp = &worker->tcp,
+        .keys = &worker->keys,
+        .endpoints = worker->endpoints,
+        .endpoint_count = worker->endpoint_count,
+        .stream = worker->stream,
+    };
+    for (int i = 0; i < frame_count; i++) {
+        struct train train;
+        io_backend_libpcap.lend(worker->io, &train);
+        serve_frame(&serve, &frames[i], &train);
+        outcome = io_backend_libpcap.send(worker->io, &train);
+        if (outcome != 0)
+            return outcome;
+    }
+    return 0;
+}
+
+int raw_worker_run(struct raw_worker *worker, const struct respond_policy *policy,
+                   const atomic_bool *stop)
+{
+    struct io_frame frames[IO_BATCH];
+    int outcome = 0;
+    while (outcome == 0 && !atomic_load(stop)) {
+        outcome = io_backend_libpcap.receive(worker->io, RAW_STOP_MS, frames, IO_BATCH);
+        if (outcome > 0) {
+            worker_tick(worker);
+            outcome = worker_answer(worker, policy, frames, outcome);
+            zonedb_view_rest(worker->view);
+        }
+        if (outcome == -ENETDOWN) { /* it may come up again, and the capture with it */
+            poll(NULL, 0, RAW_STOP_MS);
+            outcome = 0;
+        }
+    }
+    return outcome;
+}
+
+void raw_worker_close(struct raw_worker *worker)
+{
+    if (worker == NULL)
+        return;
+    zonedb_view_close(worker->view);
+    if (worker->io != NULL)
+        io_backend_libpcap.close(worker->io);
+    guard_close(worker->guard);
+    free(worker->named);
+    free(worker->endpoints);
+    free(worker->stream);
+    free(worker);
+}

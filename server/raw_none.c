@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The raw worker of a build without libpcap, libnet or libnftables: says so.
+ */
+#include "server/raw.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+int raw_worker_open(const struct raw_config *config, struct raw_worker **worker_out,
+                    struct io_error *error)
+{
+    *worker_out = NULL;
+    snprintf(error->text, sizeof(error->text),
+             "interface %s: this lethed was built without stateless TCP on live interfaces "
+             "(libpcap, libnet, libnftables); use --tcp kernel",
+             config->interface);
+    return -ENOTSUP;
+}
+
+int raw_worker_run(struct raw_worker *worker, const struct respond_policy *policy,
+                   const atomic_bool *stop)
+{
+    (void)worker, (void)policy, (void)stop;
+    return -ENOTSUP;
+}
+
+void raw_worker_close(struct raw_worker *worker)
+{
+    (void)worker; /* there never is one */
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * guard.h - keep the kernel's TCP from answering what we answer.
+ *
+ * A SYN to a port where no socket listens draws a RST from the kernel, which would end the
+ * connection that our SYN+ACK is about to open. The guard is an nftables table of our own that
+ * drops TCP to our addresses and ports before the kernel's TCP sees it; packet sockets see the
+ * frames before that. It looks like this ("nft list ruleset"):
+ *
+ *     table inet lethe-4711-2 {                        process, interface index
+ *         flags owner
+ *         chain stateless {
+ *             type filter hook prerouting priority raw; policy accept;
+ *             iifname "eth0" ip daddr 192.0.2.1 tcp dport 53 counter drop
+ *             iifname "eth0" meta nfproto ipv6 fib daddr type local tcp dport 53 counter drop
+ *         }
+ *     }
+ *
+ * The owner flag (Linux 5.12) ties the table to our netlink socket: it goes away with the process,
+ * however that dies, and nobody else's "nft flush ruleset" removes it.
+ */
+#ifndef STATELESS_TCP_IO_GUARD_H
+#define STATELESS_TCP_IO_GUARD_H
+
+#include "stateless_tcp/io/io.h"
+#include "stateless_tcp/packet.h"
+
+struct guard;
+
+/* Put the guard up on an interface. Needs CAP_NET_ADMIN; keeping it up and taking it down do not.
+ *
+ * `endpoints`: endpoint_count >= 1 of family 4 or 6, copied. An address of zeros means every
+ * address of the family that is the host's own, also those that it will have later.
+ * Outcomes: 0; -EPERM; -EOPNOTSUPP the kernel has no nftables or no owner flag; other negative
+ * errno; `error` says what failed and what to do. *guard_out is owned by the caller. */
+int guard_open(const char *interface, const struct packet_endpoint *endpoints,
+               size_t endpoint_count, struct guard **guard_out, struct io_error *error);
+
+/* Take it down. NULL is allowed. */
+void guard_close(struct guard *guard);
+
+#endif
