@@ -14,7 +14,6 @@
 #define FLAG_AA 0x0400u
 #define FLAG_TC 0x0200u
 #define FLAG_RD 0x0100u
-#define FLAG_CD 0x0010u
 #define OPCODE_MASK 0x7800u
 #define RCODE_MASK 0x000fu
 

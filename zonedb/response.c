@@ -217,7 +217,8 @@ void response_begin(struct response *r, uint8_t *octets, size_t limit, const str
     r->octets = octets;
     r->limit = limit;
     r->len = HEADER_LEN;
-    r->flags = (uint16_t)(FLAG_QR | (query->flags & (OPCODE_MASK | FLAG_RD | FLAG_CD)));
+    /* CD is cleared: RFC 4035 3.1.6. */
+    r->flags = (uint16_t)(FLAG_QR | (query->flags & (OPCODE_MASK | FLAG_RD)));
     r->rcode = RCODE_NOERROR;
     r->rr_class = query->qclass == CLASS_CH ? CLASS_CH : CLASS_IN;
     memset(r->count, 0, sizeof r->count);
