@@ -206,7 +206,7 @@ class Lethed(Server):
 
     name = "lethed"
 
-    def __init__(self, directory, zones, build, options=("--tcp", "kernel"), **more):
+    def __init__(self, directory, zones, build, options=("--tcp", "kernel", "--udp-payload", "4096"), **more):
         super().__init__(directory, zones, **more)
         self.build = pathlib.Path(build)
         self.options = list(options)
