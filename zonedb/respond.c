@@ -401,7 +401,7 @@ static bool is_transfer(uint16_t qtype)
 static void answer_query(struct answer *a)
 {
     if (a->query->qclass == CLASS_CH)
-        a->response->rcode = chaos_answer(a);
+        a->response->rcode = (uint16_t)chaos_answer(a);
     else if (a->query->qclass != CLASS_IN || is_transfer(a->query->qtype))
         a->response->rcode = RCODE_REFUSED;
     else

@@ -53,6 +53,22 @@ def main():
             path = os.path.join(top, "respond", f"{title.replace('/', '_')}-{choice:02x}")
             with open(path, "wb") as file:
                 file.write(bytes([choice]) + octets)
+    rrset = lambda qtype, *rdata: struct.pack(">HHII", qtype, len(rdata), 60, sum(
+        2 + len(r) for r in rdata)) + b"".join(struct.pack(">H", len(r)) + r for r in rdata)
+    node = lambda flags, depth, *rrsets: bytes([flags, depth]) + b"".join(rrsets)
+    soa = rrset(6, name("a.example.") * 2 + b"\0\0\0\1" * 5)
+    record = (struct.pack(">IIBBBBQQQBBH", 1, 1, 0, 0, 1, 1, 9, 9, 9, 0, 2, 3) + b"ab" + soa)
+    stored = [node(0, 0, soa, rrset(2, name("a.example."), name("b.example."))),
+              node(0, 0, rrset(1, b"\xc0\0\2\1"), rrset(46, b"\0\1" + b"s" * 30)),
+              node(0, 0, rrset(5, name("a.example."))), node(1, 2, rrset(2, name("ns.c.example."))),
+              node(2, 2, rrset(39, name("e.example."))), node(4, 2, rrset(28, b"a" * 16)),
+              node(4, 9), node(1, 2), node(0, 0, rrset(15, b"\0\1" + name("a.example."))),
+              record, record[:40], b""]
+    os.makedirs(os.path.join(top, "stored"), exist_ok=True)
+    for target in range(7):
+        for i, octets in enumerate(stored):
+            with open(os.path.join(top, "stored", f"{target}-{i}"), "wb") as file:
+                file.write(bytes([target]) + octets)
     os.makedirs(os.path.join(top, "name"), exist_ok=True)
     inputs = [name("www.example."), b"\0", name(".".join(["x"] * 127)), b"\x01\x00\x01\x01\0",
               b"example\0www\0", b"\1\1\0a\1\2b\0", b"a.b\\.c.\\255\\000.", b"\\", b"\xc0\x0c"]

@@ -11,22 +11,31 @@
 
 #include <check.h>
 
-#define TEST_MAIN(name, ...)                                      \
-    int main(void)                                                \
-    {                                                             \
-        const TTest *const tests[] = {__VA_ARGS__};               \
-        Suite *suite = suite_create(name);                        \
-        TCase *tcase = tcase_create(name);                        \
-        tcase_set_timeout(tcase, 120);                            \
-        for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) \
-            tcase_add_test(tcase, tests[i]);                      \
-        suite_add_tcase(suite, tcase);                            \
-        SRunner *runner = srunner_create(suite);                  \
-        srunner_run_all(runner, CK_NORMAL);                       \
-        int failed = srunner_ntests_failed(runner);               \
-        srunner_free(runner);                                     \
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;         \
+#define TEST_MAIN(name, ...)                                                    \
+    int main(void)                                                              \
+    {                                                                           \
+        const TTest *const tests[] = {__VA_ARGS__};                             \
+        return test_run(name, tests, sizeof tests / sizeof *tests, NULL, NULL); \
     }
+
+/* Run each test in a process of its own, between setup and teardown (both may be NULL). */
+static inline int test_run(const char *name, const TTest *const *tests, size_t count,
+                           void (*setup)(void), void (*teardown)(void))
+{
+    Suite *suite = suite_create(name);
+    TCase *tcase = tcase_create(name);
+    tcase_set_timeout(tcase, 120);
+    if (setup != NULL)
+        tcase_add_checked_fixture(tcase, setup, teardown);
+    for (size_t i = 0; i < count; i++)
+        tcase_add_test(tcase, tests[i]);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
 
 /* Hex digits (white space ignored) to octets; returns how many. */
 static inline size_t hex_decode(const char *hex, uint8_t *out, size_t cap)

@@ -540,16 +540,5 @@ int main(void)
                                   test_checksum_rules,
                                   test_view_at_rest_is_servfail,
                                   test_replaced_zone};
-    Suite *suite = suite_create("respond");
-    TCase *tcase = tcase_create("respond");
-    tcase_set_timeout(tcase, 120);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
-        tcase_add_test(tcase, tests[i]);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_run("respond", tests, sizeof tests / sizeof *tests, setup, teardown);
 }

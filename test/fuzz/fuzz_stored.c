@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * A damaged database: arbitrary octets stand where a node or a zone record should.
+ * Answers may be wrong or SERVFAIL, but they are well-formed, and nothing is read out of bounds.
+ *
+ * The first octet of the input says what is replaced, the rest is the stored value.
+ */
+#include "../unit/message.h"
+#include "../unit/zone_fixture.h"
+#include "fuzz.h"
+#include "zonedb/find.h"
+#include "zonedb/respond.h"
+#include "zonedb/view.h"
+
+static const char zone_text[] =
+    "$ORIGIN example.\n$TTL 60\n@ SOA a b 1 2 3 4 5\n@ NS a\na A 192.0.2.1\n"
+    "*.w TXT w\nc NS ns.c\nns.c A 192.0.2.2\nd DNAME e\nf CNAME a\nm MX 1 a\n";
+
+static const struct {
+    const char *qname;
+    unsigned qtype;
+} questions[] = {
+    {"example.", 2},      {"example.", 255},   {"a.example.", 1},   {"a.example.", 46},
+    {"x.w.example.", 16}, {"x.w.example.", 1}, {"x.c.example.", 1}, {"c.example.", 43},
+    {"x.d.example.", 1},  {"f.example.", 1},   {"m.example.", 15},  {"zz.example.", 1},
+    {"b.example.", 28},   {"x.a.example.", 1}, {"w.example.", 1},
+};
+
+static struct fixture fixture;
+static struct message message;
+static struct zonedb_zone zone;
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    uint8_t apex[NAME_MAX_LEN];
+    (void)argc;
+    (void)argv;
+    name_from_text("example.", apex);
+    fixture_open(&fixture);
+    mdb_env_set_flags(fixture.db->env, MDB_NOSYNC, 1);
+    fixture_load(&fixture, "example.", zone_text);
+    MUST(zonedb_zone_get(fixture.view, apex, &zone) == 0);
+    return 0;
+}
+
+enum target {
+    TARGET_APEX,
+    TARGET_LEAF,
+    TARGET_WILDCARD,
+    TARGET_CUT,
+    TARGET_GLUE,
+    TARGET_DNAME,
+    TARGET_ZONE,
+    TARGET_COUNT,
+};
+
+static const char *const target_names[] = {"example.",   "a.example.",    "*.w.example.",
+                                           "c.example.", "ns.c.example.", "d.example.",
+                                           "example."};
+
+static void put(MDB_txn *txn, MDB_dbi dbi, MDB_val key, MDB_val value)
+{
+    MUST(mdb_put(txn, dbi, &key, &value, 0) == 0);
+}
+
+/* Replace one stored value; returns a copy of what was there. */
+static MDB_val replace(enum target target, MDB_val value)
+{
+    struct find_key key;
+    uint8_t name[NAME_MAX_LEN];
+    MDB_val old, copy;
+    MDB_txn *txn;
+    name_from_text(target_names[target], name);
+    find_key_set(&key, zone.id, name);
+    MDB_val k = {key.end[key.label_count], key.octets};
+    MDB_dbi dbi = fixture.db->nodes;
+    if (target == TARGET_ZONE) {
+        k = (MDB_val){k.mv_size - ZONE_ID_LEN, key.octets + ZONE_ID_LEN};
+        dbi = fixture.db->zones;
+    }
+    zonedb_view_rest(fixture.view);
+    MUST(mdb_txn_begin(fixture.db->env, NULL, 0, &txn) == 0);
+    MUST(mdb_get(txn, dbi, &k, &old) == 0);
+    copy = (MDB_val){old.mv_size, exact_copy(old.mv_data, old.mv_size)};
+    put(txn, dbi, k, value);
+    MUST(mdb_txn_commit(txn) == 0);
+    MUST(zonedb_view_refresh(fixture.view) == 1);
+    return copy;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static uint8_t request[512], response[RESPOND_MESSAGE_MAX];
+    struct respond_policy policy = respond_policy_default();
+    struct respond_client client = {.transport = RESPOND_TCP};
+    if (size < 1)
+        return 0;
+    enum target target = (enum target)(data[0] % TARGET_COUNT);
+    MDB_val old = replace(target, (MDB_val){size - 1, (void *)(uintptr_t)(data + 1)});
+    for (size_t i = 0; i < sizeof questions / sizeof *questions; i++) {
+        size_t request_len =
+            request_make(request, questions[i].qname, questions[i].qtype, 1232, true, NULL, 0);
+        size_t len = respond(fixture.view, &policy, &client, request, request_len, response,
+                             sizeof response);
+        message_parse(&message, response, len);
+    }
+    free(replace(target, old).mv_data);
+    free(old.mv_data);
+    return 0;
+}
