@@ -19,8 +19,13 @@ struct answer {
     struct response *response;
     bool is_corrupt; /* the database said something impossible: SERVFAIL */
     uint16_t ede;
+    /* The RRset whose hosts' addresses go into the additional section; rr_count 0: none. */
+    struct zonedb_rrset hosts;
+    struct find_zone hosts_zone;
+    const uint8_t *hosts_apex;
+    const uint8_t *hosts_cut; /* of a referral: glue for hosts at or below it is required */
     unsigned added_count;
-    const uint8_t *added[ADDED_MAX]; /* RDATA of RRsets that went into authority or additional */
+    const uint8_t *added[ADDED_MAX]; /* RDATA of RRsets that must not be added again */
 };
 
 /* The name that is being answered: the question's at first, then the CNAMEs' targets. */

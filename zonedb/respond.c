@@ -22,6 +22,7 @@ enum step {
 struct chain {
     unsigned count;
     const uint8_t *names[CHAIN_MAX];
+    bool is_wildcard[CHAIN_MAX]; /* answered by a wildcard: what is closer must be denied */
     uint8_t synthesised[CHAIN_MAX][NAME_MAX_LEN];
 };
 
@@ -128,20 +129,12 @@ static void addresses_add(struct answer *a, const struct find_zone *zone, const 
     }
 }
 
-enum hosts {
-    HOSTS_BELOW,     /* those at or below the given name */
-    HOSTS_NOT_BELOW, /* the others */
-    HOSTS_ALL,
-};
-
-/* Addresses of the hosts that an RRset names, as far as they are in the zone. */
-static void hosts_add(struct answer *a, const struct found *found, const uint8_t *apex,
-                      const uint8_t *below, const struct zonedb_rrset *rrset, enum hosts which)
+/* Addresses of the hosts that an RRset names, as far as they are in the zone: of a referral, those
+ * at or below the cut, which are required, or the others; else all. */
+static void hosts_add(struct answer *a, bool is_required)
 {
-    int at = target_at(rrset->type);
-    if (at < 0)
-        return;
-    struct rdata_cursor cursor = rdata_begin(rrset);
+    int at = target_at(a->hosts.type);
+    struct rdata_cursor cursor = rdata_begin(&a->hosts);
     const uint8_t *rdata;
     uint16_t rdata_len;
     int status;
@@ -151,20 +144,25 @@ static void hosts_add(struct answer *a, const struct found *found, const uint8_t
             return;
         }
         const uint8_t *host = rdata + at;
-        if (!name_is_at_or_below(host, apex))
-            continue;
-        if (which == HOSTS_ALL || (which == HOSTS_BELOW) == name_is_at_or_below(host, below))
-            addresses_add(a, &found->zone, host, which == HOSTS_BELOW);
+        bool is_below = a->hosts_cut != NULL && name_is_at_or_below(host, a->hosts_cut);
+        if (is_below == is_required && (is_below || name_is_at_or_below(host, a->hosts_apex)))
+            addresses_add(a, &a->hosts_zone, host, is_required);
     }
     a->is_corrupt |= status < 0;
 }
 
-/* ---- the outcomes ---- */
-
-static const uint8_t *apex_of(const struct subject *subject, const struct found *found)
+/* RFC 1034 4.3.2 step 6. Glue for name servers below a cut must go along (RFC 9471 3.1); other
+ * addresses may. */
+static void additional(struct answer *a)
 {
-    return name_skip(subject->name, (unsigned)found->key.label_count - found->zone.depth);
+    if (a->hosts.rr_count == 0)
+        return;
+    if (a->hosts_cut != NULL)
+        hosts_add(a, true);
+    hosts_add(a, false);
 }
+
+/* ---- the outcomes ---- */
 
 /* SOA of a negative response, TTL = min(SOA TTL, MINIMUM) (RFC 2308 3 and 5). */
 static void soa_add(struct answer *a, const struct subject *subject, const struct found *found)
@@ -195,8 +193,19 @@ static void no_name(struct answer *a, const struct subject *subject, const struc
     denial_no_name(a, subject, found);
 }
 
-/* RFC 1034 4.3.2 step 3b. Glue for name servers below the cut must go along (RFC 9471 3.1); that of
- * others in the zone may. */
+/* The addresses of the hosts that `rrset` names are wanted; `cut`: it is a referral's. */
+static void hosts_want(struct answer *a, const struct subject *subject, const struct found *found,
+                       const struct zonedb_rrset *rrset, const uint8_t *cut)
+{
+    if (target_at(rrset->type) < 0)
+        return;
+    a->hosts = *rrset;
+    a->hosts_zone = found->zone;
+    a->hosts_apex = name_skip(subject->name, (unsigned)found->key.label_count - found->zone.depth);
+    a->hosts_cut = cut;
+}
+
+/* RFC 1034 4.3.2 step 3b. */
 static void referral(struct answer *a, const struct subject *subject, const struct found *found)
 {
     struct zonedb_rrset ns, ds, sigs;
@@ -213,9 +222,7 @@ static void referral(struct answer *a, const struct subject *subject, const stru
         else
             denial_no_ds(a, subject, found);
     }
-    const uint8_t *apex = apex_of(subject, found);
-    hosts_add(a, found, apex, cut.name, &ns, HOSTS_BELOW);
-    hosts_add(a, found, apex, cut.name, &ns, HOSTS_NOT_BELOW);
+    hosts_want(a, subject, found, &ns, cut.name);
 }
 
 /* QTYPE ANY (RFC 8482): one RRset, or everything. */
@@ -274,6 +281,7 @@ static enum step follow(struct chain *chain, struct subject *subject, const uint
             return STEP_DONE;
     if (chain->count == CHAIN_MAX)
         return STEP_DONE;
+    chain->is_wildcard[chain->count] = false;
     chain->names[chain->count++] = target;
     *subject = (struct subject){target, 0};
     return STEP_FOLLOW;
@@ -296,7 +304,7 @@ static enum step node_answer(struct answer *a, struct chain *chain, struct subje
         has_answer = rrsigs(a, owner, found);
     } else if (node_rrset(a, &found->node, qtype, &rrset, &sigs)) {
         answer_add(a, SECTION_ANSWER, owner, &rrset, &sigs, TTL_AS_STORED);
-        hosts_add(a, found, apex_of(subject, found), NULL, &rrset, HOSTS_ALL);
+        hosts_want(a, subject, found, &rrset, NULL);
     } else if (node_rrset(a, &found->node, RR_CNAME, &rrset, &sigs)) {
         alias = only_name(&rrset);
         a->is_corrupt |= alias == NULL;
@@ -306,8 +314,8 @@ static enum step node_answer(struct answer *a, struct chain *chain, struct subje
     }
     if (!has_answer)
         no_data(a, subject, found);
-    else if (found->outcome == FIND_WILDCARD)
-        denial_no_closer(a, subject, found);
+    else
+        chain->is_wildcard[chain->count - 1] = found->outcome == FIND_WILDCARD;
     return alias != NULL ? follow(chain, subject, alias) : STEP_DONE;
 }
 
@@ -323,7 +331,8 @@ static enum step dname(struct answer *a, struct chain *chain, struct subject *su
         a->is_corrupt = true;
         return STEP_DONE;
     }
-    answer_add(a, SECTION_ANSWER, answer_owner(subject, labels), &rrset, &sigs, TTL_AS_STORED);
+    if (!added_before(a, &rrset)) /* a chain may come by again */
+        answer_add(a, SECTION_ANSWER, answer_owner(subject, labels), &rrset, &sigs, TTL_AS_STORED);
     size_t prefix_len = (size_t)(name_skip(subject->name, labels) - subject->name);
     size_t target_len = name_len(target, NAME_MAX_LEN);
     if (prefix_len + target_len > NAME_MAX_LEN) {
@@ -339,7 +348,7 @@ static enum step dname(struct answer *a, struct chain *chain, struct subject *su
     struct zonedb_rrset cname = {RR_CNAME, 1, rrset.ttl, rdata,
                                  (uint32_t)(2 + prefix_len + target_len)};
     answer_add(a, SECTION_ANSWER, answer_owner(subject, 0), &cname, NULL, TTL_AS_STORED);
-    if (a->query->qtype == RR_CNAME || a->query->qtype == RR_ANY)
+    if (a->query->qtype == RR_CNAME)
         return STEP_DONE;
     return follow(chain, subject, alias);
 }
@@ -382,14 +391,32 @@ static enum step answer_subject(struct answer *a, struct chain *chain, struct su
     return STEP_DONE;
 }
 
+/* For every name of the chain that a wildcard answered. The look-up is done again: it is rare, and
+ * proofs must not come before the last record of the answer. */
+static void wildcard_proofs(struct answer *a, const struct chain *chain)
+{
+    for (unsigned i = 0; i < chain->count; i++) {
+        struct subject subject = {chain->names[i], i == 0 ? HEADER_LEN : 0};
+        struct found found;
+        if (chain->is_wildcard[i] &&
+            zonedb_find(a->view, subject.name, a->query->qtype, &found) == FIND_WILDCARD)
+            denial_no_closer(a, &subject, &found);
+    }
+}
+
+/* Sections in their order: the chain's answers, the last name's outcome, proofs, addresses. */
 static void answer_in(struct answer *a)
 {
     struct subject subject = {a->query->qname, HEADER_LEN};
     struct chain chain;
     chain.names[0] = subject.name;
+    chain.is_wildcard[0] = false;
     chain.count = 1;
     while (answer_subject(a, &chain, &subject) == STEP_FOLLOW && !a->is_corrupt)
         continue;
+    if (a->query->edns.is_do)
+        wildcard_proofs(a, &chain);
+    additional(a);
 }
 
 /* Zone transfers go by other doors; meta types other than ANY are no data (RFC 6895 3.1). */

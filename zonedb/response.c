@@ -187,12 +187,14 @@ bool response_add(struct response *r, enum section section, struct owner owner,
 {
     if (r->is_overflow)
         return true;
+    assert(section >= r->section);
     size_t before = r->len;
     bool is_good = put_records(r, owner, rrset, rrset->ttl < ttl_max ? rrset->ttl : ttl_max);
     if (!is_good || r->is_overflow) {
         roll_back(r, before);
         return is_good;
     }
+    r->section = section;
     r->count[section] = (uint16_t)(r->count[section] + rrset->rr_count);
     return true;
 }
@@ -210,6 +212,7 @@ void response_clear(struct response *r)
 {
     roll_back(r, r->question_end);
     memset(r->count, 0, sizeof r->count);
+    r->section = SECTION_ANSWER;
 }
 
 void response_begin(struct response *r, uint8_t *octets, size_t limit, const struct query *query)
@@ -222,6 +225,7 @@ void response_begin(struct response *r, uint8_t *octets, size_t limit, const str
     r->rcode = RCODE_NOERROR;
     r->rr_class = query->qclass == CLASS_CH ? CLASS_CH : CLASS_IN;
     memset(r->count, 0, sizeof r->count);
+    r->section = SECTION_ANSWER;
     r->is_overflow = false;
     r->suffix_count = 0;
     memset(r->suffixes, 0, sizeof r->suffixes);

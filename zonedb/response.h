@@ -48,6 +48,7 @@ struct response {
     uint16_t rcode; /* 12 bits */
     uint16_t rr_class;
     uint16_t count[3];
+    enum section section; /* of the last record */
     bool is_overflow;
     unsigned suffix_count;
     struct suffix suffixes[SUFFIX_SLOTS];
