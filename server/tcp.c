@@ -198,11 +198,11 @@ int tcp_accept(struct tcp *tcp, int listener, uint64_t now_ms)
                 return -EMFILE;
             connection_close(tcp, tcp->oldest);
         } else if (errno == EAGAIN) {
-            break;
+            return 0;
         }
         /* Anything else (ECONNABORTED, EINTR, network errors, see accept(2)) is that client's. */
     }
-    return 0;
+    return 1;
 }
 
 /* ---- messages ---- */

@@ -53,8 +53,9 @@ void tcp_close(struct tcp *tcp);
 /* New limits, from now on. */
 void tcp_set_limits(struct tcp *tcp, const struct tcp_limits *limits);
 
-/* Take what waits at a listener, a limited number at a time. Outcomes: 0; -EMFILE descriptors or
- * memory ran out and there is no connection to close: do not ask again for a while. */
+/* Take what waits at a listener, a limited number at a time. Outcomes: 0 nothing waits; 1 more may
+ * wait; -EMFILE descriptors or memory ran out and there is no connection to close: do not ask again
+ * for a while. */
 int tcp_accept(struct tcp *tcp, int listener, uint64_t now_ms);
 
 /* epoll has an event for a connection. It may be closed then; its memory stays until

@@ -19,7 +19,7 @@
 #define SOCKETS_MAX (4 * CONFIG_LISTEN_MAX)
 /* After descriptors ran out: how long listeners are left alone. */
 #define ACCEPT_PAUSE_MS 100
-/* Batches taken from a UDP socket that is about to be closed. */
+/* Batches taken from a socket that is about to be closed. */
 #define LAST_BATCHES 64
 
 /* epoll's data: a struct tcp_connection (even, as pointers are), or one of these (odd). */
@@ -146,7 +146,7 @@ static void worker_listen(struct worker *worker, bool is_listening)
 
 static void worker_accept(struct worker *worker, int listener)
 {
-    if (worker->accept_from_ms != 0 || tcp_accept(worker->tcp, listener, worker->now_ms) == 0)
+    if (worker->accept_from_ms != 0 || tcp_accept(worker->tcp, listener, worker->now_ms) >= 0)
         return;
     worker->accept_from_ms = worker->now_ms + ACCEPT_PAUSE_MS;
     worker_listen(worker, false);
@@ -156,14 +156,20 @@ static void worker_accept(struct worker *worker, int listener)
 static void worker_end_socket(struct worker *worker, struct worker_socket *socket)
 {
     const struct respond_policy *policy = &worker->settings->policy;
-    if (socket->is_tcp)
-        worker_accept(worker, socket->fd);
-    else
-        for (unsigned i = 0; i < LAST_BATCHES; i++)
-            if (udp_serve(worker->udp, socket->fd, worker->view, policy) < UDP_BATCH)
-                break;
+    bool is_more = true;
+    for (unsigned i = 0; i < LAST_BATCHES && is_more; i++)
+        is_more = socket->is_tcp
+                      ? tcp_accept(worker->tcp, socket->fd, worker->now_ms) > 0
+                      : udp_serve(worker->udp, socket->fd, worker->view, policy) == UDP_BATCH;
     close(socket->fd);
     socket->fd = -1;
+}
+
+static void worker_clear_wake(struct worker *worker)
+{
+    uint64_t value;
+    ssize_t ignored = read(worker->wake, &value, sizeof value);
+    (void)ignored;
 }
 
 static void worker_change(struct worker *worker)
@@ -191,10 +197,9 @@ static void worker_serve(struct worker *worker, const struct epoll_event *events
 {
     const struct tcp_context context = worker_context(worker);
     for (int i = 0; i < count; i++) {
-        uint64_t data = events[i].data.u64, value;
+        uint64_t data = events[i].data.u64;
         if (data == EVENT_WAKE) {
-            ssize_t ignored = read(worker->wake, &value, sizeof value);
-            (void)ignored;
+            worker_clear_wake(worker);
         } else if (!EVENT_IS_SOCKET(data)) {
             tcp_event(worker->tcp, events[i].data.ptr, &context);
         } else if (!worker->sockets[EVENT_INDEX(data)].is_tcp) {
@@ -251,6 +256,7 @@ static void worker_drain(struct worker *worker)
         if (worker->sockets[i].fd >= 0)
             worker_end_socket(worker, &worker->sockets[i]);
     while (tcp_drain(worker->tcp, &context) != 0 && worker->now_ms < end_ms) {
+        worker_clear_wake(worker);
         worker_wait(worker, (int)(end_ms - worker->now_ms), events);
         context = worker_context(worker);
         tcp_reap(worker->tcp);
