@@ -9,8 +9,7 @@ import subprocess
 import time
 
 from daemon_lib import (LETHED, SOA, TXT, Daemon, Header, Scratch, ask, framed, ip, is_closed,
-                        need_own_network, query, read_message, refusal, run, serial_of, tcp,
-                        wait_until)
+                        need_own_network, query, read_message, refusal, run, serial_of, tcp)
 
 PORT, OTHER_PORT = 5300, 5301
 NET_BIND_SERVICE = 10
@@ -332,18 +331,17 @@ def test_systemd_is_told():
 
 def test_priorities_in_the_journal():
     """Only when standard error is the journal's own socket."""
-    with Scratch() as scratch:
-        read_end, write_end = os.pipe()
-        about = os.fstat(write_end)
-        assert stat.S_ISFIFO(about.st_mode)
-        command = [LETHED, "--db", "/nowhere", "--listen", f"127.0.0.1@{PORT}"]
-        for stream, begin in ((f"{about.st_dev}:{about.st_ino}", b"<3>"),
-                              ("1:1", b"lethed: error: ")):
-            subprocess.run(command, stderr=write_end, check=False,
-                           env={**os.environ, "JOURNAL_STREAM": stream})
-            assert os.read(read_end, 4096).startswith(begin), stream
-        os.close(read_end)
-        os.close(write_end)
+    read_end, write_end = os.pipe()
+    about = os.fstat(write_end)
+    assert stat.S_ISFIFO(about.st_mode)
+    command = [LETHED, "--db", "/nowhere", "--listen", f"127.0.0.1@{PORT}"]
+    for stream, begin in ((f"{about.st_dev}:{about.st_ino}", b"<3>"),
+                          ("1:1", b"lethed: error: ")):
+        subprocess.run(command, stderr=write_end, check=False,
+                       env={**os.environ, "JOURNAL_STREAM": stream})
+        assert os.read(read_end, 4096).startswith(begin), stream
+    os.close(read_end)
+    os.close(write_end)
 
 
 def test_check_config():

@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """lethed over kernel TCP (RFC 7766). usage: daemon_tcp.py LETHED DAEMON_DB"""
-import select
 import socket
 import struct
 import time
 
-from daemon_lib import (A, TC, TXT, Daemon, Header, Scratch, ask, framed, is_closed,
-                        need_own_network, query, read_exactly, read_message, run, tcp, wait_until)
+from daemon_lib import (TC, TXT, Daemon, Header, Scratch, ask, framed, is_closed, need_own_network,
+                        query, read_message, run, tcp)
 
 PORT = 5300
 LISTEN = ("--listen", f"127.0.0.1@{PORT}", "--listen", f"::1@{PORT}")

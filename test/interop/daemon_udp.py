@@ -2,12 +2,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """lethed over UDP. usage: daemon_udp.py LETHED DAEMON_DB"""
 import os
-import socket
 import struct
 import subprocess
 import sys
 
-from daemon_lib import (A, AA, QR, SOA, TC, TXT, Daemon, Header, Scratch, ask, ip, need_own_network,
+from daemon_lib import (AA, QR, SOA, TC, TXT, Daemon, Header, Scratch, ask, ip, need_own_network,
                         query, run, serial_of, udp, wait_until)
 
 PORT = 5300
