@@ -132,9 +132,9 @@ static int check_rrset(struct check *check, size_t index, bool must_be_signed)
 {
     const struct text_node *node = &check->node;
     const struct zonedb_rrset *rrset = &node->rrsets[index];
-    const bool has_rrsig =
-        index + 1 < node->rrset_count && node->rrsets[index + 1].type == TYPE_RRSIG &&
-        rrset->type == (node->rrsets[index + 1].rdata[2] << 8 | node->rrsets[index + 1].rdata[3]);
+    const bool has_rrsig = index + 1 < node->rrset_count &&
+                           node->rrsets[index + 1].type == TYPE_RRSIG &&
+                           text_covered_type(&node->rrsets[index + 1]) == rrset->type;
     const struct text_record *record = text_node_record(node, check->zone, index);
     char name[24];
     int good = 0;

@@ -121,11 +121,7 @@ static bool is_in_bitmap(uint16_t type, enum text_place place)
 /* RRSIGs of glue or of an NSEC3 at the same name do not count. */
 static bool is_counted(const struct zonedb_rrset *rrset, enum text_place place)
 {
-    const uint16_t type = rrset->type == TYPE_RRSIG
-                              ? (uint16_t)(rrset->rdata[2] << 8 | rrset->rdata[3])
-                              : rrset->type;
-
-    return is_in_bitmap(type, place);
+    return is_in_bitmap(text_covered_type(rrset), place);
 }
 
 static void check_bitmap(struct text_denial *denial, const struct text_record *record,

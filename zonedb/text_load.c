@@ -82,12 +82,6 @@ int text_zone_read_memory(const uint8_t *apex, const char *name, const char *tex
 
 /* ---- store ---- */
 
-static uint16_t covered_type(const struct zonedb_rrset *rrset)
-{
-    return rrset->type == TYPE_RRSIG ? (uint16_t)(rrset->rdata[2] << 8 | rrset->rdata[3])
-                                     : rrset->type;
-}
-
 /* Keep the RRsets of the NSEC3 side or of the other; RRSIGs that cover nothing go. Returns how many
  * are left. */
 static size_t select_rrsets(struct text_node *node, bool is_nsec3)
@@ -97,7 +91,7 @@ static size_t select_rrsets(struct text_node *node, bool is_nsec3)
 
     for (size_t i = 0; i < node->rrset_count; i++) {
         const struct zonedb_rrset *rrset = &node->rrsets[i];
-        const uint16_t type = covered_type(rrset);
+        const uint16_t type = text_covered_type(rrset);
         const bool is_lone = rrset->type == TYPE_RRSIG && type != last;
         last = type;
         if (!is_lone && (type == TYPE_NSEC3) == is_nsec3)

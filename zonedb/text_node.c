@@ -206,3 +206,10 @@ const struct text_record *text_node_record(const struct text_node *node,
 {
     return &zone->records[node->firsts[rrset]];
 }
+
+uint16_t text_covered_type(const struct zonedb_rrset *rrset)
+{
+    if (rrset->type != TYPE_RRSIG)
+        return rrset->type;
+    return (uint16_t)(rrset->rdata[2] << 8 | rrset->rdata[3]);
+}

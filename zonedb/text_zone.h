@@ -131,6 +131,8 @@ int text_node_fill(struct text_node *node, const struct text_zone *zone, size_t 
 void text_node_free(struct text_node *node);
 /* The RRset of a type in the node, NULL if none. RRSIG: the first. */
 const struct zonedb_rrset *text_node_rrset(const struct text_node *node, uint16_t type);
+/* The RRset's type; of RRSIGs, the type that they cover. */
+uint16_t text_covered_type(const struct zonedb_rrset *rrset);
 /* Number of a record of this type in `zone`, for messages. */
 const struct text_record *text_node_record(const struct text_node *node,
                                            const struct text_zone *zone, size_t rrset);

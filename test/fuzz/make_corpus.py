@@ -5,6 +5,27 @@ import os
 import struct
 import sys
 
+NSEC_ZONE = """@ 60 IN SOA a b 1 2 3 4 5
+@ 60 IN NS a
+@ 60 IN DNSKEY 257 3 13 mdsswUyr3DPW132mOi8V9xESWE8jTo0dxCjjnopKl+GqJxpVXckHAeF+KkxLbxILfDLUT0rAK9iUzy1L53eKGQ==
+@ 60 IN NSEC a NS SOA RRSIG NSEC DNSKEY
+@ 60 IN RRSIG SOA 13 1 60 20300101000000 20200101000000 1 example. AAAA
+a 60 IN A 192.0.2.1
+a 60 IN NSEC @ A RRSIG NSEC
+"""
+NSEC3_ZONE = """@ 60 IN SOA a b 1 2 3 4 5
+@ 60 IN NS a
+@ 60 IN DNSKEY 257 3 8 AwEAAQ==
+@ 60 IN NSEC3PARAM 1 0 2 AABB
+2t7b4g4vsa5smi47k61mv5bv1a22bojr 60 IN NSEC3 1 1 2 AABB 1T7B4G4VSA5SMI47K61MV5BV1A22BOJR A
+1t7b4g4vsa5smi47k61mv5bv1a22bojr 60 IN NSEC3 1 1 2 AABB 2T7B4G4VSA5SMI47K61MV5BV1A22BOJR A
+2t7b4g4vsa5smi47k61mv5bv1a22bojr 60 IN RRSIG NSEC3 8 2 60 20300101000000 20200101000000 1 example. AAAA
+a.b.c 60 IN A 192.0.2.1
+d 60 IN NS a
+d 60 IN DS 1 8 2 00
+@ 60 IN ZONEMD 1 1 240 000102030405060708090a0b
+"""
+
 
 def name(text):
     return b"".join(bytes([len(label)]) + label.encode() for label in text.split(".") if label) + b"\0"
@@ -75,6 +96,10 @@ def main():
     for i, octets in enumerate(inputs):
         with open(os.path.join(top, "name", str(i)), "wb") as file:
             file.write(octets)
+    os.makedirs(os.path.join(top, "zone_text"), exist_ok=True)
+    for title, text in (("nsec", NSEC_ZONE), ("nsec3", NSEC3_ZONE)):
+        with open(os.path.join(top, "zone_text", title), "w", encoding="ascii") as file:
+            file.write(text)
 
 
 main()
