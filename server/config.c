@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "server/config.h"
+#include "stateless_tcp/stateless_tcp.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -64,9 +65,11 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     [CONFIG_KEY_TCP_PROFILE] = {"tcp", "profile", "tcp-profile", "classic|modern",
         "stateless TCP: behaviour (default: classic)", CHOICE(tcp_profile, profile_choices)},
     [CONFIG_KEY_TCP_MSS] = {"tcp", "mss", "tcp-mss", "OCTETS",
-        "stateless TCP: segment size asked of clients (default: 1220)", NUMBER(tcp_mss, 536, 1460)},
+        "stateless TCP: segment size asked of clients (default: 1220)",
+        NUMBER(tcp_mss, STATELESS_TCP_MSS_MIN, STATELESS_TCP_MSS_MAX)},
     [CONFIG_KEY_TCP_SEGMENT] = {"tcp", "segment", "tcp-segment", "OCTETS",
-        "stateless TCP: segment size sent (default: 512)", NUMBER(tcp_segment, 512, 1220)},
+        "stateless TCP: segment size sent (default: 512)",
+        NUMBER(tcp_segment, STATELESS_TCP_SEGMENT_MIN, STATELESS_TCP_SEGMENT_MAX)},
     [CONFIG_KEY_TCP_VERIFY_CHECKSUM] = {"tcp", "verify-checksum", "tcp-verify-checksum",
         "auto|always|never", "stateless TCP: drop segments of wrong checksum (default: auto)",
         CHOICE(tcp_verify_checksum, verify_choices)},
@@ -88,8 +91,8 @@ void config_init(struct config *config)
     config->has_checksum_siphash = policy.has_checksum_siphash;
     config->tcp_idle_timeout_s = 10;
     config->tcp_connections_max = 1000;
-    config->tcp_mss = 1220;
-    config->tcp_segment = 512;
+    config->tcp_mss = STATELESS_TCP_MSS_DEFAULT;
+    config->tcp_segment = STATELESS_TCP_SEGMENT_DEFAULT;
 }
 
 struct respond_policy config_policy(const struct config *config)

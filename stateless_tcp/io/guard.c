@@ -5,10 +5,14 @@
 #include <errno.h>
 #include <net/if.h>
 #include <nftables/libnftables.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* Makes names differ: while addresses change, the new guard goes up before the old one goes. */
+static atomic_uint guard_serial;
 
 struct guard {
     struct nft_ctx *nft; /* its netlink socket owns the table */
@@ -52,9 +56,9 @@ static char *guard_rules(const char *interface, const struct packet_endpoint *en
     if (rules == NULL)
         return NULL;
     fprintf(rules,
-            "table inet lethe-%ld-%u {\n flags owner\n chain stateless {\n"
+            "table inet lethe-%ld-%u-%u {\n flags owner\n chain stateless {\n"
             "  type filter hook prerouting priority raw; policy accept;\n",
-            (long)getpid(), if_nametoindex(interface));
+            (long)getpid(), if_nametoindex(interface), atomic_fetch_add(&guard_serial, 1));
     for (size_t i = 0; i < endpoint_count; i++)
         put_rule(rules, interface, &endpoints[i]);
     fputs(" }\n}\n", rules);

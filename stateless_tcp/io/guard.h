@@ -7,7 +7,7 @@
  * drops TCP to our addresses and ports before the kernel's TCP sees it; packet sockets see the
  * frames before that. It looks like this ("nft list ruleset"):
  *
- *     table inet lethe-4711-2 {                        process, interface index
+ *     table inet lethe-4711-2-0 {             process, interface index, running number
  *         flags owner
  *         chain stateless {
  *             type filter hook prerouting priority raw; policy accept;
