@@ -10,19 +10,26 @@ static uint8_t lower(uint8_t c)
     return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
 }
 
-/* Hash of a label and the offset of the suffix behind it. */
+/* Hash of a label and the offset of the suffix behind it. Four octets of the label are enough: they
+ * tell ns1 from ns2 and a.nic from b.nic, and what falls together is told apart by comparing. Bit 5
+ * is what upper and lower case differ in. */
 static uint32_t suffix_hash(const uint8_t *label, uint16_t parent)
 {
-    uint32_t hash = 2166136261u ^ parent;
-    for (unsigned i = 0; i <= label[0]; i++)
-        hash = (hash ^ lower(label[i])) * 16777619u;
-    return hash ^ hash >> 15;
+    unsigned len = label[0];
+    uint32_t hash = parent * 0x9e3779b1u + len;
+    hash = hash * 31 + (label[1] | 0x20u);
+    hash = hash * 31 + (label[1 + len / 2] | 0x20u);
+    hash = hash * 31 + (label[len > 1 ? len - 1 : 1] | 0x20u);
+    hash = hash * 31 + (label[len] | 0x20u);
+    return hash ^ hash >> 11;
 }
 
 static bool label_equal(const uint8_t *a, const uint8_t *b)
 {
-    for (unsigned i = 0; i <= a[0]; i++)
-        if (lower(a[i]) != lower(b[i]))
+    if (a[0] != b[0])
+        return false;
+    for (unsigned i = 1; i <= a[0]; i++)
+        if (a[i] != b[i] && lower(a[i]) != lower(b[i]))
             return false;
     return true;
 }
