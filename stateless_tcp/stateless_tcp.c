@@ -122,7 +122,8 @@ enum stateless_tcp_outcome stateless_tcp_receive(const struct stateless_tcp_conf
                                                  struct stateless_tcp_query *query_out,
                                                  struct train *train)
 {
-    assert(config->segment_size >= STATELESS_TCP_SEGMENT_MIN);
+    assert(config->segment_size >= STATELESS_TCP_SEGMENT_MIN &&
+           config->segment_size <= STATELESS_TCP_SEGMENT_MAX);
     assert(train->frame_count == 0 && train->len == 0);
 
     unsigned flags = packet->flags & (PACKET_SYN | PACKET_ACK | PACKET_RST | PACKET_FIN);

@@ -43,10 +43,10 @@
 
 /* Limits of the configuration. A segment of 512 always fits, whatever the client offered. */
 #define STATELESS_TCP_MSS_MIN 536
-#define STATELESS_TCP_MSS_MAX 1440
+#define STATELESS_TCP_MSS_MAX 1460
 #define STATELESS_TCP_MSS_DEFAULT 1220
 #define STATELESS_TCP_SEGMENT_MIN 512
-#define STATELESS_TCP_SEGMENT_MAX 1440
+#define STATELESS_TCP_SEGMENT_MAX 1220
 #define STATELESS_TCP_SEGMENT_DEFAULT 512
 
 enum stateless_tcp_profile {
