@@ -316,6 +316,20 @@ complaint_log(cyaml_log_t level, void *context, const char *format, va_list argu
     }
 }
 
+/* libcyaml's sentences in words of the manual page. */
+static const char *complaint_words(const struct complaint *complaint, cyaml_err_t problem)
+{
+    static const struct {
+        const char *sentence, *words;
+    } known[] = {{"Expecting MAPPING", "must be a mapping (KEY: VALUE)"},
+                 {"Expecting SEQUENCE", "must be a list"},
+                 {"Expecting STRING", "must be a single value"}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strncmp(complaint->sentence, known[i].sentence, strlen(known[i].sentence)) == 0)
+            return known[i].words;
+    return complaint->sentence[0] != '\0' ? complaint->sentence : cyaml_strerror(problem);
+}
+
 static int reader_meaning(struct reader *reader, const struct raw *raw)
 {
     struct config *config = reader->config;
@@ -363,8 +377,7 @@ static int reader_load(struct reader *reader)
     if (loaded != CYAML_OK)
         return reader_refuse(reader, complaint.line != 0 ? complaint.line : reader->root_line,
                              "%s%s%s", complaint.field, complaint.field[0] != '\0' ? ": " : "",
-                             complaint.sentence[0] != '\0' ? complaint.sentence
-                                                           : cyaml_strerror(loaded));
+                             complaint_words(&complaint, loaded));
     if (raw == NULL)
         return 0; /* nothing but comments */
     int outcome = reader_meaning(reader, raw);

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The file: what is accepted, what is refused and on which line; and whether the manual pages and
+ * the example know every key. LETHE_DOC is the folder with these.
+ */
+#include "server/config.h"
+#include "test_main.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static struct config config;
+static struct config_error error;
+
+static int read_text(const char *text)
+{
+    size_t len = strlen(text);
+    uint8_t *copy = exact_copy(text, len);
+    config_init(&config);
+    error.text[0] = '\0';
+    int outcome = config_read_text(&config, "file", (const char *)copy, len, &error);
+    free(copy);
+    return outcome != 0 ? outcome : config_check(&config, &error);
+}
+
+START_TEST(test_nothing_is_defaults)
+{
+    const struct respond_policy expected = respond_policy_default();
+    config_init(&config);
+    ck_assert_int_eq(config_read_text(&config, "file", "# nothing\n", 10, &error), 0);
+    struct respond_policy policy = config_policy(&config);
+    ck_assert_uint_eq(policy.udp_payload, expected.udp_payload);
+    ck_assert(policy.has_edns == expected.has_edns && policy.is_any_full == expected.is_any_full);
+    ck_assert(policy.has_checksum == expected.has_checksum);
+    ck_assert_uint_eq(policy.checksum_code, expected.checksum_code);
+    ck_assert_ptr_null(policy.nsid);
+    ck_assert_ptr_null(policy.chaos_id);
+    ck_assert_ptr_null(policy.chaos_version);
+    ck_assert_uint_eq(config.listen_count, 0);
+}
+END_TEST
+
+static const char everything[] = "database: /db\n"
+                                 "listen:\n"
+                                 "  - address: 192.0.2.1@5353\n"
+                                 "    tcp: stateless\n"
+                                 "    interface: eth0\n"
+                                 "  - {address: '::1', tcp: off}\n"
+                                 "  - address: 2001:db8::1@54\n"
+                                 "workers: 3\n"
+                                 "pin: off\n"
+                                 "user: lethe\n"
+                                 "pid-file: /pid\n"
+                                 "udp-payload: 4096\n"
+                                 "edns: off\n"
+                                 "any: full\n"
+                                 "nsid: 0x00ffAb\n"
+                                 "chaos: {version: Lethe, id: one}\n"
+                                 "checksum:\n"
+                                 "  enabled: off\n"
+                                 "  code: 7\n"
+                                 "  siphash: on\n"
+                                 "tcp:\n"
+                                 "  profile: classic\n"
+                                 "  mss: 536\n"
+                                 "  segment: 1440\n"
+                                 "  verify-checksum: never\n"
+                                 "  idle-timeout: 6553\n"
+                                 "  max-connections: 5\n"
+                                 "  key-file: /key\n";
+
+START_TEST(test_everything)
+{
+    ck_assert_msg(read_text(everything) == 0, "%s", error.text);
+    for (unsigned k = 0; k < CONFIG_KEY_COUNT; k++)
+        ck_assert_msg(config.line[k] != 0, "key %s is not in the test", config_keys[k].name);
+    struct respond_policy policy = config_policy(&config);
+    ck_assert_uint_eq(policy.udp_payload, 4096);
+    ck_assert(!policy.has_edns && policy.is_any_full && !policy.has_checksum);
+    ck_assert(policy.has_checksum_siphash && policy.checksum_code == 7);
+    ck_assert_uint_eq(policy.nsid_len, 3);
+    ck_assert_mem_eq(policy.nsid, "\x00\xff\xab", 3);
+    ck_assert_str_eq(policy.chaos_version, "Lethe");
+    ck_assert_str_eq(policy.chaos_id, "one");
+    ck_assert_str_eq(config.database, "/db");
+    ck_assert_str_eq(config.user, "lethe");
+    ck_assert_str_eq(config.pid_file, "/pid");
+    ck_assert_str_eq(config.tcp_key_file, "/key");
+    ck_assert(config.workers == 3 && !config.is_pinned);
+    ck_assert(config.tcp_idle_timeout_s == 6553 && config.tcp_connections_max == 5);
+    ck_assert(config.tcp_mss == 536 && config.tcp_segment == 1440);
+    ck_assert(config.tcp_verify_checksum == CONFIG_VERIFY_NEVER);
+    ck_assert_uint_eq(config.listen_count, 3);
+    ck_assert(config.listen[0].tcp == CONFIG_TCP_STATELESS);
+    ck_assert_str_eq(config.listen[0].interface, "eth0");
+    ck_assert(config.listen[1].tcp == CONFIG_TCP_OFF && config.listen[2].tcp == CONFIG_TCP_KERNEL);
+    ck_assert_uint_eq(address_port(&config.listen[1].address), 53);
+    ck_assert_uint_eq(address_port(&config.listen[2].address), 54);
+}
+END_TEST
+
+/* Broken files: text, line, part of the reason. */
+static const struct {
+    const char *text;
+    unsigned line;
+    const char *reason;
+} broken[] = {
+    {"database: /db\nfoo: 1\n", 2, "unknown key \"foo\""},
+    {"\n\n# x\nDatabase: /db\n", 4, "unknown key \"Database\""},
+    {"tcp:\n  mss: 600\n  mms: 600\n", 3, "unknown key \"mms\" in tcp"},
+    {"tcp: {idle-timeout: 5,\n idle_timeout: 5}\n", 2, "unknown key \"idle_timeout\" in tcp"},
+    {"chaos:\n  hostname: x\n", 2, "unknown key \"hostname\" in chaos"},
+    {"mss: 600\n", 1, "unknown key \"mss\""},
+    {"listen:\n  - address: ::1\n    port: 5\n", 3, "unknown key \"port\" in listen"},
+    {"any: full\n\nany: full\n", 3, "any: is there twice, first on line 1"},
+    {"listen: []\nlisten: []\n", 2, "listen: is there twice"},
+    {"tcp:\n  mss: 600\n  mss: 601\n", 3, "mss: is there twice, first on line 2"},
+    {"listen:\n  - address: ::1\n    address: ::2\n", 3, "address: is there twice"},
+    {"tcp:\n  mss: 600\nany: full\ntcp:\n  segment: 600\n", 4, "tcp: is there twice"},
+    {"udp-payload: 511\n", 1, "udp-payload: \"511\" is not a number from 512 to 4096"},
+    {"\nudp-payload: 4097\n", 2, "is not a number from 512 to 4096"},
+    {"udp-payload: big\n", 1, "\"big\" is not a number"},
+    {"udp-payload: -1\n", 1, "\"-1\" is not a number"},
+    {"udp-payload: 1232.0\n", 1, "is not a number"},
+    {"udp-payload: 0x400\n", 1, "is not a number"},
+    {"udp-payload: 99999999999999999999999\n", 1, "is not a number"},
+    {"udp-payload:\n", 1, "\"\" is not a number"},
+    {"workers: 0\n", 1, "from 1 to 64"},
+    {"workers: 65\n", 1, "from 1 to 64"},
+    {"checksum:\n  code: 0\n", 2, "code: \"0\" is not a number from 1 to 65535"},
+    {"checksum:\n  code: 65536\n", 2, "from 1 to 65535"},
+    {"tcp:\n  mss: 535\n", 2, "from 536 to 1440"},
+    {"tcp:\n  segment: 1441\n", 2, "from 512 to 1440"},
+    {"tcp:\n  idle-timeout: 6554\n", 2, "from 1 to 6553"},
+    {"tcp:\n  max-connections: 0\n", 2, "from 1 to 1000000"},
+    {"edns: yes\n", 1, "edns: \"yes\" is not off or on"},
+    {"pin: 1\n", 1, "is not off or on"},
+    {"any: maximal\n", 1, "any: \"maximal\" is not minimal or full"},
+    {"tcp:\n  verify-checksum: on\n", 2, "is not auto, always or never"},
+    {"tcp:\n  profile: baroque\n", 2, "profile: \"baroque\" is not classic or modern"},
+    {"any: full\ntcp:\n  profile: modern\n", 3, "profile: modern is not in this version yet"},
+    {"nsid: 0x123\n", 1, "nsid: 0x must be followed by"},
+    {"nsid: 0x12xy\n", 1, "hexadecimal digits"},
+    {"nsid: 0x\n", 1, "nsid: 0x must be followed by"},
+    {"nsid: ''\n", 1, "nsid: must not be empty"},
+    {"database: ''\n", 1, "database: must not be empty"},
+    {"chaos:\n  id:\n", 2, "id: must not be empty"},
+    {"listen:\n  - address: localhost\n", 2, "\"localhost\" is not ADDRESS@PORT"},
+    {"listen:\n  - address: 192.0.2.1@0\n", 2, "is not ADDRESS@PORT"},
+    {"listen:\n  - address: 192.0.2.1@65536\n", 2, "is not ADDRESS@PORT"},
+    {"listen:\n  - address: 192.0.2.1:53\n", 2, "is not ADDRESS@PORT"},
+    {"listen:\n  - address: 192.0.2\n", 2, "is not ADDRESS@PORT"},
+    {"listen:\n  - address: '[::1]'\n", 2, "is not ADDRESS@PORT"},
+    {"listen:\n  - address: '@53'\n", 2, "is not ADDRESS@PORT"},
+    {"listen:\n  - address: ::1\n    tcp: on\n", 3, "tcp: \"on\" is not kernel, stateless or off"},
+    {"listen:\n  - address: ::1\n    tcp: stateless\n    interface: a/b\n", 4,
+     "cannot be the name of an interface"},
+    {"listen:\n  - address: ::1\n    tcp: stateless\n    interface: sixteen-letters-\n", 4,
+     "cannot be the name of an interface"},
+    {"listen:\n  - address: ::2\n  - tcp: off\n", 3, "listen: address is missing"},
+    {"listen:\n  - ::1\n", 2, "listen: must be a mapping"},
+    {"listen: ::1\n", 1, "listen: must be a list"},
+    {"\nlisten:\n  address: ::1\n", 3, "listen: must be a list"},
+    {"database: [a]\n", 1, "database: must be a single value"},
+    {"database:\n  a: b\n", 2, "database: must be a single value"},
+    {"any: full\ntcp: kernel\n", 2, "tcp: must be a mapping"},
+    {"any: full\ntcp:\n", 2, "tcp: must be a mapping"},
+    {"tcp:\n  - mss\n", 2, "tcp: must be a mapping"},
+    {"- database\n", 1, "must be a mapping"},
+    {"word\n", 1, "must be a mapping"},
+    {"[a]: b\n", 1, "a key must be a word"},
+    {"database: a\n---\ndatabase: b\n", 2, "a second document begins"},
+    {"database: &x a\nuser: *x\n", 2, "alias"},
+    {"database: a\n  user: b\n", 2, "not YAML"},
+    {"database: 'a\n", 2, "not YAML"},
+    {"any: full\ntcp: {mss: 600\n", 3, "not YAML"},
+    {"any: full\n\tuser: b\n", 2, "not YAML"},
+    {"any: full\nuser: \xff\xfe\n", 2, "not YAML"},
+    {"any: full\nuser: \x01\n", 2, "not YAML"},
+    {"any: full\nuser: \"a\\0b\"\n", 2, "user: has a NUL in it"},
+    {"any: full\nuser: \"\\q\"\n", 2, "not YAML"},
+    /* What no key can know alone. */
+    {"database: d\n\nlisten:\n  - address: 192.0.2.1\n  - address: 192.0.2.1@53\n", 5,
+     "192.0.2.1@53 is there twice"},
+    {"database: d\nlisten:\n  - address: 192.0.2.1\n    interface: lo\n", 3,
+     "has an interface, which only tcp: stateless uses"},
+    {"database: d\nlisten:\n  - address: 0.0.0.0\n    tcp: stateless\n", 3,
+     "needs its interface named"},
+    {"listen:\n  - address: ::1\n", 1, "no database"},
+    {"database: d\n", 1, "nothing to listen on"},
+};
+
+START_TEST(test_broken_files_name_the_line)
+{
+    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
+        char place[32];
+        snprintf(place, sizeof place, "file:%u: ", broken[i].line);
+        ck_assert_msg(read_text(broken[i].text) == -EINVAL, "accepted: %s", broken[i].text);
+        ck_assert_msg(strncmp(error.text, place, strlen(place)) == 0 &&
+                          strstr(error.text, broken[i].reason) != NULL,
+                      "%s: got \"%s\", wanted %s...%s", broken[i].text, error.text, place,
+                      broken[i].reason);
+    }
+}
+END_TEST
+
+START_TEST(test_every_part_of_a_good_file_is_survived)
+{
+    for (size_t len = 0; len < sizeof everything; len++) {
+        char *part = (char *)exact_copy(everything, len);
+        config_init(&config);
+        int outcome = config_read_text(&config, "file", part, len, &error);
+        ck_assert_int_ge(outcome, -EINVAL);
+        ck_assert(outcome == 0 || strncmp(error.text, "file:", 5) == 0);
+        free(part);
+    }
+}
+END_TEST
+
+START_TEST(test_every_altered_octet_is_survived)
+{
+    for (size_t i = 0; i + 1 < sizeof everything; i++)
+        for (size_t bit = 0; bit < 8; bit += 3) {
+            char *altered = (char *)exact_copy(everything, sizeof everything - 1);
+            altered[i] = (char)(altered[i] ^ 1 << bit);
+            config_init(&config);
+            int outcome = config_read_text(&config, "file", altered, sizeof everything - 1, &error);
+            ck_assert(outcome == 0 || strncmp(error.text, "file:", 5) == 0);
+            free(altered);
+        }
+}
+END_TEST
+
+START_TEST(test_too_many_addresses)
+{
+    char text[8192] = "listen:\n";
+    for (unsigned i = 0; i <= CONFIG_LISTEN_MAX; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "  - address: 192.0.2.%u\n", i);
+    ck_assert_int_eq(read_text(text), -EINVAL);
+    ck_assert_str_eq(error.text, "file:66: listen: more than 64 addresses");
+}
+END_TEST
+
+START_TEST(test_too_long_texts)
+{
+    char text[PATH_MAX + 64];
+    for (size_t k = 0; k < CONFIG_KEY_COUNT; k++) {
+        const struct config_key *key = &config_keys[k];
+        if (key->cap == 0)
+            continue;
+        char *value = text;
+        memset(value, 'x', key->cap);
+        value[key->cap] = '\0';
+        config_init(&config);
+        ck_assert_int_eq(config_set(&config, key, value, &error), -EINVAL);
+        ck_assert_ptr_nonnull(strstr(error.text, "longer than"));
+        value[key->cap - 1] = '\0';
+        if (k != CONFIG_KEY_NSID)
+            ck_assert_int_eq(config_set(&config, key, value, &error), 0);
+    }
+    memset(text, 'x', CONFIG_NSID_MAX + 1);
+    text[CONFIG_NSID_MAX + 1] = '\0';
+    ck_assert_int_eq(config_set(&config, &config_keys[CONFIG_KEY_NSID], text, &error), -EINVAL);
+    text[CONFIG_NSID_MAX] = '\0';
+    ck_assert_int_eq(config_set(&config, &config_keys[CONFIG_KEY_NSID], text, &error), 0);
+    ck_assert_uint_eq(config.nsid_len, CONFIG_NSID_MAX);
+}
+END_TEST
+
+START_TEST(test_files_that_cannot_be_read)
+{
+    config_init(&config);
+    ck_assert_int_eq(config_read(&config, "/nonexistent.yaml", &error), -EIO);
+    ck_assert_str_eq(error.text, "/nonexistent.yaml: cannot be read: No such file or directory");
+    ck_assert_int_eq(config_read(&config, "/", &error), -EIO);
+    ck_assert_int_eq(config_read(&config, "/dev/zero", &error), -EINVAL);
+    ck_assert_str_eq(error.text, "/dev/zero: longer than 1 MiB");
+}
+END_TEST
+
+/* ---- documents ---- */
+
+static char *read_document(const char *name)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/%s", LETHE_DOC, name);
+    FILE *file = fopen(path, "re");
+    ck_assert_msg(file != NULL, "%s", path);
+    char *text = calloc(1, 1 << 16);
+    size_t len = fread(text, 1, (1 << 16) - 1, file);
+    fclose(file);
+    ck_assert_uint_gt(len, 0);
+    return text;
+}
+
+static void expect_in(const char *document, const char *name, const char *wanted)
+{
+    ck_assert_msg(strstr(document, wanted) != NULL, "%s does not say \"%s\"", name, wanted);
+}
+
+START_TEST(test_manuals_know_every_key)
+{
+    char *manual = read_document("lethed.8"), *format = read_document("lethed.yaml.5");
+    char wanted[128];
+    for (unsigned k = 0; k < CONFIG_KEY_COUNT; k++) {
+        snprintf(wanted, sizeof wanted, "\n.It Fl \\-%s ", config_keys[k].option);
+        expect_in(manual, "lethed.8", wanted);
+        snprintf(wanted, sizeof wanted, "\n.It Ic %s : ", config_keys[k].name);
+        expect_in(format, "lethed.yaml.5", wanted);
+        if (config_keys[k].group != NULL) {
+            snprintf(wanted, sizeof wanted, "\n.It Ic %s\n", config_keys[k].group);
+            expect_in(format, "lethed.yaml.5", wanted);
+        }
+    }
+    static const char *const others[] = {"config",    "check-config", "listen", "tcp",
+                                         "interface", "help",         "version"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        snprintf(wanted, sizeof wanted, "\n.It Fl \\-%s", others[i]);
+        expect_in(manual, "lethed.8", wanted);
+    }
+    expect_in(format, "lethed.yaml.5", "\n.It Ic listen\n");
+    expect_in(format, "lethed.yaml.5", "\n.It Ic address : ");
+    expect_in(format, "lethed.yaml.5", "\n.It Ic tcp : ");
+    expect_in(format, "lethed.yaml.5", "\n.It Ic interface : ");
+    free(manual);
+    free(format);
+}
+END_TEST
+
+/* "# key: value", "#   key: value" and "#   - key: value" are keys; other comments are prose. */
+static bool is_key_comment(const char *line)
+{
+    if (line[0] != '#' || line[1] != ' ')
+        return false;
+    line += 1 + strspn(line + 1, " ");
+    line += line[0] == '-' ? 2 : 0;
+    size_t len = strspn(line, "abcdefghijklmnopqrstuvwxyz-");
+    return len > 0 && line[len] == ':';
+}
+
+START_TEST(test_example_has_every_key)
+{
+    char *example = read_document("lethed.yaml.example");
+    ck_assert_msg(read_text(example) == 0, "%s", error.text);
+    char *full = calloc(1, strlen(example) + 1), *rest = example, *line;
+    while ((line = strsep(&rest, "\n")) != NULL)
+        sprintf(full + strlen(full), "%s\n", is_key_comment(line) ? line + 2 : line);
+    ck_assert_msg(read_text(full) == 0, "with all comments taken away: %s", error.text);
+    for (unsigned k = 0; k < CONFIG_KEY_COUNT; k++)
+        ck_assert_msg(config.line[k] != 0, "%s is not in the example", config_keys[k].name);
+    ck_assert_str_eq(config.listen[config.listen_count - 1].interface, "eth0");
+    free(full);
+    free(example);
+}
+END_TEST
+
+/* Keys that the example shows with their default do show the default. */
+START_TEST(test_example_shows_defaults)
+{
+    char *example = read_document("lethed.yaml.example");
+    char *full = calloc(1, strlen(example) + 1), *rest = example, *line;
+    while ((line = strsep(&rest, "\n")) != NULL)
+        sprintf(full + strlen(full), "%s\n", is_key_comment(line) ? line + 2 : line);
+    struct config *defaults = malloc(sizeof *defaults);
+    config_init(defaults);
+    ck_assert_int_eq(read_text(full), 0);
+    for (unsigned k = 0; k < CONFIG_KEY_COUNT; k++) {
+        const struct config_key *key = &config_keys[k];
+        const char *shown = (const char *)&config + key->offset;
+        const char *expected = (const char *)defaults + key->offset;
+        bool is_same = true;
+        if (key->kind == CONFIG_KIND_SWITCH)
+            is_same = *(const bool *)shown == *(const bool *)expected;
+        else if (key->kind == CONFIG_KIND_HIDE)
+            is_same = strcmp(shown, expected) == 0;
+        else if (key->kind != CONFIG_KIND_TEXT && k != CONFIG_KEY_WORKERS)
+            is_same = memcmp(shown, expected, sizeof(unsigned)) == 0;
+        ck_assert_msg(is_same, "%s: the example shows something else than the default", key->name);
+    }
+    free(defaults);
+    free(full);
+    free(example);
+}
+END_TEST
+
+TEST_MAIN("server_config", test_nothing_is_defaults, test_everything,
+          test_broken_files_name_the_line, test_every_part_of_a_good_file_is_survived,
+          test_every_altered_octet_is_survived, test_too_many_addresses, test_too_long_texts,
+          test_files_that_cannot_be_read, test_manuals_know_every_key, test_example_has_every_key,
+          test_example_shows_defaults)
