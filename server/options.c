@@ -9,6 +9,7 @@
  *
  * --tcp (and --interface) settles every address before it that is not settled yet. What comes after
  * it inherits its value: for good when it stood first and settled nothing, else until the next one.
+ * Addresses of the file, where none are on the command line, stand before everything.
  */
 #include "server/config.h"
 
