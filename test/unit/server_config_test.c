@@ -63,7 +63,7 @@ static const char everything[] = "database: /db\n"
                                  "tcp:\n"
                                  "  profile: classic\n"
                                  "  mss: 536\n"
-                                 "  segment: 1440\n"
+                                 "  segment: 1220\n"
                                  "  verify-checksum: never\n"
                                  "  idle-timeout: 6553\n"
                                  "  max-connections: 5\n"
@@ -88,7 +88,7 @@ START_TEST(test_everything)
     ck_assert_str_eq(config.tcp_key_file, "/key");
     ck_assert(config.workers == 3 && !config.is_pinned);
     ck_assert(config.tcp_idle_timeout_s == 6553 && config.tcp_connections_max == 5);
-    ck_assert(config.tcp_mss == 536 && config.tcp_segment == 1440);
+    ck_assert(config.tcp_mss == 536 && config.tcp_segment == 1220);
     ck_assert(config.tcp_verify_checksum == CONFIG_VERIFY_NEVER);
     ck_assert_uint_eq(config.listen_count, 3);
     ck_assert(config.listen[0].tcp == CONFIG_TCP_STATELESS);
@@ -129,8 +129,8 @@ static const struct {
     {"workers: 65\n", 1, "from 1 to 64"},
     {"checksum:\n  code: 0\n", 2, "code: \"0\" is not a number from 1 to 65535"},
     {"checksum:\n  code: 65536\n", 2, "from 1 to 65535"},
-    {"tcp:\n  mss: 535\n", 2, "from 536 to 1440"},
-    {"tcp:\n  segment: 1441\n", 2, "from 512 to 1440"},
+    {"tcp:\n  mss: 535\n", 2, "from 536 to 1460"},
+    {"tcp:\n  segment: 1221\n", 2, "from 512 to 1220"},
     {"tcp:\n  idle-timeout: 6554\n", 2, "from 1 to 6553"},
     {"tcp:\n  max-connections: 0\n", 2, "from 1 to 1000000"},
     {"edns: yes\n", 1, "edns: \"yes\" is not off or on"},
@@ -307,6 +307,11 @@ START_TEST(test_manuals_know_every_key)
         expect_in(manual, "lethed.8", wanted);
         snprintf(wanted, sizeof wanted, "\n.It Ic %s : ", config_keys[k].name);
         expect_in(format, "lethed.yaml.5", wanted);
+        if (config_keys[k].kind == CONFIG_KIND_NUMBER) {
+            snprintf(wanted, sizeof wanted, "%u to %u", config_keys[k].min, config_keys[k].max);
+            expect_in(manual, "lethed.8", wanted);
+            expect_in(format, "lethed.yaml.5", wanted);
+        }
         if (config_keys[k].group != NULL) {
             snprintf(wanted, sizeof wanted, "\n.It Ic %s\n", config_keys[k].group);
             expect_in(format, "lethed.yaml.5", wanted);
