@@ -107,17 +107,19 @@ static int target_at(uint16_t type)
     }
 }
 
-/* The addresses of one host, if the zone has them. Glue has no RRSIGs of its own. */
+/* The addresses of one host, if the zone has them, and for SVCB and its kind the target's record of
+ * the same type (RFC 9460 4.1). Glue has no RRSIGs of its own. */
 static void addresses_add(struct answer *a, const struct find_zone *zone, const uint8_t *host,
                           bool is_required)
 {
-    static const uint16_t types[] = {RR_A, RR_AAAA};
+    bool is_service = a->hosts.type == RR_SVCB || a->hosts.type == RR_HTTPS;
+    const uint16_t types[] = {RR_A, RR_AAAA, a->hosts.type};
     struct node node;
     int status = zonedb_find_exact(a->view, zone, host, &node);
     a->is_corrupt |= status < 0;
     if (status != 1)
         return;
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < (is_service ? 3 : 2); i++) {
         struct zonedb_rrset rrset, sigs;
         if (!node_rrset(a, &node, types[i], &rrset, &sigs))
             continue;
@@ -225,23 +227,33 @@ static void referral(struct answer *a, const struct subject *subject, const stru
     hosts_want(a, subject, found, &ns, cut.name);
 }
 
-/* QTYPE ANY (RFC 8482): one RRset, or everything. */
-static void any(struct answer *a, struct owner owner, const struct found *found)
+/* QTYPE ANY: everything, RRSIGs included. */
+static void any_full(struct answer *a, struct owner owner, const struct found *found)
 {
     struct rrsets rest = found->node.rrsets;
     struct zonedb_rrset rrset;
     int status;
-    while ((status = rrsets_next(&rest, &rrset)) == 1) {
+    while ((status = rrsets_next(&rest, &rrset)) == 1)
         answer_add(a, SECTION_ANSWER, owner, &rrset, NULL, TTL_AS_STORED);
-        if (a->policy->is_any_full)
+    a->is_corrupt |= status < 0;
+}
+
+/* QTYPE ANY, minimal: one RRset (RFC 8482 4.1), of use to whoever asks if there is such a one. */
+static void any_minimal(struct answer *a, struct owner owner, const struct found *found)
+{
+    struct rrsets rest = found->node.rrsets;
+    struct zonedb_rrset rrset, sigs;
+    uint16_t type = 0;
+    int status;
+    while ((status = rrsets_next(&rest, &rrset)) == 1) {
+        if (rrset.type == RR_RRSIG)
             continue;
-        struct zonedb_rrset sigs;
-        if (node_rrset(a, &found->node, rrset.type, &rrset, &sigs) && sigs.rr_count > 0 &&
-            a->query->edns.is_do)
-            answer_add(a, SECTION_ANSWER, owner, &sigs, NULL, TTL_AS_STORED);
-        break;
+        if (type == 0 || type == RR_NSEC)
+            type = rrset.type;
     }
     a->is_corrupt |= status < 0;
+    if (node_rrset(a, &found->node, type, &rrset, &sigs))
+        answer_add(a, SECTION_ANSWER, owner, &rrset, &sigs, TTL_AS_STORED);
 }
 
 /* QTYPE RRSIG: all of the node. Returns whether there was one. */
@@ -299,9 +311,9 @@ static enum step node_answer(struct answer *a, struct chain *chain, struct subje
     if (found->is_empty_non_terminal) {
         has_answer = false;
     } else if (qtype == RR_ANY) {
-        any(a, owner, found);
-    } else if (qtype == RR_RRSIG) {
-        has_answer = rrsigs(a, owner, found);
+        (a->policy->is_any_full ? any_full : any_minimal)(a, owner, found);
+    } else if (qtype == RR_RRSIG && rrsigs(a, owner, found)) {
+        has_answer = true;
     } else if (node_rrset(a, &found->node, qtype, &rrset, &sigs)) {
         answer_add(a, SECTION_ANSWER, owner, &rrset, &sigs, TTL_AS_STORED);
         hosts_want(a, subject, found, &rrset, NULL);
