@@ -8,11 +8,13 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
 #define BAR_WIDTH 30
 #define BAR_EVERY_S 0.1
+#define DISK_LOW ((uint64_t)1 << 20)
 
 struct session {
     const struct lethe_arguments *arguments;
@@ -166,6 +168,15 @@ static int refuse(const struct session *session, const uint8_t *apex, uint64_t e
                       name_to_text(apex, text), errors, plural(errors));
 }
 
+/* LMDB calls a write that a full disk cut short an input/output error. */
+static bool is_disk_full(const char *directory, int error)
+{
+    struct statvfs status;
+
+    return error == -EDQUOT || (error == -EIO && statvfs(directory, &status) == 0 &&
+                                status.f_bavail * status.f_frsize < DISK_LOW);
+}
+
 static int store(struct session *session, const uint8_t *apex, struct text_zone *zone,
                  double read_s)
 {
@@ -179,7 +190,7 @@ static int store(struct session *session, const uint8_t *apex, struct text_zone 
     const double write_s = clock_s() - begun_s;
     zonedb_close(db);
     clear_bar(session);
-    if (error == -EDQUOT)
+    if (is_disk_full(session->arguments->db, error))
         return lethe_fail(
             "%s: no room on the disk of %s; make room and load again; the zone served "
             "before is unchanged",

@@ -6,6 +6,7 @@
  * end. Where that much is not to be had (a limit on address space, valgrind) less is taken, and
  * both MDB_MAP_FULL (see store.h) and MDB_MAP_RESIZED (see zonedb_remap()) are dealt with.
  */
+#include "zonedb/length.h"
 #include "zonedb/node.h"
 #include "zonedb/store.h"
 #include "zonedb/view.h"
@@ -98,22 +99,6 @@ static int explain_open(const char *directory, enum zonedb_mode mode, int rc,
     return rc;
 }
 
-/* A data file shorter than the pages that it says it has would be a bus error later. */
-static int length_check(MDB_env *env)
-{
-    MDB_envinfo info;
-    MDB_stat stat_env;
-    struct stat file;
-    int fd;
-    if (mdb_env_info(env, &info) != 0 || mdb_env_stat(env, &stat_env) != 0 ||
-        mdb_env_get_fd(env, &fd) != 0)
-        return -EBADMSG;
-    if (fstat(fd, &file) != 0)
-        return -errno;
-    uint64_t need = ((uint64_t)info.me_last_pgno + 1) * stat_env.ms_psize;
-    return (uint64_t)file.st_size < need && info.me_last_txnid > 0 ? -EBADMSG : 0;
-}
-
 static int env_open(const char *directory, enum zonedb_mode mode, MDB_env **env_out)
 {
     unsigned flags = MDB_NOTLS | (mode == ZONEDB_READ ? MDB_RDONLY : 0);
@@ -194,7 +179,7 @@ int zonedb_open(const char *directory, enum zonedb_mode mode, struct zonedb **db
     if (rc == 0) {
         int dead;
         mdb_reader_check(db->env, &dead);
-        rc = length_check(db->env);
+        rc = zonedb_length_check(db->env);
     }
     if (rc == 0)
         rc = dbis_open(db);

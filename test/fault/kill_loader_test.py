@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 
-RECORDS = 4000
+RECORDS = 40000
 KILLS = 200
 LIMIT_S = 100
 
