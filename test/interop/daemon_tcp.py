@@ -6,7 +6,7 @@ import struct
 import time
 
 from daemon_lib import (TC, TXT, Daemon, Header, Scratch, ask, framed, is_closed, need_own_network,
-                        query, read_message, run, tcp)
+                        query, read_message, run, tcp, wait_until)
 
 PORT = 5300
 LISTEN = ("--listen", f"127.0.0.1@{PORT}", "--listen", f"::1@{PORT}")
@@ -14,6 +14,15 @@ LISTEN = ("--listen", f"127.0.0.1@{PORT}", "--listen", f"::1@{PORT}")
 
 def serve(scratch, *options, **more):
     return Daemon("--db", scratch.db, *LISTEN, *options, **more)
+
+
+def is_established(client):
+    """Whether the daemon's end of a client's IPv4 connection is in that state."""
+    peer = f":{client.getsockname()[1]:04X}"
+    with open("/proc/net/tcp", encoding="ascii") as file:
+        ends = [line.split()[1:4] for line in file]
+    return any(local.endswith(f":{PORT:04X}") and remote.endswith(peer) and state == "01"
+               for local, remote, state in ends)
 
 
 def test_both_families():
@@ -139,6 +148,7 @@ def test_idle_connections_are_closed():
                     pass
             assert time.monotonic() - begun > 0.9
             assert is_closed(partial, 10)
+            wait_until(lambda: not is_established(reader), "the end of who does not read")
             # What did not fit the sockets was thrown away with the connection.
             got = 0
             try:
