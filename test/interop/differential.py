@@ -306,13 +306,21 @@ def udp_against_tcp(variant, short, full):
     if not short.truncated:
         if set(short.answer) != set(full.answer) or set(short.authority) != set(full.authority):
             return "answer or authority section incomplete without TC"
-        for owner, rtype in {record[:2] for record in short.additional}:
-            if [r for r in short.additional if r[:2] == (owner, rtype)] != \
-                    [r for r in full.additional if r[:2] == (owner, rtype)]:
-                return "part of an RRset in the additional section"
+        if rrsets(full.additional, rrsets(short.additional)) != rrsets(short.additional):
+            return "part of an RRset in the additional section"
         if is_glue_missing(short, full):
             return "in-domain glue left out without TC (RFC 9471)"
     return None
+
+
+def rrsets(records, wanted=None):
+    """(owner, type, type covered) -> records; only of those wanted, if given."""
+    out = {}
+    for record in records:
+        key = (record[0], record[1], record[4][:2] if record[1] == dns.RRSIG else None)
+        if wanted is None or key in wanted:
+            out.setdefault(key, set()).add(record)
+    return out
 
 
 def is_glue_missing(short, full):
