@@ -129,11 +129,12 @@ def facts(response):
 
 
 class Judge:
-    def __init__(self, zone, servers, tally):
+    def __init__(self, zone, apexes, servers, tally):
         self.zone = zone
+        self.apexes = apexes  # of all zones on the servers
         self.servers = servers  # [(name, (address, port))], ours first
         self.tally = tally
-        self.rules = {name: [rule for rule in rules.RULES if rule.peer in (name, "any")]
+        self.rules = {name: [rule for rule in rules.RULES if rule.peer == name]
                       for name, _ in servers[1:]}
 
     def parse(self, variant, raw, number):
@@ -186,7 +187,8 @@ class Judge:
 
     def case(self, variant, ours, theirs):
         case = rules.Case()
-        case.zone, case.qname, case.qtype = self.zone, variant.qname.lower(), variant.qtype
+        case.zone, case.apexes = self.zone, self.apexes
+        case.qname, case.qtype = variant.qname.lower(), variant.qtype
         case.do, case.edns = variant.do, variant.payload is not None
         case.ours, case.theirs = rules.Side(ours), rules.Side(theirs)
         return case
@@ -231,10 +233,10 @@ def detail(case, our_name, peer):
     return "\n".join(lines)
 
 
-def run_part(zone, servers, todo):
+def run_part(zone, apexes, servers, todo):
     """Ask and judge one part of the questions, in a process of its own."""
     tally = Tally([name for name, _ in servers[1:]])
-    judge = Judge(zone, servers, tally)
+    judge = Judge(zone, apexes, servers, tally)
     again = []
     for start, answers in ask.udp([server for _, server in servers],
                                   [variant.message() for variant in todo]):
@@ -335,17 +337,17 @@ _job = None
 
 
 def run_job(part):
-    zone, servers, todo = _job
-    return run_part(zone, servers, todo[part::processes()])
+    zone, apexes, servers, todo = _job
+    return run_part(zone, apexes, servers, todo[part::processes()])
 
 
 def processes():
     return max(1, min(4, multiprocessing.cpu_count()))
 
 
-def run_questions(zone, servers, todo):
+def run_questions(zone, apexes, servers, todo):
     global _job
-    _job = (zone, servers, todo)
+    _job = (zone, apexes, servers, todo)
     total = Tally([name for name, _ in servers[1:]])
     with multiprocessing.get_context("fork").Pool(processes()) as pool:
         for tally in pool.imap_unordered(run_job, range(processes())):
@@ -375,12 +377,13 @@ def run_set(title, names, build, count):
                 server.start()
             addresses = [(server.name, (server.address, server.port)) for server in servers]
             source = [a for n, a in addresses if n == "knot"][0]
+            wires = [peers.name_to_wire(apex) for apex in apexes]
             total = Tally(names[1:])
             for apex in targets:
                 wire = peers.name_to_wire(apex)
                 zone = questions.Zone(wire, questions.transfer(source, wire))
                 asked = questions.Generator(zone, SEED).questions(count // len(targets))
-                total.add(run_questions(zone, addresses, variants(asked, SEED)))
+                total.add(run_questions(zone, wires, addresses, variants(asked, SEED)))
             for server in servers:
                 if server.process.poll() is not None:
                     raise peers.ServerError(f"{server.name} died:\n{server.log()}")
@@ -412,7 +415,7 @@ def report_rules(total, names, all_sets):
     idle = 0
     for rule in rules.RULES:
         for peer in names[1:]:
-            if rule.peer not in (peer, "any"):
+            if rule.peer != peer:
                 continue
             count = total.listed[(rule.name, peer)]
             print(f"  {count:7}  {peer:5} {rule.name}: {rule.description} "
