@@ -107,10 +107,10 @@ def chain(side, qname):
       "a chain that leaves the zone for another on the same server is not followed there")
 def other_zone_not_entered(case):
     names = chain(case.ours, case.qname)
-    home = case.apex_of(case.qname)
-    if case.qtype == dns.DS and case.qname == home:
-        return False
-    places = [case.apex_of(name) for name in names]
+    # DS lies in the zone above the cut
+    is_ds = case.qtype == dns.DS
+    places = [case.apex_of(name if not is_ds else dns.parent(name)) for name in names]
+    home = places[0]
     if all(place == home for place in places) or not case.theirs.answer <= case.ours.answer:
         return False
     first = names[[place == home for place in places].index(False)]
@@ -124,9 +124,8 @@ def other_zone_not_entered(case):
       f"a long chain or a loop is cut off elsewhere (Lethe: after {CHAIN} names)")
 def chain_cut_off(case):
     ours, theirs = chain(case.ours, case.qname), chain(case.theirs, case.qname)
-    if len(theirs) < 4 or len(theirs) >= len(ours) or ours[:len(theirs)] != theirs:
-        return False
-    if not case.theirs.answer <= case.ours.answer:
+    if len(theirs) < 2 or len(ours) < 6 or len(theirs) >= len(ours) or \
+            ours[:len(theirs)] != theirs or not case.theirs.answer <= case.ours.answer:
         return False
     case.settle()
     return True
@@ -136,6 +135,26 @@ def chain_cut_off(case):
       "QTYPE NSEC3 does not follow CNAMEs and stops at a wildcard")
 def nsec3_asked(case):
     if case.qtype != dns.NSEC3 or not case.theirs.answer < case.ours.answer:
+        return False
+    case.settle()
+    return True
+
+
+@rule("knot", "nobody", "RFC 4035 2.5",
+      "QTYPE NSEC at a CNAME in a zone with NSEC3: no data, since NSEC may stand beside a CNAME")
+def nsec_asked_at_cname(case):
+    if case.qtype != dns.NSEC or case.theirs.answer or \
+            not any(r[:2] == (case.qname, dns.CNAME) for r in case.ours.answer):
+        return False
+    case.settle()
+    return True
+
+
+@rule("knot", "Knot", "RFC 6672 2.2, 3.2",
+      "a DNAME that makes a name too long: NXDOMAIN instead of YXDOMAIN, or an SOA with it")
+def overflow_not_told(case):
+    if case.ours.rcode != 6 or case.theirs.rcode not in (3, 6) or \
+            not any(r[1] == dns.DNAME for r in case.theirs.answer):
         return False
     case.settle()
     return True
@@ -197,9 +216,10 @@ def is_missing_proof(case):
 
 
 @rule("nsd", "NSD", "RFC 4035 3.1.3.2, 3.1.3.3",
-      "behind a DNAME the NSEC of another name is sent, or none: not a proof")
+      "behind a DNAME the NSEC of another name is sent, instead of the one that proves or beside it")
 def proof_behind_dname(case):
-    if not any(r[1] == dns.DNAME for r in case.ours.answer) or not is_missing_proof(case):
+    if not any(r[1] == dns.DNAME for r in case.ours.answer) or differing_proofs(case) is None or \
+            not proofs.is_proven(case.ours, case.qname, case.qtype):
         return False
     return take_proofs(case)
 
@@ -224,11 +244,16 @@ def proof_for_star(case):
 
 
 @rule("knot", "Knot", "RFC 4034 6.1",
-      "names with octet 0 sort wrongly: the NSEC sent does not cover the name")
+      "names with octet 0 or 1 sort wrongly: the NSEC sent does not cover the name, or none is found")
 def proof_beside_zero_octet(case):
-    if b"\0" not in b"".join(dns.labels(case.qname)) or not is_missing_proof(case):
+    if not {0, 1} & set(b"".join(dns.labels(case.qname))):
         return False
-    return take_proofs(case)
+    if is_missing_proof(case):
+        return take_proofs(case)
+    if case.theirs.word & dns.AA or case.theirs.authority or case.theirs.rcode != case.ours.rcode:
+        return False
+    case.settle()
+    return True
 
 
 @rule("knot", "Knot", "RFC 4035 3.1.3.3, 3.1.3.4, RFC 5155 7.2.5, 7.2.6",
@@ -268,6 +293,18 @@ def additional_left_out(case):
         return False
     if not all(record[0] in targets(case.ours) for record in missing) or \
             any(dns.is_below(record[0], cut) for record in missing for cut in cuts(case.ours)):
+        return False
+    case.theirs.additional = set(case.ours.additional)
+    return True
+
+
+@rule("nsd", "NSD", "RFC 9471 3.1",
+      "minimal-responses: in-domain glue is left out beyond 1,220 octets, without TC")
+def glue_left_out(case):
+    missing = case.ours.additional - case.theirs.additional
+    if not missing or not cuts(case.ours) or case.theirs.word & dns.TC or \
+            not case.theirs.additional <= case.ours.additional or \
+            not all(record[0] in targets(case.ours) for record in missing):
         return False
     case.theirs.additional = set(case.ours.additional)
     return True
@@ -313,6 +350,14 @@ def additional_unsigned(case):
 
 
 # ---- size ----
+
+@rule("nsd", "nobody", "RFC 2181 9", "what stands in a truncated response is of no meaning")
+def truncated_content(case):
+    if not case.ours.word & case.theirs.word & dns.TC or not is_same_header(case):
+        return False
+    case.settle()
+    return True
+
 
 @rule("knot", "Knot", "RFC 2181 9", "what exceeds 65,535 octets is SERVFAIL instead of truncated")
 def too_large_for_tcp(case):
