@@ -141,10 +141,11 @@ def nsec3_asked(case):
 
 
 @rule("knot", "nobody", "RFC 4035 2.5",
-      "QTYPE NSEC at a CNAME in a zone with NSEC3: no data, since NSEC may stand beside a CNAME")
+      "QTYPE NSEC or RRSIG at a CNAME that has none: no data, since they may stand beside a CNAME")
 def nsec_asked_at_cname(case):
-    if case.qtype != dns.NSEC or case.theirs.answer or \
-            not any(r[:2] == (case.qname, dns.CNAME) for r in case.ours.answer):
+    end = chain(case.theirs, case.qname)[-1]
+    if case.qtype not in (dns.NSEC, dns.RRSIG) or not case.theirs.answer < case.ours.answer or \
+            not any(r[:2] == (end, dns.CNAME) for r in case.ours.answer):
         return False
     case.settle()
     return True
