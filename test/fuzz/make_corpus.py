@@ -1,9 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Write the first inputs of the fuzz targets for names and requests: make_corpus.py DIRECTORY"""
+"""Write the first inputs of fuzz targets: make_corpus.py DIRECTORY"""
 import os
 import struct
 import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "golden"))
+from cases import CASES  # noqa: E402
 
 NSEC_ZONE = """@ 60 IN SOA a b 1 2 3 4 5
 @ 60 IN NS a
@@ -100,6 +104,17 @@ def main():
     for title, text in (("nsec", NSEC_ZONE), ("nsec3", NSEC3_ZONE)):
         with open(os.path.join(top, "zone_text", title), "w", encoding="ascii") as file:
             file.write(text)
+    make_frames(os.path.join(top, "frame"))
+
+
+def make_frames(directory):
+    """The golden tests' captures, as they are and with choices that let mutations go deeper."""
+    os.makedirs(directory, exist_ok=True)
+    for title, make in CASES.items():
+        frames = b"".join(struct.pack(">H", len(frame)) + frame for _, frame in make().frames)
+        for choice in (0, 0x07, 0x0D):
+            with open(os.path.join(directory, f"{title}-{choice:02x}"), "wb") as file:
+                file.write(bytes([choice]) + frames)
 
 
 main()
