@@ -106,6 +106,19 @@ static void endpoints_refresh(struct raw_worker *worker, uint64_t now_s)
     freeifaddrs(all);
 }
 
+static bool is_loopback_interface(const char *interface)
+{
+    struct ifaddrs *all;
+    bool is_loopback = false;
+    if (getifaddrs(&all) != 0)
+        return false;
+    for (const struct ifaddrs *each = all; each != NULL; each = each->ifa_next)
+        if (strcmp(each->ifa_name, interface) == 0)
+            is_loopback |= (each->ifa_flags & IFF_LOOPBACK) != 0;
+    freeifaddrs(all);
+    return is_loopback;
+}
+
 static bool has_host_address(const struct ifaddrs *all, const struct packet_address *address)
 {
     for (; all != NULL; all = all->ifa_next) {
@@ -143,6 +156,53 @@ static int endpoints_check(const struct raw_worker *worker, struct io_error *err
     }
     freeifaddrs(all);
     return result;
+}
+
+/* Whether a per-interface switch of the kernel is on, for all or for this one. Where /proc cannot
+ * be read nobody knows; then hope. */
+static bool is_switched_on(const char *interface, const char *name)
+{
+    const char *const scopes[] = {"all", interface};
+    bool is_known = false;
+    for (unsigned i = 0; i < 2; i++) {
+        char path[96 + IF_NAMESIZE];
+        snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/%s", scopes[i], name);
+        FILE *file = fopen(path, "re");
+        if (file == NULL)
+            continue;
+        is_known = true;
+        int value = fgetc(file);
+        fclose(file);
+        if (value == '1')
+            return true;
+    }
+    return !is_known;
+}
+
+/* A frame that is injected on loopback counts as one from outside, and IPv4 distrusts those with
+ * the host's own addresses (RFC 1122 3.2.1.3) unless told otherwise. IPv6 does not mind. */
+static int loopback_check(const struct raw_worker *worker, struct io_error *error)
+{
+    bool is_local_needed = false, is_localnet_needed = false;
+    if (!is_loopback_interface(worker->interface))
+        return 0;
+    for (size_t i = 0; i < worker->named_count; i++) {
+        const struct packet_address *address = &worker->named[i].address;
+        is_local_needed |= address->family == 4;
+        is_localnet_needed |= address->family == 4 && address->octets[0] == 127;
+    }
+    const char *lacking = NULL;
+    if (is_local_needed && !is_switched_on(worker->interface, "accept_local"))
+        lacking = "accept_local";
+    else if (is_localnet_needed && !is_switched_on(worker->interface, "route_localnet"))
+        lacking = "route_localnet";
+    if (lacking == NULL)
+        return 0;
+    snprintf(error->text, sizeof(error->text),
+             "interface %s: the kernel would not deliver our IPv4 answers on loopback; "
+             "\"sysctl net.ipv4.conf.%s.%s=1\", or use IPv6 there, or another interface",
+             worker->interface, worker->interface, lacking);
+    return -EADDRNOTAVAIL;
 }
 
 /* The capture filter in pcap's language, to be freed; NULL: no memory. It only spares us work: what
@@ -201,7 +261,8 @@ static int worker_name(struct raw_worker *worker, const struct raw_config *confi
         assert(is_internet);
         (void)is_internet;
     }
-    return endpoints_check(worker, error);
+    int result = endpoints_check(worker, error);
+    return result == 0 ? loopback_check(worker, error) : result;
 }
 
 /* Capture first: a frame that comes between is answered, and the kernel's RST beside it is no worse

@@ -40,8 +40,9 @@ struct raw_worker;
 /* Open the capture and put up the kernel guard. Needs CAP_NET_RAW and CAP_NET_ADMIN; afterwards
  * neither. UDP is not taken away from the kernel: a socket answers it.
  * Outcomes: 0; -EADDRNOTAVAIL an address that no interface of the host has, so that nobody would
- * answer ARP or neighbour discovery for it; other negative errno; `error` says what failed and what
- * to do. */
+ * answer ARP or neighbour discovery for it, or an IPv4 address on a loopback interface whose
+ * accept_local (and for 127/8 route_localnet) is off, so that the kernel would drop the answers;
+ * other negative errno; `error` says what failed and what to do. */
 int raw_worker_open(const struct raw_config *config, struct raw_worker **worker_out,
                     struct io_error *error);
 

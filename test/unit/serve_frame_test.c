@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * What is the join's own: whom it answers, and within which limits. What it answers in frames the
+ * golden tests show.
+ */
+#include "server/serve.h"
+#include "stateless_frames.h"
+#include "test_main.h"
+#include "zone_fixture.h"
+
+static struct fixture fixture;
+static struct respond_policy policy;
+static struct stateless_tcp_config tcp;
+static const struct stateless_tcp_keys keys = {.epochs = {{1}, {2}}};
+static uint8_t stream[SERVE_STREAM_CAP], train_octets[TRAIN_CAP], built[FRAME_CAP];
+static struct packet_endpoint endpoint;
+static struct train train;
+
+static void setup(void)
+{
+    char text[8000];
+    char *at = text + sprintf(text, "$ORIGIN example.\n@ 9 SOA a b 1 2 3 4 5\n@ 9 NS ns\n");
+    for (int i = 0; i < 20; i++)
+        at += sprintf(at, "big 9 TXT \"%0200d\"\n", i);
+    fixture_open(&fixture);
+    fixture_load(&fixture, "example.", text);
+    policy = respond_policy_default();
+    policy.udp_payload = RESPOND_UDP_PAYLOAD_MAX;
+    tcp = stateless_tcp_config_default();
+}
+
+static void teardown(void)
+{
+    fixture_close(&fixture);
+}
+
+static void serve(const struct frame_spec *spec)
+{
+    size_t len = frame_build(spec, built);
+    struct io_frame frame = {.octets = exact_copy(built, len), .len = (uint32_t)len};
+    const struct serve with = {.view = fixture.view,
+                               .policy = &policy,
+                               .tcp = &tcp,
+                               .keys = &keys,
+                               .endpoints = &endpoint,
+                               .endpoint_count = 1,
+                               .stream = stream};
+    train = (struct train){.octets = train_octets, .cap = sizeof train_octets};
+    serve_frame(&with, &frame, &train);
+    ck_assert_mem_eq(frame.octets, built, len);
+    free((void *)(uintptr_t)frame.octets);
+}
+
+/* big.example TXT, EDNS with 4096 octets */
+static const uint8_t query[] = {0,   9,   0, 0,   0,    1,   0,   0,   0,   0,   0, 1, 3,  'b',
+                                'i', 'g', 7, 'e', 'x',  'a', 'm', 'p', 'l', 'e', 0, 0, 16, 0,
+                                1,   0,   0, 41,  0x10, 0,   0,   0,   0,   0,   0, 0};
+
+START_TEST(test_udp_never_exceeds_a_frame)
+{
+    for (int family = 4; family <= 6; family += 2) {
+        struct frame_spec spec = frame_spec_client(family);
+        spec.is_udp = true;
+        spec.payload = query;
+        spec.payload_len = sizeof query;
+        endpoint = (struct packet_endpoint){.port = 53};
+        serve(&spec);
+        ck_assert_uint_eq(train.frame_count, 1);
+        ck_assert(frame_is_sound(train_octets, train.len));
+        ck_assert_uint_le(train.len, 1514);
+        const uint8_t *message = train_octets + 14 + (family == 4 ? 20 : 40) + 8;
+        ck_assert_uint_eq(message[0], 0);
+        ck_assert_uint_eq(message[1], 9);
+        ck_assert_uint_eq(message[2] & 0x82, 0x82); /* QR, TC */
+    }
+}
+END_TEST
+
+START_TEST(test_only_our_endpoints)
+{
+    for (int is_udp = 0; is_udp < 2; is_udp++) {
+        struct frame_spec spec = frame_spec_client(4);
+        spec.is_udp = is_udp;
+        spec.flags = 2; /* SYN */
+        spec.payload = query;
+        spec.payload_len = is_udp ? sizeof query : 0;
+        endpoint = (struct packet_endpoint){.address = {.family = 4}, .port = 53};
+        memcpy(endpoint.address.octets, spec.destination, 4);
+        serve(&spec);
+        ck_assert_uint_eq(train.frame_count, 1);
+        endpoint.port = 54;
+        serve(&spec);
+        ck_assert_uint_eq(train.frame_count, 0);
+        endpoint.port = 53;
+        endpoint.address.octets[3] ^= 2;
+        serve(&spec);
+        ck_assert_uint_eq(train.frame_count, 0);
+        endpoint.address.octets[3] ^= 2;
+        endpoint.address.family = 6;
+        serve(&spec);
+        ck_assert_uint_eq(train.frame_count, 0);
+    }
+}
+END_TEST
+
+/* No UDP limit over TCP. */
+START_TEST(test_tcp_answers_whole)
+{
+    endpoint = (struct packet_endpoint){.port = 53};
+    struct frame_spec spec = frame_spec_client(6);
+    spec.flags = 2; /* SYN */
+    serve(&spec);
+    struct frame_view syn_ack = frame_view(train_octets, train.len);
+    uint8_t payload[2 + sizeof query] = {0, sizeof query};
+    memcpy(payload + 2, query, sizeof query);
+    spec.seq++;
+    spec.ack = syn_ack.seq + 1;
+    spec.flags = 0x18; /* PSH, ACK */
+    spec.payload = payload;
+    spec.payload_len = sizeof payload;
+    serve(&spec);
+    ck_assert_uint_eq(train.frame_count, 11); /* ACK, 9 segments for 20 x 213 octets, FIN */
+    struct frame_view first = frame_view(train_octets + train.frame_len[0], train.frame_len[1]);
+    ck_assert_uint_eq(first.payload_len, 512);
+    size_t message_len = (size_t)first.payload[0] << 8 | first.payload[1];
+    ck_assert_uint_gt(message_len, 20 * 213);
+    ck_assert_uint_eq(first.payload[4] & 0x82, 0x80); /* QR, no TC */
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("serve_frame");
+    TCase *tcase = tcase_create("serve_frame");
+    tcase_add_unchecked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, test_udp_never_exceeds_a_frame);
+    tcase_add_test(tcase, test_only_our_endpoints);
+    tcase_add_test(tcase, test_tcp_answers_whole);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
