@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 
-RECORDS = 40000
+RECORDS = 15000
 KILLS = 200
 LIMIT_S = 100
 
