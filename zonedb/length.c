@@ -5,13 +5,15 @@
  * every page beyond its end is in the free list. The list is itself a tree in the file, and may be
  * what is cut off; it is read here with pread(), by LMDB's file format (the same since 0.9.0):
  *
- *     page   number (8), unused (2), flags (2), lower bound (2), upper bound (2); then offsets (2
- * each) of (lower - 16) / 2 nodes node   size or child, low to high (2, 2, 2: also flags), key
- * length (2), key, data meta   page 0 or 1: behind the page header magic, version (4 each),
- * address, map size (8 each), the trees of free pages and of databases (48 each, the root last),
- * last page, transaction list   key: transaction; data: how many, then so many page numbers (8
- * each); a list that is too long for a leaf is behind the header of a page of its own, whose number
- * is the data
+ *     page   number (8), unused (2), flags (2), lower bound (2), upper bound (2);
+ *            then the offsets (2 each) of (lower - 16) / 2 nodes
+ *     node   size or child, low to high (2, 2, 2: also flags), key length (2), key, data
+ *     meta   page 0 or 1; behind the page header: magic, version (4 each), address, map size (8
+ *            each), the trees of free pages and of databases (48 each, the root last), last page,
+ *            transaction
+ *     list   key: transaction; data: how many, then so many page numbers (8 each); a list that is
+ *            too long for a leaf stands behind the header of a page of its own, whose number is
+ *            the data
  */
 #include "zonedb/length.h"
 

@@ -233,6 +233,41 @@ START_TEST(test_zone_list_is_in_order)
 }
 END_TEST
 
+START_TEST(test_many_zones)
+{
+    /* As many as an operator of small zones has in one database. */
+    enum { ZONES = 14000 };
+    struct zonedb_writer *writer;
+    struct zonedb_rrset rrset = soa();
+    struct zonedb_stat stat;
+    struct zonedb_zone zone;
+    zonedb_view_rest(fixture.view);
+    ck_assert_int_eq(zonedb_writer_begin(fixture.db, &writer), 0);
+    for (unsigned i = 0; i < ZONES; i++) {
+        char text[32];
+        uint8_t name[NAME_MAX_LEN];
+        snprintf(text, sizeof text, "z%u.example.", i);
+        name_from_text(text, name);
+        ck_assert_int_eq(zonedb_writer_zone_begin(writer, name), 0);
+        ck_assert_int_eq(zonedb_writer_node(writer, name, &rrset, 1), 0);
+        ck_assert_int_eq(zonedb_writer_zone_end(writer, 1), 0);
+    }
+    ck_assert_int_eq(zonedb_writer_commit(writer), 0);
+    ck_assert_int_eq(zonedb_view_refresh(fixture.view), 1);
+    ck_assert_int_eq(zonedb_stat(fixture.view, &stat), 0);
+    ck_assert_uint_eq(stat.zone_count, ZONES + 1);
+    ck_assert_int_eq(zonedb_zone_get(fixture.view, (const uint8_t *)"\6z13999\7example", &zone), 0);
+    unsigned listed = 0;
+    uint8_t last[NAME_MAX_LEN];
+    for (const uint8_t *after = NULL; zonedb_zone_next(fixture.view, after, &zone) == 0;
+         after = last) {
+        memcpy(last, zone.apex, sizeof last);
+        listed++;
+    }
+    ck_assert_uint_eq(listed, ZONES + 1);
+}
+END_TEST
+
 /* ---- a map that is too small; the limit on address space brings it about ---- */
 
 #ifdef __SANITIZE_ADDRESS__
@@ -328,6 +363,7 @@ int main(void)
                                   test_replace_and_remove_leave_nothing,
                                   test_views_keep_their_snapshot,
                                   test_zone_list_is_in_order,
+                                  test_many_zones,
                                   test_map_grows_under_a_writer,
                                   test_map_outgrown_by_another_process};
     return test_run("store", tests, sizeof tests / sizeof *tests, setup, teardown);
