@@ -19,7 +19,7 @@
 #include "zonedb/respond.h"
 
 /* How long a worker goes on after worker_stop() for clients that do not take their responses. */
-#define WORKER_DRAIN_MS 2000
+#define WORKER_DRAIN_MS 5000
 
 struct worker_socket {
     int fd;

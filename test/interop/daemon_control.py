@@ -45,6 +45,14 @@ def test_interrupt_ends_as_well():
         assert daemon.process.wait(30) == 0
 
 
+def small_window(address, port):
+    s = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 17)
+    s.settimeout(10)
+    s.connect((address, port))
+    return s
+
+
 def test_sigterm_drains():
     """What had arrived when the signal came is answered, however slowly it is read."""
     with Scratch() as scratch, Daemon("--db", scratch.db, "--listen", f"127.0.0.1@{PORT}",
@@ -52,10 +60,12 @@ def test_sigterm_drains():
         idle = tcp("127.0.0.1", PORT)
         partial = tcp("127.0.0.1", PORT)
         partial.sendall(b"\0")
-        busy = [tcp("127.0.0.1", PORT) for _ in range(4)]
+        # One with far more to send than sockets hold (4 MiB), so that it takes a while.
+        counts = (150, 20, 20)
+        busy = [small_window("127.0.0.1", PORT) for _ in counts]
         daemon.signal(signal.SIGSTOP)
-        for s in busy:
-            s.sendall(b"".join(framed(query("huge.example", TXT, ident=i)) for i in range(60)))
+        for s, count in zip(busy, counts):
+            s.sendall(b"".join(framed(query("huge.example", TXT, ident=i)) for i in range(count)))
         late = tcp("127.0.0.1", PORT)  # in the listener's queue
         late.sendall(framed(query(ident=99)))
         asked = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -63,8 +73,8 @@ def test_sigterm_drains():
         asked.sendto(query(ident=98), ("127.0.0.1", PORT))
         daemon.signal(signal.SIGTERM)
         daemon.signal(signal.SIGCONT)
-        for s in busy:
-            for i in range(60):
+        for s, count in zip(busy, counts):
+            for i in range(count):
                 assert Header(read_message(s)).id == i
             assert s.recv(1) == b""
         assert Header(read_message(late)).id == 99

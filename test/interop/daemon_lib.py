@@ -175,6 +175,18 @@ class Daemon:
                     return line.split(":")[1].split()[0]
         raise KeyError(field)
 
+    def cpu_ticks(self):
+        """CPU time so far, in hundredths of a second."""
+        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+        return int(fields[11]) + int(fields[12])
+
+    def must_be_at_rest(self):
+        """A spinning thread would use a hundred hundredths in a second."""
+        before = self.cpu_ticks()
+        time.sleep(1)
+        assert self.cpu_ticks() - before < 50, "it spins"
+
     def end(self):
         """Its exit status after SIGTERM."""
         if self.process.poll() is None:
