@@ -132,6 +132,7 @@ int main(void)
 {
     Suite *suite = suite_create("serve_frame");
     TCase *tcase = tcase_create("serve_frame");
+    tcase_set_timeout(tcase, 60);
     tcase_add_unchecked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, test_udp_never_exceeds_a_frame);
     tcase_add_test(tcase, test_only_our_endpoints);

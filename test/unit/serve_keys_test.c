@@ -79,6 +79,7 @@ int main(void)
 {
     Suite *suite = suite_create("server/keys");
     TCase *tcase = tcase_create("keys");
+    tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, parse);
     tcase_add_test(tcase, derivation_is_as_documented);
     tcase_add_test(tcase, rotation);

@@ -145,6 +145,7 @@ int main(void)
 {
     Suite *suite = suite_create("stateless_tcp/cookie");
     TCase *tcase = tcase_create("cookie");
+    tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, classes);
     tcase_add_test(tcase, input_is_as_documented);
     tcase_add_loop_test(tcase, offsets_are_bounded, 0, 6);

@@ -533,6 +533,7 @@ int main(void)
 {
     Suite *suite = suite_create("stateless_tcp/packet");
     TCase *tcase = tcase_create("packet");
+    tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, tcp_fields, 0, 2);
     tcase_add_loop_test(tcase, udp_fields, 0, 2);
     tcase_add_loop_test(tcase, every_cut_is_dropped, 0, 2);

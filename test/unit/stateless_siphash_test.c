@@ -55,6 +55,7 @@ int main(void)
 {
     Suite *suite = suite_create("stateless_tcp/siphash");
     TCase *tcase = tcase_create("siphash");
+    tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, published_vectors, 0, sizeof(vectors) / sizeof(vectors[0]));
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

@@ -458,6 +458,7 @@ int main(void)
 {
     Suite *suite = suite_create("stateless_tcp/stateless_tcp");
     TCase *tcase = tcase_create("classic");
+    tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, syn, 0, 2);
     tcase_add_loop_test(tcase, syn_never_draws_a_larger_packet, 0, 2);
     tcase_add_loop_test(tcase, every_flag_combination, 0, 2);
