@@ -404,7 +404,7 @@ START_TEST(trains_end)
     size_t count = sizeof(payload) / sizeof(framed);
     for (unsigned i = 0; i < count; i++)
         memcpy(payload + i * sizeof(framed), framed, sizeof(framed));
-    static const size_t lens[] = {12, 513, 30000, 65535};
+    static const size_t lens[] = {12, 513, 7000, 30000, 65535};
     struct frame_spec spec = request_spec(families[_i % 2]);
     spec.payload = payload;
     spec.payload_len = count * sizeof(framed);
@@ -470,7 +470,7 @@ int main(void)
     tcase_add_loop_test(tcase, length_apart_from_message, 0, 2);
     tcase_add_loop_test(tcase, split_requests_are_silent, 0, 2);
     tcase_add_loop_test(tcase, several_requests, 0, 2);
-    tcase_add_loop_test(tcase, trains_end, 0, 8);
+    tcase_add_loop_test(tcase, trains_end, 0, 10);
     tcase_add_loop_test(tcase, own_output_is_silent, 0, 2);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
