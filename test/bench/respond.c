@@ -72,8 +72,8 @@ static int visit(void *context, const uint8_t *owner, const struct zonedb_rrset 
     } else if (strcmp(plan->kind, "ds") == 0) {
         question_add(NULL, 0, owner, 43, plan->is_do);
     } else if (strcmp(plan->kind, "nxdomain") == 0) {
-        uint8_t label[13] = {12};
-        snprintf((char *)label + 1, sizeof label, "%08x-zz", seen * 2654435761u);
+        uint8_t label[13 + 1] = {12}; /* snprintf ends with NUL */
+        snprintf((char *)label + 1, sizeof label - 1, "%08x-zz", seen * 2654435761u);
         question_add(label, 13, apex, 1, plan->is_do);
     } else {
         question_add(NULL, 0, apex, 6, plan->is_do);
