@@ -29,6 +29,7 @@ DATA = pathlib.Path(__file__).resolve().parent.parent / "data"
 SEED = 20260805
 COUNT, QUICK = 20000, 2000
 SHOWN = 12
+PEER_SIZE = ("--tcp", "kernel", "--udp-payload", "4096")  # as NSD and Knot are configured
 
 EXAMPLES = ["example.", "nsec.example.", "nsec3.example.", "plain.example.", "dname.example.",
             "child.nsec.example.", "child.nsec3.example.", "child.plain.example."]
@@ -359,7 +360,7 @@ def make_servers(names, directory, zones, build):
     made = []
     for name in names:
         if name == "lethed":
-            made.append(peers.Lethed(directory, zones, build))
+            made.append(peers.Lethed(directory, zones, build, PEER_SIZE))
         else:
             made.append({"nsd": peers.Nsd, "knot": peers.Knot}[name](directory, zones))
     return made

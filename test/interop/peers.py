@@ -206,8 +206,10 @@ class Lethed(Server):
 
     name = "lethed"
 
-    def __init__(self, directory, zones, build, options=("--tcp", "kernel", "--udp-payload", "4096"), **more):
+    def __init__(self, directory, zones, build, options=("--tcp", "kernel"), more_addresses=(),
+                 **more):
         super().__init__(directory, zones, **more)
+        self.more_addresses = more_addresses
         self.build = pathlib.Path(build)
         self.options = list(options)
         self.db = self.directory / "db"
@@ -233,9 +235,76 @@ class Lethed(Server):
     def prepare(self):
         if not self.db.exists():
             self.load()
-        listen = f"[{self.address}]" if ":" in self.address else self.address
-        return [self.tool("lethed"), "--db", str(self.db), "--listen", f"{listen}@{self.port}",
-                *self.options]
+        command = [self.tool("lethed"), "--db", str(self.db)]
+        for address in (self.address, *self.more_addresses):
+            command += ["--listen", f"{address}@{self.port}", *self.options]
+        return command
+
+
+class Unbound(Server):
+    """A validating resolver that knows nothing but stub zones and trust anchors, at a fixed date."""
+
+    name = "unbound"
+
+    def __init__(self, directory, stubs, anchors, settings=(), **more):
+        super().__init__(directory, [], **more)
+        self.stubs = stubs      # apex -> [address@port, ...]
+        self.anchors = anchors  # lines: DS or DNSKEY records
+        self.settings = settings
+
+    def prepare(self):
+        d = self.directory
+        text = f"""
+server:
+  directory: "{d}"
+  pidfile: "{d}/unbound.pid"
+  chroot: ""
+  username: ""
+  use-syslog: no
+  interface: {self.address}
+  port: {self.port}
+  num-threads: 1
+  access-control: 0.0.0.0/0 allow
+  module-config: "validator iterator"
+  do-not-query-localhost: no
+  val-override-date: "20260805000000"
+  val-log-level: 2
+  ede: yes
+  qname-minimisation: no
+  aggressive-nsec: no
+  harden-below-nxdomain: no
+  harden-referral-path: no
+  target-fetch-policy: "0 0 0 0 0"
+  local-zone: "test." nodefault
+  outgoing-range: 900
+  num-queries-per-thread: 900
+  jostle-timeout: 5000
+"""
+        text += "".join(f"  {line}\n" for line in self.settings)
+        text += "".join(f"  trust-anchor: \"{line}\"\n" for line in self.anchors)
+        text += "remote-control:\n  control-enable: no\n"
+        for apex, addresses in self.stubs.items():
+            text += f'stub-zone:\n  name: "{apex}"\n  stub-prime: no\n'
+            text += "".join(f"  stub-addr: {address}\n" for address in addresses)
+        (d / "unbound.conf").write_text(text)
+        return ["unbound", "-d", "-c", str(d / "unbound.conf")]
+
+    def wait_ready(self):
+        limit = time.monotonic() + READY_S
+        query = struct.pack("!HHHHHH", 7, 0x100, 1, 0, 0, 0) + name_to_wire("localhost") + \
+            b"\0\1\0\1"
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            udp.connect((self.address, self.port))
+            udp.settimeout(0.1)
+            while True:
+                if self.process.poll() is not None or time.monotonic() > limit:
+                    raise ServerError(f"unbound does not come up:\n{self.log()}")
+                try:
+                    udp.send(query)
+                    udp.recv(65535)
+                    return
+                except OSError:
+                    time.sleep(0.02)
 
 
 def limit_core_dumps():
