@@ -207,9 +207,10 @@ class Lethed(Server):
     name = "lethed"
 
     def __init__(self, directory, zones, build, options=("--tcp", "kernel"), more_addresses=(),
-                 **more):
+                 extra=(), **more):
         super().__init__(directory, zones, **more)
         self.more_addresses = more_addresses
+        self.extra = extra
         self.build = pathlib.Path(build)
         self.options = list(options)
         self.db = self.directory / "db"
@@ -235,7 +236,7 @@ class Lethed(Server):
     def prepare(self):
         if not self.db.exists():
             self.load()
-        command = [self.tool("lethed"), "--db", str(self.db)]
+        command = [self.tool("lethed"), "--db", str(self.db), *self.extra]
         for address in (self.address, *self.more_addresses):
             command += ["--listen", f"{address}@{self.port}", *self.options]
         return command
