@@ -49,7 +49,7 @@ static void nsec_no_name(struct answer *a, const struct subject *subject, const 
     struct found none;
     nsec_add_covering(a, found);
     wildcard_name(name_of_depth(subject, found, found->encloser_depth), wildcard);
-    if (zonedb_find(a->view, wildcard, RR_NSEC, &none) == FIND_NO_NODE)
+    if (zonedb_find_in(a->view, &found->zone, wildcard, &none) == FIND_NO_NODE)
         nsec_add_covering(a, &none);
     else
         a->is_corrupt = true;
@@ -65,7 +65,7 @@ static void nsec_wildcard_no_data(struct answer *a, const struct subject *subjec
     wildcard_name(name_of_depth(subject, found, found->encloser_depth), wildcard);
     if (!found->is_empty_non_terminal)
         nsec_add(a, (struct owner){wildcard, 0}, &found->node);
-    else if (zonedb_find(a->view, wildcard, RR_NSEC, &source) == FIND_NODE)
+    else if (zonedb_find_in(a->view, &found->zone, wildcard, &source) == FIND_NODE)
         nsec_add_covering(a, &source);
     else
         a->is_corrupt = true;

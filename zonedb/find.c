@@ -265,6 +265,17 @@ enum find_outcome zonedb_find(struct zonedb_view *view, const uint8_t *qname, ui
     return found_out->outcome;
 }
 
+enum find_outcome zonedb_find_in(struct zonedb_view *view, const struct find_zone *zone,
+                                 const uint8_t *name, struct found *found_out)
+{
+    found_out->zone = *zone;
+    found_out->is_empty_non_terminal = false;
+    find_key_set(&found_out->key, zone->id, name);
+    assert(view->is_active && zone->depth <= found_out->key.label_count);
+    found_out->outcome = find_in_zone(view, found_out);
+    return found_out->outcome;
+}
+
 int zonedb_find_exact(struct zonedb_view *view, const struct find_zone *zone, const uint8_t *name,
                       struct node *node_out)
 {

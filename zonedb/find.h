@@ -60,6 +60,10 @@ struct found {
 enum find_outcome zonedb_find(struct zonedb_view *view, const uint8_t *qname, uint16_t qtype,
                               struct found *found_out);
 
+/* The same within `zone` alone, which holds the name: whatever zones there are below it. */
+enum find_outcome zonedb_find_in(struct zonedb_view *view, const struct find_zone *zone,
+                                 const uint8_t *name, struct found *found_out);
+
 /* The node of exactly this name in `zone`, zone cut or not, occluded or not (glue).
  * Returns 1 found, 0 not there, -1 damaged. */
 int zonedb_find_exact(struct zonedb_view *view, const struct find_zone *zone, const uint8_t *name,

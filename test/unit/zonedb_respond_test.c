@@ -498,6 +498,28 @@ START_TEST(test_checksum_rules)
 }
 END_TEST
 
+/* Proofs come from the zone that answers, though a zone of ours has the wildcard's name. */
+START_TEST(test_zones_named_like_wildcards)
+{
+    static const char child[] = "@ 60 SOA ns h 1 2 3 4 5\n@ 60 NS ns\nns 60 A 192.0.2.1\n";
+    const struct options with_do = {.payload = 1232, .is_do = true};
+    char text[4096];
+    fixture_load(&fixture, "nsec.",
+                 "@ 60 SOA ns h 1 2 3 4 5\n@ 60 NS ns\n@ 60 NSEC ns NS SOA NSEC\n"
+                 "ns 60 A 192.0.2.1\nns 60 NSEC x.*.w A NSEC\n"
+                 "x.*.w 60 A 192.0.2.1\nx.*.w 60 NSEC a.w A NSEC\n"
+                 "a.w 60 A 192.0.2.1\na.w 60 NSEC @ A NSEC\n");
+    fixture_load(&fixture, "*.nsec.", child);
+    fixture_load(&fixture, "*.w.nsec.", child);
+    message_text(ask("zz.nsec.", 1, with_do), text, sizeof text);
+    ck_assert_str_eq(text, "ns/6 nsec.\nns/47 a.w.nsec.\nns/47 nsec.\n");
+    ck_assert_uint_eq(message.rcode, 3);
+    message_text(ask("zz.w.nsec.", 1, with_do), text, sizeof text);
+    ck_assert_str_eq(text, "ns/6 nsec.\nns/47 a.w.nsec.\nns/47 ns.nsec.\n");
+    ck_assert_uint_eq(message.rcode, 0);
+}
+END_TEST
+
 START_TEST(test_view_at_rest_is_servfail)
 {
     zonedb_view_rest(fixture.view);
@@ -538,6 +560,7 @@ int main(void)
                                   test_checksum_vector,
                                   test_checksum_everywhere,
                                   test_checksum_rules,
+                                  test_zones_named_like_wildcards,
                                   test_view_at_rest_is_servfail,
                                   test_replaced_zone};
     return test_run("respond", tests, sizeof tests / sizeof *tests, setup, teardown);
