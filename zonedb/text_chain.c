@@ -56,6 +56,28 @@ static void check_nsec_chain(struct text_zone *zone)
         check_nsec_link(zone, last, zone->apex);
 }
 
+/* More than this is beyond what RFC 5155 10.3 allows for any key, and each denial would cost
+ * milliseconds. */
+#define ITERATIONS_MAX 2500
+/* Resolvers take a zone of more for unsigned, some for broken (RFC 9276 3.2). */
+#define ITERATIONS_SOUND 100
+
+static void check_iterations(struct text_zone *zone, const struct text_record *param)
+{
+    const unsigned iterations = (unsigned)(param->rdata[4] << 8 | param->rdata[5]);
+
+    if (iterations > ITERATIONS_MAX)
+        text_tell(zone, TEXT_ERROR, param, TEXT_AT_RDATA,
+                  "%u NSEC3 iterations; the limit is %u (RFC 5155 10.3), and 0 is right (RFC 9276)",
+                  iterations, ITERATIONS_MAX);
+    else if (iterations > ITERATIONS_SOUND)
+        text_tell(
+            zone, TEXT_WARNING, param, TEXT_AT_RDATA,
+            "%u NSEC3 iterations: resolvers may take the zone for unsigned or refuse it; 0 is "
+            "right (RFC 9276)",
+            iterations);
+}
+
 /* The NSEC3PARAM that this server can use: SHA-1, no flags (RFC 5155 4.1.2). */
 static const struct text_record *find_param(struct text_zone *zone)
 {
@@ -140,6 +162,8 @@ int text_check_chain(struct text_zone *zone)
     if (param != NULL && zone->apex_len + 33 > NAME_MAX_LEN)
         text_tell(zone, TEXT_WARNING, param, TEXT_AT_TYPE,
                   "the zone's name is too long for NSEC3: a hashed owner has no room below it");
+    if (param != NULL)
+        check_iterations(zone, param);
     check_nsec_chain(zone);
     check_nsec3_chain(zone, param);
     return 0;
