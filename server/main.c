@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
 #include <unistd.h>
@@ -34,14 +35,17 @@ static void main_block_signals(sigset_t *signals)
     signal(SIGPIPE, SIG_IGN);
 }
 
-static bool main_write_pid(const char *path)
+/* `is_ours_out`: a file, to be removed in the end, and no device. */
+static bool main_write_pid(const char *path, bool *is_ours_out)
 {
     char text[16];
+    struct stat status;
     int len = snprintf(text, sizeof text, "%ld\n", (long)getpid());
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     bool is_written = fd >= 0 && write(fd, text, (size_t)len) == len;
     if (!is_written)
         log_write(LOG_LEVEL_ERROR, "pid-file %s: %s", path, strerror(errno));
+    *is_ours_out = is_written && fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
     if (fd >= 0)
         close(fd);
     return is_written;
@@ -117,9 +121,9 @@ static int main_run(const struct config *config, int argc, char **argv)
         return EXIT_RUNTIME;
     }
     int status = EXIT_RUNTIME;
-    bool has_pid_file = config->pid_file[0] != '\0';
-    if (has_pid_file && !main_write_pid(config->pid_file))
-        has_pid_file = false;
+    bool has_pid_file = false;
+    if (config->pid_file[0] != '\0' && !main_write_pid(config->pid_file, &has_pid_file))
+        ; /* said there */
     else if (privilege_drop(config, &privilege_error) != 0)
         log_write(LOG_LEVEL_ERROR, "%s", privilege_error.text);
     else if (server_start(server, &server_error) != 0)

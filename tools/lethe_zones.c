@@ -301,9 +301,8 @@ static int dump_to(const struct lethe_arguments *arguments, const uint8_t *apex,
     return error;
 }
 
-static int copy_out(FILE *spool)
+static int copy_out(FILE *spool, int descriptor, const char *name)
 {
-    int descriptor = STDOUT_FILENO;
     char buffer[65536];
     size_t len;
 
@@ -311,26 +310,40 @@ static int copy_out(FILE *spool)
     while ((len = fread(buffer, 1, sizeof(buffer), spool)) > 0) {
         const int error = write_all(&descriptor, buffer, len);
         if (error != 0)
-            return lethe_fail("standard output: %s", strerror(-error));
+            return lethe_fail("%s: %s", name, strerror(-error));
     }
     return ferror(spool) ? lethe_fail("temporary file: %s", strerror(errno)) : EXIT_OK;
 }
 
-static int dump_to_stdout(const struct lethe_arguments *arguments, const uint8_t *apex)
+static int dump_spooled(const struct lethe_arguments *arguments, const uint8_t *apex,
+                        int descriptor, const char *name)
 {
     struct stat status;
     int exit_code;
 
-    if (fstat(STDOUT_FILENO, &status) == 0 && S_ISREG(status.st_mode)) {
-        dump_to(arguments, apex, STDOUT_FILENO, &exit_code);
+    if (fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode)) {
+        dump_to(arguments, apex, descriptor, &exit_code);
         return exit_code;
     }
     FILE *spool = tmpfile();
     if (spool == NULL)
         return lethe_fail("cannot make a temporary file: %s", strerror(errno));
     if (dump_to(arguments, apex, fileno(spool), &exit_code) == 0)
-        exit_code = copy_out(spool);
+        exit_code = copy_out(spool, descriptor, name);
     fclose(spool);
+    return exit_code;
+}
+
+/* A device or a pipe is written to, never replaced. */
+static int dump_to_special(const struct lethe_arguments *arguments, const uint8_t *apex,
+                           const char *file)
+{
+    const int descriptor = open(file, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+
+    if (descriptor < 0)
+        return lethe_fail("%s: %s", file, strerror(errno));
+    const int exit_code = dump_spooled(arguments, apex, descriptor, file);
+    close(descriptor);
     return exit_code;
 }
 
@@ -367,11 +380,14 @@ static int dump_to_file(const struct lethe_arguments *arguments, const uint8_t *
 int lethe_zone_dump(const struct lethe_arguments *arguments)
 {
     uint8_t apex[NAME_MAX_LEN];
+    struct stat status;
 
     if (!lethe_name(arguments->words[0], apex))
         return EXIT_USAGE;
     if (arguments->word_count < 2 || strcmp(arguments->words[1], "-") == 0)
-        return dump_to_stdout(arguments, apex);
+        return dump_spooled(arguments, apex, STDOUT_FILENO, "standard output");
+    if (stat(arguments->words[1], &status) == 0 && !S_ISREG(status.st_mode))
+        return dump_to_special(arguments, apex, arguments->words[1]);
     return dump_to_file(arguments, apex, arguments->words[1]);
 }
 

@@ -325,6 +325,18 @@ def test_pid_file():
         assert status == 1 and "/nowhere/pid" in text, text
 
 
+def test_pid_file_that_is_no_file():
+    with Scratch() as scratch:
+        pipe = os.path.join(scratch.path, "pipe")
+        os.mkfifo(pipe)
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        with Daemon("--db", scratch.db, "--listen", f"127.0.0.1@{PORT}", "--pid-file",
+                    pipe) as daemon:
+            assert int(os.read(reader, 64)) == daemon.process.pid
+        os.close(reader)
+        assert os.path.exists(pipe)
+
+
 def test_systemd_is_told():
     with Scratch() as scratch, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind(os.path.join(scratch.path, "notify"))

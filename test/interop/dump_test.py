@@ -11,6 +11,7 @@ lower case; BIND keeps RRsets of one name in the order of the file: both are eve
 import lzma
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,8 @@ lethe, data = os.path.abspath(sys.argv[1]), sys.argv[2]
 ZONES = {".": "root.zone.xz", "gov": "gov.zone.xz", "example": "zones/types.zone",
          "nsec.example": "zones/nsec.example.zone.xz", "nsec3.example": "zones/nsec3.example.zone.xz",
          "plain.example": "zones/plain.example.zone.xz"}
+
+SMALL = "@ 60 IN SOA ns admin 1 7200 3600 1209600 300\n@ 60 IN NS ns\nns 60 IN A 192.0.2.1\n"
 
 
 def run(*command, text=None):
@@ -79,7 +82,28 @@ def check(zone, name, directory):
     return None
 
 
+def check_pipe(directory):
+    """A target that is no regular file, here a named pipe, is written to and stays what it is."""
+    db, pipe = os.path.join(directory, "db"), os.path.join(directory, "pipe")
+    run(lethe, "--quiet", "--db", db, "zone", "load", "example", "-", text=SMALL)
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        run(lethe, "--db", db, "zone", "dump", "example", pipe)
+        got = os.read(reader, 65536).decode() if stat.S_ISFIFO(os.stat(pipe).st_mode) else None
+    finally:
+        os.close(reader)
+    if got is None:
+        return "replaced by a file"
+    return None if got == run(lethe, "--db", db, "zone", "dump", "example") else "not the dump"
+
+
 def main():
+    with tempfile.TemporaryDirectory() as directory:
+        fault = check_pipe(directory)
+    print(f"to a named pipe: {fault or 'ok'}")
+    if fault is not None:
+        return 1
     missing = [tool for tool in ("named-compilezone", "ldns-read-zone") if shutil.which(tool) is None]
     if missing:
         print(f"SKIPPED: {' and '.join(missing)} not installed")
