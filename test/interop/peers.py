@@ -106,7 +106,7 @@ class Server:
                             break
                     except OSError:
                         pass
-                    time.sleep(0.02)
+                    time.sleep(0.002)
 
     def log(self):
         text = self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
@@ -199,6 +199,32 @@ zone:
             text += f'  - domain: {apex}\n    file: "{path}"\n'
         (d / "knot.conf").write_text(text)
         return ["knotd", "-c", str(d / "knot.conf")]
+
+
+class Bind(Server):
+    name = "bind"
+
+    def prepare(self):
+        d = self.directory
+        text = f"""
+options {{
+    directory "{d}";
+    pid-file "{d}/named.pid";
+    session-keyfile "{d}/session.key";
+    listen-on port {self.port} {{ {self.address}; }};
+    listen-on-v6 {{ none; }};
+    recursion no;
+    notify no;
+    dnssec-validation no;
+    edns-udp-size 4096;
+    max-udp-size 4096;
+}};
+controls {{ }};
+"""
+        for apex, path in self.zones.items():
+            text += f'zone "{apex}" {{ type primary; file "{path}"; check-names ignore; }};\n'
+        (d / "named.conf").write_text(text)
+        return ["named", "-g", "-c", str(d / "named.conf")]
 
 
 class Lethed(Server):
