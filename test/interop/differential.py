@@ -422,7 +422,7 @@ def report_rules(total, names, all_sets):
             print(f"  {count:7}  {peer:5} {rule.name}: {rule.description} "
                   f"[{rule.decides}; {rule.deviates}]")
             if count == 0 and all_sets:
-                print(f"           ^ found nothing: take it off the list")
+                print("           ^ found nothing: take it off the list")
                 idle += 1
     return idle
 

@@ -10,12 +10,13 @@ come out of Unbound as secure, with the same rcode; only what an opt-out span or
 delegation explains may be insecure.  Exit code 0, 1, or 77: cannot run here.
 """
 import argparse
+import base64
 import collections
 import lzma
 import pathlib
 import random
 import shutil
-import subprocess
+import struct
 import sys
 import tempfile
 import time
@@ -57,8 +58,6 @@ def root_anchor():
 
 def key_tag(fields):
     """RFC 4034 appendix B."""
-    import base64
-    import struct
     rdata = struct.pack("!HBB", *map(int, fields[:3])) + base64.b64decode("".join(fields[3:]))
     total = sum(octet if i & 1 else octet << 8 for i, octet in enumerate(rdata))
     return (total + (total >> 16)) & 0xFFFF

@@ -24,7 +24,10 @@ import subprocess
 import sys
 import tempfile
 
-import dns.rdatatype
+try:
+    import dns.rdatatype
+except ImportError:
+    sys.exit("make_zones: needs the package python3-dnspython")
 
 HERE = pathlib.Path(__file__).resolve().parent
 # Types whose usual notation all servers read; the others are written as RFC 3597 says.
