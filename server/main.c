@@ -7,6 +7,7 @@
 #include "server/log.h"
 #include "server/privilege.h"
 #include "server/server.h"
+#include "zonedb/fault.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -120,6 +121,7 @@ static int main_run(const struct config *config, int argc, char **argv)
         log_write(LOG_LEVEL_ERROR, "%s", server_error.text);
         return EXIT_RUNTIME;
     }
+    zonedb_fault_explain("lethed", config->database);
     int status = EXIT_RUNTIME;
     bool has_pid_file = false;
     if (config->pid_file[0] != '\0' && !main_write_pid(config->pid_file, &has_pid_file))

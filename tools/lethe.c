@@ -3,13 +3,19 @@
  * lethe - look after zone databases.
  */
 #include "tools/lethe.h"
+#include "zonedb/fault.h"
 
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
+
+/* The lock of the database is waited for in silence so long. */
+#define WAITING_S 2
 
 enum option_code {
     OPTION_DB = 256,
@@ -100,13 +106,33 @@ bool lethe_name(const char *text, uint8_t name[NAME_MAX_LEN])
     return false;
 }
 
+static void on_alarm(int number)
+{
+    static const char text[] =
+        "lethe: another program is writing to the database; waiting for it\n";
+    (void)number;
+    const ssize_t ignored = write(STDERR_FILENO, text, sizeof(text) - 1);
+    (void)ignored;
+}
+
+void lethe_waiting_ends(void)
+{
+    alarm(0);
+}
+
 struct zonedb *lethe_open(const struct lethe_arguments *arguments, enum zonedb_mode mode)
 {
     struct zonedb_error error;
     struct zonedb *db = NULL;
 
-    if (zonedb_open(arguments->db, mode, &db, &error) != 0)
+    if (mode != ZONEDB_READ && signal(SIGALRM, on_alarm) != SIG_ERR)
+        alarm(WAITING_S);
+    if (zonedb_open(arguments->db, mode, &db, &error) != 0) {
+        lethe_waiting_ends();
         lethe_fail("%s", error.text);
+        return NULL;
+    }
+    zonedb_fault_explain("lethe", arguments->db);
     return db;
 }
 

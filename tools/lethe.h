@@ -41,8 +41,10 @@ int lethe_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Text to name; false: told. */
 bool lethe_name(const char *text, uint8_t name[NAME_MAX_LEN]);
 
-/* Open the database of --db; NULL: told. */
+/* Open the database of --db; NULL: told. To write is to wait for other writers: if that takes long
+ * it is told, until lethe_waiting_ends(). */
 struct zonedb *lethe_open(const struct lethe_arguments *arguments, enum zonedb_mode mode);
+void lethe_waiting_ends(void);
 
 /* A string as JSON, quotes included. */
 void lethe_json_string(FILE *out, const char *text);

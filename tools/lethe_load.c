@@ -73,6 +73,8 @@ static void show_progress(void *context, enum text_phase phase, uint64_t done, u
     struct session *session = context;
     const double now = session->has_bar ? clock_s() : 0;
 
+    if (phase == TEXT_WRITING)
+        lethe_waiting_ends();
     if (!session->has_bar || total == 0 || (now - session->bar_s < BAR_EVERY_S && done < total))
         return;
     const int filled = (int)(done * BAR_WIDTH / total);

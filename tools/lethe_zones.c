@@ -238,6 +238,7 @@ static int remove_zone(struct zonedb *db, const uint8_t *apex)
     for (;;) {
         struct zonedb_writer *writer;
         int error = zonedb_writer_begin(db, &writer);
+        lethe_waiting_ends();
         if (error != 0)
             return error;
         error = zonedb_writer_zone_remove(writer, apex);
