@@ -42,6 +42,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     policy = respond_policy_default();
     policy.is_any_full = true;
     fixture_open(&fixture);
+    fixture_unlink(&fixture);
     fixture_load(&fixture, "rand.apnic.net.", rand_text);
     char *at = big_text + sprintf(big_text, "$ORIGIN example.\n@ 9 SOA a b 1 2 3 4 5\n@ 9 NS ns\n");
     for (int i = 0; i < 130; i++)

@@ -29,6 +29,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     (void)argc;
     (void)argv;
     fixture_open(&fixture);
+    fixture_unlink(&fixture);
     fixture_load(&fixture, "example.", zone_text);
     fixture_load(&fixture, "signed.",
                  "@ 60 SOA a.signed. b 1 2 3 4 5\n@ 60 NS a.signed.\n"

@@ -37,6 +37,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     (void)argv;
     name_from_text("example.", apex);
     fixture_open(&fixture);
+    fixture_unlink(&fixture);
     mdb_env_set_flags(fixture.db->env, MDB_NOSYNC, 1);
     fixture_load(&fixture, "example.", zone_text);
     MUST(zonedb_zone_get(fixture.view, apex, &zone) == 0);

@@ -63,6 +63,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     (void)argc;
     (void)argv;
     fixture_open(&fixture);
+    fixture_unlink(&fixture);
     atexit(clean_up);
     return 0;
 }

@@ -131,7 +131,7 @@ def chain_cut_off(case):
     return True
 
 
-@rule("nsd", "NSD", "RFC 1034 4.3.2 step 3a, RFC 5155 7.2.9",
+@rule("nsd", "NSD", "RFC 1034 4.3.2 step 3a, RFC 5155 7.2.8",
       "QTYPE NSEC3 does not follow CNAMEs and stops at a wildcard")
 def nsec3_asked(case):
     if case.qtype != dns.NSEC3 or not case.theirs.answer < case.ours.answer:
