@@ -21,6 +21,7 @@ struct answer {
     uint16_t ede;
     /* The RRset whose hosts' addresses go into the additional section; rr_count 0: none. */
     struct zonedb_rrset hosts;
+    const uint8_t *hosts_owner;
     struct find_zone hosts_zone;
     const uint8_t *hosts_apex;
     const uint8_t *hosts_cut; /* of a referral: glue for hosts at or below it is required */

@@ -107,22 +107,26 @@ static int target_at(uint16_t type)
     }
 }
 
+static bool is_service(uint16_t type)
+{
+    return type == RR_SVCB || type == RR_HTTPS;
+}
+
 /* The addresses of one host, if the zone has them, and for SVCB and its kind the target's record of
  * the same type (RFC 9460 4.1). Glue has no RRSIGs of its own. */
 static void addresses_add(struct answer *a, const struct find_zone *zone, const uint8_t *host,
                           bool is_required)
 {
-    bool is_service = a->hosts.type == RR_SVCB || a->hosts.type == RR_HTTPS;
     const uint16_t types[] = {RR_A, RR_AAAA, a->hosts.type};
     struct node node;
     int status = zonedb_find_exact(a->view, zone, host, &node);
     a->is_corrupt |= status < 0;
     if (status != 1)
         return;
-    for (unsigned i = 0; i < (is_service ? 3 : 2); i++) {
+    for (unsigned i = 0; i < (is_service(a->hosts.type) ? 3 : 2); i++) {
         struct zonedb_rrset rrset, sigs;
-        if (!node_rrset(a, &node, types[i], &rrset, &sigs))
-            continue;
+        if (!node_rrset(a, &node, types[i], &rrset, &sigs) || rrset.rdata == a->hosts.rdata)
+            continue; /* not there, or the answer itself */
         if (is_required)
             answer_add(a, SECTION_ADDITIONAL, (struct owner){host, 0}, &rrset, &sigs,
                        TTL_AS_STORED);
@@ -146,6 +150,8 @@ static void hosts_add(struct answer *a, bool is_required)
             return;
         }
         const uint8_t *host = rdata + at;
+        if (host[0] == 0 && is_service(a->hosts.type) && load_be16(rdata) != 0)
+            host = a->hosts_owner; /* RFC 9460 2.5.2 */
         bool is_below = a->hosts_cut != NULL && name_is_at_or_below(host, a->hosts_cut);
         if (is_below == is_required && (is_below || name_is_at_or_below(host, a->hosts_apex)))
             addresses_add(a, &a->hosts_zone, host, is_required);
@@ -202,6 +208,7 @@ static void hosts_want(struct answer *a, const struct subject *subject, const st
     if (target_at(rrset->type) < 0)
         return;
     a->hosts = *rrset;
+    a->hosts_owner = subject->name;
     a->hosts_zone = found->zone;
     a->hosts_apex = name_skip(subject->name, (unsigned)found->key.label_count - found->zone.depth);
     a->hosts_cut = cut;

@@ -330,6 +330,20 @@ def additional_service_proof(case):
     return bool(extra)
 
 
+@rule("knot", "Knot", "RFC 9460 2.5.2, 4.1 (SHOULD)",
+      "SVCB, HTTPS with target \".\": the owner's own addresses do not come along")
+def additional_service_own(case):
+    missing = {record for record in case.ours.additional - case.theirs.additional
+               if covered(record) in (dns.A, dns.AAAA)}
+    if not missing or not all((record[0], case.qtype) in
+                              {(owner, rtype) for owner, rtype, _, _, rdata in case.ours.answer
+                               if rtype in SERVICES and rdata[2:3] == b"\0" and rdata[:2] != b"\0\0"}
+                              for record in missing):
+        return False
+    case.theirs.additional |= missing
+    return True
+
+
 @rule("knot", "nobody", "RFC 8482 4.1", "ANY: addresses of the sent RRset's targets come along")
 def additional_of_any(case):
     extra = case.theirs.additional - case.ours.additional

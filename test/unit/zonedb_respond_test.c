@@ -25,6 +25,8 @@ static const char zone_text[] =
     "tld-sibling NS ns1.tld-sibling\nns1.tld-sibling A 192.0.2.8\n"
     "secure NS ns.out.\nsecure DS 1 8 2 "
     "0000000000000000000000000000000000000000000000000000000000000000\n"
+    "web HTTPS 1 .\nweb A 192.0.2.81\nwebalias HTTPS 0 .\nwebalias A 192.0.2.82\n"
+    "own HTTPS 1 own\nown A 192.0.2.83\n"
     "old DNAME new\nhost.new A 192.0.2.9\n"
     "toolong DNAME aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa."
     "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb."
@@ -157,6 +159,9 @@ START_TEST(test_answers)
         {"ns.sub.example.", 1, 0, 0,
          "ns/2 sub.example.\nns/2 sub.example.\nar/1 ns.sub.example.\nar/1 "
          "ns1.tld-sibling.example.\n"},
+        {"web.example.", 65, 0, AA, "an/65 web.example.\nar/1 web.example.\n"},
+        {"own.example.", 65, 0, AA, "an/65 own.example.\nar/1 own.example.\n"},
+        {"webalias.example.", 65, 0, AA, "an/65 webalias.example.\n"},
         {"secure.example.", 43, 0, AA, "an/43 secure.example.\n"},
         {"sub.example.", 43, 0, AA, "ns/6 example.\n"},
         {"child.sub.example.", 1, 0, AA, "ns/6 child.sub.example.\n"},
