@@ -42,6 +42,12 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
         NUMBER(udp_payload, RESPOND_UDP_PAYLOAD_MIN, RESPOND_UDP_PAYLOAD_MAX)},
     [CONFIG_KEY_EDNS] = {NULL, "edns", "edns", .help =
         "answer EDNS with EDNS (default: on)", SWITCH(has_edns)},
+    [CONFIG_KEY_EDNS_KEEPALIVE] = {NULL, "edns-keepalive", "edns-keepalive", .help =
+        "announce the idle timeout over TCP (default: on)", SWITCH(has_keepalive)},
+    [CONFIG_KEY_EDNS_PADDING] = {NULL, "edns-padding", "edns-padding", .help =
+        "pad where asked for, over TCP (default: on)", SWITCH(has_padding)},
+    [CONFIG_KEY_EDNS_EDE] = {NULL, "edns-ede", "edns-ede", .help =
+        "say more of errors, by extended codes (default: on)", SWITCH(has_ede)},
     [CONFIG_KEY_ANY] = {NULL, "any", "any", "minimal|full",
         "ANY gets one RRset or all of them (default: minimal)", CHOICE(any, any_choices)},
     [CONFIG_KEY_NSID] = {NULL, "nsid", "nsid", "TEXT|0xHEX",
@@ -85,6 +91,9 @@ void config_init(struct config *config)
     config->is_pinned = true;
     config->udp_payload = policy.udp_payload;
     config->has_edns = policy.has_edns;
+    config->has_keepalive = policy.has_keepalive;
+    config->has_padding = policy.has_padding;
+    config->has_ede = policy.has_ede;
     config->any = policy.is_any_full;
     config->has_checksum = policy.has_checksum;
     config->checksum_code = policy.checksum_code;
@@ -100,6 +109,9 @@ struct respond_policy config_policy(const struct config *config)
     struct respond_policy policy = respond_policy_default();
     policy.udp_payload = (uint16_t)config->udp_payload;
     policy.has_edns = config->has_edns;
+    policy.has_keepalive = config->has_keepalive;
+    policy.has_padding = config->has_padding;
+    policy.has_ede = config->has_ede;
     policy.is_any_full = config->any != 0;
     policy.has_checksum = config->has_checksum;
     policy.has_checksum_siphash = config->has_checksum_siphash;

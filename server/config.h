@@ -62,6 +62,9 @@ enum config_key_id {
     CONFIG_KEY_PID_FILE,
     CONFIG_KEY_UDP_PAYLOAD,
     CONFIG_KEY_EDNS,
+    CONFIG_KEY_EDNS_KEEPALIVE,
+    CONFIG_KEY_EDNS_PADDING,
+    CONFIG_KEY_EDNS_EDE,
     CONFIG_KEY_ANY,
     CONFIG_KEY_NSID,
     CONFIG_KEY_CHAOS_VERSION,
@@ -93,6 +96,9 @@ struct config {
 
     unsigned udp_payload;
     bool has_edns;
+    bool has_keepalive;
+    bool has_padding;
+    bool has_ede;
     unsigned any; /* 0 minimal, 1 full */
     char nsid_text[2 + 2 * CONFIG_NSID_MAX + 1];
     uint8_t nsid[CONFIG_NSID_MAX];

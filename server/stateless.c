@@ -26,7 +26,8 @@ struct stateless {
     struct respond_policy policy;
     struct zonedb *db;
     struct park *park;
-    struct raw_worker *raw;
+    struct raw_worker *raw; /* the thread's, while it runs */
+    atomic_bool is_open;    /* raw is there; may be read by others */
     pthread_t thread;
     bool has_thread;
     atomic_bool is_ending;
@@ -134,7 +135,9 @@ static int member_open(struct stateless *member, struct io_error *error)
                                       .db = member->db,
                                       .tcp = &member->tcp,
                                       .secret = &member->secret};
-    return raw_worker_open(&config, &member->raw, error);
+    int outcome = raw_worker_open(&config, &member->raw, error);
+    atomic_store(&member->is_open, outcome == 0);
+    return outcome;
 }
 
 /* The interface failed: try to have it back. */
@@ -146,6 +149,7 @@ static void member_reopen(struct stateless *member, int problem)
         log_write(LOG_LEVEL_ERROR,
                   "interface %s: %s; stateless TCP is not served there until it is back",
                   member->interface, strerror(-problem));
+    atomic_store(&member->is_open, false);
     raw_worker_close(member->raw);
     member->raw = NULL;
     nanosleep(&pause, NULL);
@@ -231,7 +235,7 @@ static int set_open_members(struct stateless_set *set, const struct stateless_se
         struct stateless *before = set_find(former, set->members[i]->interface);
         struct io_error reason;
         int outcome;
-        if (before != NULL && before->raw != NULL && is_same(before, set->members[i])) {
+        if (before != NULL && atomic_load(&before->is_open) && is_same(before, set->members[i])) {
             free(set->members[i]);
             set->members[i] = before;
         } else if ((outcome = member_open(set->members[i], &reason)) != 0) {

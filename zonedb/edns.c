@@ -22,9 +22,11 @@ size_t edns_response_limit(const struct respond_policy *policy, const struct res
     return limit < response_cap ? limit : response_cap;
 }
 
-static bool has_keepalive(const struct respond_client *client, const struct query *query)
+static bool has_keepalive(const struct respond_policy *policy, const struct respond_client *client,
+                          const struct query *query)
 {
-    return query->edns.wants_keepalive && client->has_keepalive && client->transport == RESPOND_TCP;
+    return policy->has_keepalive && query->edns.wants_keepalive && client->has_keepalive &&
+           client->transport == RESPOND_TCP;
 }
 
 static bool has_nsid(const struct respond_policy *policy, const struct query *query)
@@ -54,7 +56,7 @@ size_t edns_reserve(const struct respond_policy *policy, const struct respond_cl
     size_t len = OPT_FIXED_LEN;
     if (has_nsid(policy, query))
         len += OPTION_FIXED_LEN + (size_t)policy->nsid_len;
-    if (has_keepalive(client, query))
+    if (has_keepalive(policy, client, query))
         len += OPTION_FIXED_LEN + 2;
     if (query->edns.checksum_nonce != NULL)
         len += OPTION_FIXED_LEN + checksum_option_len(policy, query);
@@ -111,11 +113,11 @@ static void opt_add(struct response *r, const struct respond_policy *policy,
     r->len += OPT_FIXED_LEN;
     if (has_nsid(policy, query))
         memcpy(option_add(r, EDNS_NSID, policy->nsid_len), policy->nsid, policy->nsid_len);
-    if (has_keepalive(client, query))
+    if (has_keepalive(policy, client, query))
         store_be16(option_add(r, EDNS_KEEPALIVE, 2), client->keepalive_100ms);
-    if (ede != EDE_NONE && limit - r->len >= OPTION_FIXED_LEN + 2 + checksum_len)
+    if (ede != EDE_NONE && policy->has_ede && limit - r->len >= OPTION_FIXED_LEN + 2 + checksum_len)
         store_be16(option_add(r, EDNS_EDE, 2), ede);
-    if (query->edns.wants_padding && client->transport == RESPOND_TCP)
+    if (policy->has_padding && query->edns.wants_padding && client->transport == RESPOND_TCP)
         padding_add(r, limit, checksum_len);
     store_be16(opt + 9, (uint16_t)(r->len - (size_t)(opt - r->octets) - OPT_FIXED_LEN));
     if (checksum_len > 0)

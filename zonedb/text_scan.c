@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -39,13 +38,14 @@ static int add_file(struct text_zone *zone, const char *name, struct text_file *
     return 0;
 }
 
-static int read_stream(int descriptor, struct text_file *file)
+/* Read, not mapped: an editor that cuts the file short meanwhile would end us with a bus error. */
+static int read_octets(int descriptor, size_t expected, struct text_file *file)
 {
     size_t cap = 0;
 
     for (;;) {
         if (file->size == cap) {
-            cap = cap == 0 ? 65536 : cap * 2;
+            cap = cap == 0 ? expected : cap * 2;
             char *grown = realloc(file->is_allocated ? (void *)file->base : NULL, cap);
             if (grown == NULL)
                 return -ENOMEM;
@@ -61,7 +61,7 @@ static int read_stream(int descriptor, struct text_file *file)
     }
 }
 
-static int map_file(int descriptor, struct text_file *file)
+static int read_file(int descriptor, struct text_file *file)
 {
     struct stat status;
 
@@ -71,18 +71,9 @@ static int map_file(int descriptor, struct text_file *file)
     file->inode = status.st_ino;
     if (S_ISDIR(status.st_mode))
         return -EISDIR;
-    if (!S_ISREG(status.st_mode))
-        return read_stream(descriptor, file);
-    if (status.st_size == 0)
-        return 0;
-    void *map = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, descriptor, 0);
-    if (map == MAP_FAILED)
-        return -errno;
-    madvise(map, (size_t)status.st_size, MADV_SEQUENTIAL);
-    file->base = map;
-    file->size = (size_t)status.st_size;
-    file->is_mapped = true;
-    return 0;
+    /* One octet more than a regular file has: the end is found without growing. */
+    return read_octets(descriptor, S_ISREG(status.st_mode) ? (size_t)status.st_size + 1 : 65536,
+                       file);
 }
 
 /* The file gets its place in the list even if it cannot be read: messages need its name. */
@@ -97,7 +88,7 @@ static int open_file(struct text_zone *zone, const char *name, const char *label
     const int descriptor = is_stdin ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC);
     if (descriptor < 0)
         return -errno;
-    error = map_file(descriptor, file);
+    error = read_file(descriptor, file);
     if (!is_stdin)
         close(descriptor);
     if (error == 0)

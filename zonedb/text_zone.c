@@ -229,9 +229,7 @@ void text_zone_free(struct text_zone *zone)
     }
     for (size_t i = 0; i < zone->file_count; i++) {
         struct text_file *file = &zone->files[i];
-        if (file->is_mapped)
-            munmap((void *)file->base, file->size);
-        else if (file->is_allocated)
+        if (file->is_allocated)
             free((void *)file->base);
         free(file->name);
     }

@@ -42,7 +42,7 @@ struct text_file {
     size_t seen_offset; /* line number of a place that was asked for before */
     uint64_t seen_line;
     uint64_t device, inode;
-    bool is_mapped, is_allocated;
+    bool is_allocated;
 };
 
 struct text_record {

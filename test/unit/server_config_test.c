@@ -53,6 +53,9 @@ static const char everything[] = "database: /db\n"
                                  "pid-file: /pid\n"
                                  "udp-payload: 4096\n"
                                  "edns: off\n"
+                                 "edns-keepalive: off\n"
+                                 "edns-padding: off\n"
+                                 "edns-ede: off\n"
                                  "any: full\n"
                                  "nsid: 0x00ffAb\n"
                                  "chaos: {version: Lethe, id: one}\n"
@@ -76,6 +79,7 @@ START_TEST(test_everything)
         ck_assert_msg(config.line[k] != 0, "key %s is not in the test", config_keys[k].name);
     struct respond_policy policy = config_policy(&config);
     ck_assert_uint_eq(policy.udp_payload, 4096);
+    ck_assert(!policy.has_keepalive && !policy.has_padding && !policy.has_ede);
     ck_assert(!policy.has_edns && policy.is_any_full && !policy.has_checksum);
     ck_assert(policy.has_checksum_siphash && policy.checksum_code == 7);
     ck_assert_uint_eq(policy.nsid_len, 3);

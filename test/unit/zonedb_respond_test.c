@@ -342,6 +342,13 @@ START_TEST(test_keepalive_and_padding)
     client.transport = RESPOND_UDP;
     message_parse(&message, response, ask_raw(&policy, &client, request, request_len, 65535));
     ck_assert_uint_eq(message.option_len, 0);
+    client.transport = RESPOND_TCP;
+    policy.has_keepalive = policy.has_padding = false;
+    message_parse(&message, response, ask_raw(&policy, &client, request, request_len, 65535));
+    ck_assert_uint_eq(message.option_len, 0);
+    policy.has_ede = false;
+    ck_assert_uint_eq(
+        ask_policy(&policy, "elsewhere.", 1, (struct options){.payload = 1232})->option_len, 0);
 }
 END_TEST
 
