@@ -26,7 +26,7 @@ struct answer {
     const uint8_t *hosts_apex;
     const uint8_t *hosts_cut; /* of a referral: glue for hosts at or below it is required */
     unsigned added_count;
-    const uint8_t *added[ADDED_MAX]; /* RDATA of RRsets that must not be added again */
+    const uint8_t **added; /* room for ADDED_MAX: RDATA of RRsets that must not be added again */
 };
 
 /* The name that is being answered: the question's at first, then the CNAMEs' targets. */

@@ -117,12 +117,12 @@ static bool is_service(uint16_t type)
 
 /* The addresses of one host, if the zone has them, and for SVCB and its kind the target's record of
  * the same type (RFC 9460 4.1). Glue has no RRSIGs of its own. */
-static void addresses_add(struct answer *a, const struct find_zone *zone, const uint8_t *host,
+static void addresses_add(struct answer *a, const struct find_zone *zone, struct owner host,
                           bool is_required)
 {
     const uint16_t types[] = {RR_A, RR_AAAA, a->hosts.type};
     struct node node;
-    int status = zonedb_find_exact(a->view, zone, host, &node);
+    int status = zonedb_find_exact(a->view, zone, host.name, &node);
     a->is_corrupt |= status < 0;
     if (status != 1)
         return;
@@ -131,10 +131,9 @@ static void addresses_add(struct answer *a, const struct find_zone *zone, const 
         if (!node_rrset(a, &node, types[i], &rrset, &sigs) || rrset.rdata == a->hosts.rdata)
             continue; /* not there, or the answer itself */
         if (is_required)
-            answer_add(a, SECTION_ADDITIONAL, (struct owner){host, 0}, &rrset, &sigs,
-                       TTL_AS_STORED);
+            answer_add(a, SECTION_ADDITIONAL, host, &rrset, &sigs, TTL_AS_STORED);
         else
-            answer_add_optional(a, (struct owner){host, 0}, &rrset, &sigs);
+            answer_add_optional(a, host, &rrset, &sigs);
     }
 }
 
@@ -147,16 +146,16 @@ static void hosts_add(struct answer *a, bool is_required)
     const uint8_t *rdata;
     uint16_t rdata_len;
     int status;
-    while ((status = rdata_next(&cursor, &rdata, &rdata_len)) == 1) {
+    for (unsigned i = 0; (status = rdata_next(&cursor, &rdata, &rdata_len)) == 1; i++) {
         if (rdata_len <= at || name_len(rdata + at, (size_t)(rdata_len - at)) == 0) {
             a->is_corrupt = true;
             return;
         }
-        const uint8_t *host = rdata + at;
-        if (host[0] == 0 && is_service(a->hosts.type) && load_be16(rdata) != 0)
-            host = a->hosts_owner; /* RFC 9460 2.5.2 */
-        bool is_below = a->hosts_cut != NULL && name_is_at_or_below(host, a->hosts_cut);
-        if (is_below == is_required && (is_below || name_is_at_or_below(host, a->hosts_apex)))
+        struct owner host = {rdata + at, response_target(a->response, &a->hosts, i)};
+        if (host.name[0] == 0 && is_service(a->hosts.type) && load_be16(rdata) != 0)
+            host = (struct owner){a->hosts_owner, 0}; /* RFC 9460 2.5.2 */
+        bool is_below = a->hosts_cut != NULL && name_is_at_or_below(host.name, a->hosts_cut);
+        if (is_below == is_required && (is_below || name_is_at_or_below(host.name, a->hosts_apex)))
             addresses_add(a, &a->hosts_zone, host, is_required);
     }
     a->is_corrupt |= status < 0;
@@ -470,7 +469,9 @@ size_t respond(struct zonedb_view *view, const struct respond_policy *policy,
     assert(response_cap >= RESPOND_UDP_PAYLOAD_MIN && response_cap <= RESPOND_MESSAGE_MAX);
     struct query query;
     struct response r;
-    struct answer a = {.view = view, .policy = policy, .query = &query, .response = &r};
+    const uint8_t *added[ADDED_MAX];
+    struct answer a = {
+        .view = view, .policy = policy, .query = &query, .response = &r, .added = added};
     enum query_outcome outcome = query_parse(policy, request, request_len, &query);
     if (outcome == QUERY_SILENT)
         return 0;

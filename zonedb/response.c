@@ -118,9 +118,18 @@ static void put_name(struct response *r, const uint8_t *name)
     }
 }
 
+/* The offset by which the name that was written at `at` can be named again; 0: no pointer serves (the
+ * root is shorter than a pointer). Never a pointer to a pointer. */
+static uint16_t name_pointer(const struct response *r, size_t at)
+{
+    if (r->octets[at] >= 0xc0)
+        return load_be16(r->octets + at) & POINTER_MAX;
+    return r->octets[at] != 0 && at <= POINTER_MAX ? (uint16_t)at : 0;
+}
+
 /* RDATA of a type whose names may be compressed (RFC 3597 4). Returns false if malformed. */
 static bool put_rdata_compressed(struct response *r, struct rdata_shape shape, const uint8_t *rdata,
-                                 size_t rdata_len)
+                                 size_t rdata_len, uint16_t *name_at_out)
 {
     size_t length_at = r->len;
     put_be16(r, 0);
@@ -132,7 +141,9 @@ static bool put_rdata_compressed(struct response *r, struct rdata_shape shape, c
         size_t len = name_len(rdata + at, rdata_len - at);
         if (len == 0)
             return false;
+        size_t name_at = r->len;
         put_name(r, rdata + at);
+        *name_at_out = r->is_overflow ? 0 : name_pointer(r, name_at);
         at += len;
     }
     if (rdata_len - at != shape.suffix_len)
@@ -141,15 +152,6 @@ static bool put_rdata_compressed(struct response *r, struct rdata_shape shape, c
     if (!r->is_overflow)
         store_be16(r->octets + length_at, (uint16_t)(r->len - length_at - 2));
     return true;
-}
-
-/* Where the next record of an RRset finds the owner that was written at `at`; 0: no pointer serves
- * (the root is shorter than a pointer). Never a pointer to a pointer. */
-static uint16_t owner_pointer(const struct response *r, size_t at)
-{
-    if (r->octets[at] >= 0xc0)
-        return load_be16(r->octets + at) & POINTER_MAX;
-    return r->octets[at] != 0 && at <= POINTER_MAX ? (uint16_t)at : 0;
 }
 
 static bool put_records(struct response *r, struct owner owner, const struct zonedb_rrset *rrset,
@@ -163,8 +165,12 @@ static bool put_records(struct response *r, struct owner owner, const struct zon
     struct rdata_cursor cursor = rdata_begin(rrset);
     const uint8_t *rdata;
     uint16_t rdata_len;
+    unsigned index = 0;
     int status;
+    if (shape.is_compressible)
+        r->targets_of = rrset->rdata;
     while ((status = rdata_next(&cursor, &rdata, &rdata_len)) == 1 && !r->is_overflow) {
+        uint16_t name_at = 0;
         size_t owner_at = r->len;
         if (owner.at != 0)
             put_pointer(r, owner.at);
@@ -173,10 +179,12 @@ static bool put_records(struct response *r, struct owner owner, const struct zon
         put(r, fixed, sizeof fixed);
         if (!shape.is_compressible)
             put(r, rdata - 2, 2u + rdata_len);
-        else if (!put_rdata_compressed(r, shape, rdata, rdata_len))
+        else if (!put_rdata_compressed(r, shape, rdata, rdata_len, &name_at))
             return false;
+        if (shape.is_compressible && index < TARGETS_MAX)
+            r->target_at[index++] = name_at;
         if (owner.at == 0 && !r->is_overflow)
-            owner.at = owner_pointer(r, owner_at);
+            owner.at = name_pointer(r, owner_at);
     }
     return status >= 0;
 }
@@ -187,6 +195,12 @@ static void roll_back(struct response *r, size_t len)
         if (r->suffixes[i].at >= len && r->suffixes[i].at != SUFFIX_DELETED)
             r->suffixes[i].at = SUFFIX_DELETED;
     r->len = len;
+    r->targets_of = NULL;
+}
+
+uint16_t response_target(const struct response *r, const struct zonedb_rrset *rrset, unsigned index)
+{
+    return r->targets_of == rrset->rdata && index < TARGETS_MAX ? r->target_at[index] : 0;
 }
 
 bool response_add(struct response *r, enum section section, struct owner owner,
@@ -234,6 +248,7 @@ void response_begin(struct response *r, uint8_t *octets, size_t limit, const str
     memset(r->count, 0, sizeof r->count);
     r->section = SECTION_ANSWER;
     r->is_overflow = false;
+    r->targets_of = NULL;
     r->suffix_count = 0;
     memset(r->suffixes, 0, sizeof r->suffixes);
     store_be16(octets, query->id);

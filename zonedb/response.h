@@ -27,6 +27,8 @@
 #define POINTER_MAX 0x3fff
 #define SUFFIX_SLOTS 256
 #define SUFFIX_COUNT_MAX 192
+/* Records of an RRset whose targets' places are kept. */
+#define TARGETS_MAX 32
 
 enum section {
     SECTION_ANSWER,
@@ -50,6 +52,10 @@ struct response {
     uint16_t count[3];
     enum section section; /* of the last record */
     bool is_overflow;
+    /* Where the name in each record of the last compressible RRset stands, so that the owners of
+     * its hosts' addresses need not be searched for. */
+    const uint8_t *targets_of;       /* RDATA of that RRset; NULL: none */
+    uint16_t target_at[TARGETS_MAX]; /* 0: not known */
     unsigned suffix_count;
     struct suffix suffixes[SUFFIX_SLOTS];
 };
@@ -74,6 +80,10 @@ bool response_add(struct response *response, enum section section, struct owner 
 /* The same for what may be left out: no overflow is set. */
 bool response_add_optional(struct response *response, enum section section, struct owner owner,
                            const struct zonedb_rrset *rrset);
+
+/* Where the name in record `index` of an RRset that was added stands in the message; 0: not known. */
+uint16_t response_target(const struct response *response, const struct zonedb_rrset *rrset,
+                         unsigned index);
 
 /* Forget all records; used when the response is truncated or has failed. */
 void response_clear(struct response *response);
