@@ -168,6 +168,10 @@ START_TEST(test_options_in_order)
     client.transport = RESPOND_UDP;
     end(&policy, &client, &query, 65535, RCODE_REFUSED, 20);
     ck_assert_str_eq(options_text(), "3 15 65002 ");
+    client.transport = RESPOND_TCP;
+    policy.has_keepalive = policy.has_padding = policy.has_ede = false;
+    end(&policy, &client, &query, 65535, RCODE_REFUSED, 20);
+    ck_assert_str_eq(options_text(), "3 65002 ");
     query = query_plain(true); /* nothing was asked for */
     end(&policy, &client, &query, 65535, RCODE_NOERROR, 0);
     ck_assert_uint_eq(message.option_len, 0);
