@@ -21,15 +21,17 @@ static void serve_tcp(const struct serve *serve, const struct packet *packet, st
     const uint8_t *request;
     size_t request_len;
 
-    switch (stateless_tcp_receive(serve->tcp, serve->keys, packet, &query, train)) {
+    switch (
+        stateless_tcp_receive(serve->tcp, serve->keys, packet, serve->is_settled, &query, train)) {
     case STATELESS_TCP_DROP:
     case STATELESS_TCP_SEND:
         return;
     case STATELESS_TCP_QUERY:
         while (stateless_tcp_next(&query, &request, &request_len)) {
+            uint8_t *stream = serve->stream + query.stream_at;
             size_t len = respond(serve->view, serve->policy, &client, request, request_len,
-                                 serve->stream + 2, RESPOND_MESSAGE_MAX);
-            stateless_tcp_send(&query, serve->stream, len, train);
+                                 stream + 2, RESPOND_MESSAGE_MAX);
+            stateless_tcp_send(&query, stream, len, train);
         }
         stateless_tcp_finish(&query, train);
         return;

@@ -9,8 +9,12 @@
 #include "stateless_tcp/stateless_tcp.h"
 #include "zonedb/respond.h"
 
-/* Room for one response, with the length that TCP puts in front of it. */
-#define SERVE_STREAM_CAP (2 + RESPOND_MESSAGE_MAX)
+/* Room for the responses to one segment, with the lengths that TCP puts in front of them. */
+#define SERVE_STREAM_CAP STATELESS_TCP_STREAM_CAP
+
+/* Longer than a client takes to ask again for the rest of a response, but for the last attempts of
+ * a dying path: until then what it holds may be of the snapshot before. */
+#define SERVE_SETTLED_S 10
 
 /* What serve_frame() needs besides the frame. Owned by the caller, who refreshes the view and
  * changes keys and endpoints between calls; one thread at a time. */
@@ -21,6 +25,7 @@ struct serve {
     const struct stateless_tcp_keys *keys;
     const struct packet_endpoint *endpoints; /* what is ours */
     size_t endpoint_count;
+    bool is_settled; /* the last commit was SERVE_SETTLED_S ago, or longer */
     uint8_t *stream; /* SERVE_STREAM_CAP octets to work in */
 };
 

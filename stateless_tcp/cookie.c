@@ -26,42 +26,78 @@ uint16_t cookie_class_mss(unsigned mss_class)
 
 /* 0       1                 17                17+16        ports    class
  * | family | client address | server address  | 2 | 2      | 1      |     38 octets
- * IPv4 addresses fill their first four octets; the family keeps them apart from IPv6 ones. */
+ * IPv4 addresses fill their first four octets; the family keeps them apart from IPv6 ones. Cookies
+ * without timestamps have the client's initial sequence number in four octets more. */
 #define COOKIE_INPUT_LEN 38
+#define COOKIE_FIRST_INPUT_LEN 42
 
-static void cookie_input(const struct packet *packet, uint8_t input[COOKIE_INPUT_LEN])
+static void cookie_input(const struct packet *packet, uint32_t irs,
+                         uint8_t input[COOKIE_FIRST_INPUT_LEN])
 {
     input[0] = packet->source.family;
     memcpy(input + 1, packet->source.octets, 16);
     memcpy(input + 17, packet->destination.octets, 16);
     wire_store_be16(input + 33, packet->source_port);
     wire_store_be16(input + 35, packet->destination_port);
+    wire_store_be32(input + COOKIE_INPUT_LEN, irs);
+}
+
+static uint32_t make(const struct stateless_tcp_keys *keys, const struct packet *packet,
+                     size_t input_len)
+{
+    uint8_t input[COOKIE_FIRST_INPUT_LEN];
+    cookie_input(packet, packet->seq, input);
+    input[COOKIE_INPUT_LEN - 1] = (uint8_t)cookie_class(packet->mss);
+    return (uint32_t)siphash_2_4_64(keys->epochs[0], input, input_len);
 }
 
 uint32_t cookie_make(const struct stateless_tcp_keys *keys, const struct packet *packet)
 {
-    uint8_t input[COOKIE_INPUT_LEN];
-    cookie_input(packet, input);
-    input[COOKIE_INPUT_LEN - 1] = (uint8_t)cookie_class(packet->mss);
-    return (uint32_t)siphash_2_4_64(keys->epochs[0], input, sizeof(input));
+    return make(keys, packet, COOKIE_INPUT_LEN);
 }
 
-bool cookie_verify(const struct stateless_tcp_keys *keys, const struct packet *packet,
+uint32_t cookie_make_first(const struct stateless_tcp_keys *keys, const struct packet *packet)
+{
+    return make(keys, packet, COOKIE_FIRST_INPUT_LEN);
+}
+
+static bool verify(const struct stateless_tcp_keys *keys, const struct packet *packet,
+                   uint8_t input[COOKIE_FIRST_INPUT_LEN], size_t input_len, uint32_t offset_max,
                    struct cookie_proof *proof_out)
 {
-    uint8_t input[COOKIE_INPUT_LEN];
-    cookie_input(packet, input);
     for (unsigned epoch = 0; epoch < COOKIE_EPOCHS; epoch++) {
         /* Most clients are of the highest class. */
         for (unsigned mss_class = COOKIE_CLASSES; mss_class-- > 0;) {
             input[COOKIE_INPUT_LEN - 1] = (uint8_t)mss_class;
-            uint32_t iss = (uint32_t)siphash_2_4_64(keys->epochs[epoch], input, sizeof(input));
+            uint32_t iss = (uint32_t)siphash_2_4_64(keys->epochs[epoch], input, input_len);
             uint32_t offset = packet->ack - iss - 1;
-            if (offset <= COOKIE_OFFSET_MAX) {
+            if (offset <= offset_max) {
                 *proof_out = (struct cookie_proof){.offset = offset, .mss_class = mss_class};
                 return true;
             }
         }
     }
     return false;
+}
+
+bool cookie_verify(const struct stateless_tcp_keys *keys, const struct packet *packet,
+                   struct cookie_proof *proof_out)
+{
+    return cookie_verify_within(keys, packet, COOKIE_OFFSET_MAX, proof_out);
+}
+
+bool cookie_verify_within(const struct stateless_tcp_keys *keys, const struct packet *packet,
+                          uint32_t offset_max, struct cookie_proof *proof_out)
+{
+    uint8_t input[COOKIE_FIRST_INPUT_LEN];
+    cookie_input(packet, 0, input);
+    return verify(keys, packet, input, COOKIE_INPUT_LEN, offset_max, proof_out);
+}
+
+bool cookie_verify_first(const struct stateless_tcp_keys *keys, const struct packet *packet,
+                         uint32_t irs, uint32_t offset_max, struct cookie_proof *proof_out)
+{
+    uint8_t input[COOKIE_FIRST_INPUT_LEN];
+    cookie_input(packet, irs, input);
+    return verify(keys, packet, input, COOKIE_FIRST_INPUT_LEN, offset_max, proof_out);
 }

@@ -51,6 +51,11 @@ uint16_t cookie_class_mss(unsigned mss_class);
 /* The ISS for the SYN in `packet`. */
 uint32_t cookie_make(const struct stateless_tcp_keys *keys, const struct packet *packet);
 
+/* The ISS for the SYN in `packet` if the connection's octets have no timestamps: it depends on the
+ * client's initial sequence number too, and so is proven only by what begins where the client's
+ * stream begins. */
+uint32_t cookie_make_first(const struct stateless_tcp_keys *keys, const struct packet *packet);
+
 struct cookie_proof {
     uint32_t offset; /* octets of our stream that the client holds; FIN counts as one */
     unsigned mss_class;
@@ -60,5 +65,13 @@ struct cookie_proof {
  * On false *proof_out is unchanged. */
 bool cookie_verify(const struct stateless_tcp_keys *keys, const struct packet *packet,
                    struct cookie_proof *proof_out);
+
+/* The same for a longer stream: up to `offset_max` octets. The bound above grows with it. */
+bool cookie_verify_within(const struct stateless_tcp_keys *keys, const struct packet *packet,
+                          uint32_t offset_max, struct cookie_proof *proof_out);
+
+/* The same for cookie_make_first(), if the client's initial sequence number was `irs`. */
+bool cookie_verify_first(const struct stateless_tcp_keys *keys, const struct packet *packet,
+                         uint32_t irs, uint32_t offset_max, struct cookie_proof *proof_out);
 
 #endif

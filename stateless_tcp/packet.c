@@ -18,6 +18,13 @@ enum {
     PROTOCOL_ROUTING = 43,
     PROTOCOL_DESTINATION = 60,
 
+    /* TCP options (RFC 9293 3.2, RFC 2018, RFC 7323) */
+    OPTION_END = 0,
+    OPTION_NONE = 1,
+    OPTION_MSS = 2,
+    OPTION_SACK_PERMITTED = 4,
+    OPTION_TIMESTAMPS = 8,
+
     TTL = 64,
     IPV4_MORE_FRAGMENTS_OR_OFFSET = 0x3fff,
     IPV4_DONT_FRAGMENT = 0x4000,
@@ -246,9 +253,9 @@ static bool parse_tcp_options(const uint8_t *options, size_t len, struct packet 
 {
     for (size_t i = 0; i < len;) {
         uint8_t kind = options[i];
-        if (kind == 0) /* end of options */
+        if (kind == OPTION_END)
             return true;
-        if (kind == 1) { /* no operation */
+        if (kind == OPTION_NONE) {
             i++;
             continue;
         }
@@ -256,11 +263,11 @@ static bool parse_tcp_options(const uint8_t *options, size_t len, struct packet 
             return false;
         const uint8_t *value = options + i + 2;
         uint8_t option_len = options[i + 1];
-        if (kind == 2 && option_len == 4) {
+        if (kind == OPTION_MSS && option_len == 4) {
             packet->mss = wire_load_be16(value);
-        } else if (kind == 4 && option_len == 2) {
+        } else if (kind == OPTION_SACK_PERMITTED && option_len == 2) {
             packet->has_sack_permitted = true;
-        } else if (kind == 8 && option_len == 10) {
+        } else if (kind == OPTION_TIMESTAMPS && option_len == 10) {
             packet->has_timestamps = true;
             packet->timestamp_value = wire_load_be32(value);
             packet->timestamp_echo = wire_load_be32(value + 4);
@@ -429,10 +436,41 @@ static uint16_t transport_checksum(const struct packet *packet, uint8_t protocol
     return (uint16_t)~sum_fold(sum_add(sum, octets, len));
 }
 
+static size_t options_len(const struct packet_segment *segment)
+{
+    size_t len = segment->mss ? PACKET_TCP_MSS_OPTION_LEN : 0;
+    if (segment->has_timestamps)
+        return len + PACKET_TCP_TIMESTAMPS_OPTION_LEN;
+    return len + (segment->has_sack_permitted ? 4u : 0u);
+}
+
+/* SACK-permitted sits where the padding in front of Timestamps or behind nothing would be. */
+static void put_options(uint8_t *at, const struct packet_segment *segment)
+{
+    if (segment->mss) {
+        at[0] = OPTION_MSS;
+        at[1] = PACKET_TCP_MSS_OPTION_LEN;
+        wire_store_be16(at + 2, segment->mss);
+        at += PACKET_TCP_MSS_OPTION_LEN;
+    }
+    if (segment->has_timestamps || segment->has_sack_permitted) {
+        at[0] = segment->has_sack_permitted ? OPTION_SACK_PERMITTED : OPTION_NONE;
+        at[1] = segment->has_sack_permitted ? 2 : OPTION_NONE;
+    }
+    if (segment->has_timestamps) {
+        at[2] = OPTION_TIMESTAMPS;
+        at[3] = 10;
+        wire_store_be32(at + 4, segment->timestamp_value);
+        wire_store_be32(at + 8, segment->timestamp_echo);
+    } else if (segment->has_sack_permitted) {
+        at[2] = at[3] = OPTION_NONE;
+    }
+}
+
 bool packet_reply_tcp(const struct packet *packet, const struct packet_segment *segment,
                       const uint8_t *payload, size_t payload_len, struct train *train)
 {
-    size_t header_len = PACKET_TCP_HEADER_LEN + (segment->mss ? PACKET_TCP_MSS_OPTION_LEN : 0u);
+    size_t header_len = PACKET_TCP_HEADER_LEN + options_len(segment);
     uint8_t *at = frame_begin(packet, PROTOCOL_TCP, header_len + payload_len, train);
     if (at == NULL)
         return false;
@@ -444,11 +482,7 @@ bool packet_reply_tcp(const struct packet *packet, const struct packet_segment *
     at[12] = (uint8_t)(header_len / 4 << 4);
     at[13] = segment->flags;
     wire_store_be16(at + 14, segment->window);
-    if (segment->mss) {
-        at[20] = 2;
-        at[21] = PACKET_TCP_MSS_OPTION_LEN;
-        wire_store_be16(at + 22, segment->mss);
-    }
+    put_options(at + PACKET_TCP_HEADER_LEN, segment);
     if (payload_len > 0)
         memcpy(at + header_len, payload, payload_len);
     wire_store_be16(at + 16,

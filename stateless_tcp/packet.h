@@ -26,6 +26,7 @@
 #define PACKET_IPV6_HEADER_LEN 40
 #define PACKET_TCP_HEADER_LEN 20
 #define PACKET_TCP_MSS_OPTION_LEN 4
+#define PACKET_TCP_TIMESTAMPS_OPTION_LEN 12 /* with what aligns it: padding, or SACK-permitted */
 #define PACKET_UDP_HEADER_LEN 8
 
 /* Two tags: an 802.1ad service tag around an 802.1Q customer tag. */
@@ -34,7 +35,7 @@
 /* Headers in front of a payload of ours, at most. */
 #define PACKET_HEADERS_MAX                                                       \
     (PACKET_ETHERNET_HEADER_LEN + 4 * PACKET_VLAN_MAX + PACKET_IPV6_HEADER_LEN + \
-     PACKET_TCP_HEADER_LEN + PACKET_TCP_MSS_OPTION_LEN)
+     PACKET_TCP_HEADER_LEN + PACKET_TCP_MSS_OPTION_LEN + PACKET_TCP_TIMESTAMPS_OPTION_LEN)
 
 /* Largest UDP payload that fits an Ethernet frame of 1500 octets under both IP versions. We never
  * fragment, so this is the end, whatever the client offers. */
@@ -136,6 +137,10 @@ struct packet_segment {
     uint16_t window;
     uint8_t flags;
     uint16_t mss; /* option; 0: left out */
+    bool has_sack_permitted;
+    bool has_timestamps;
+    uint32_t timestamp_value;
+    uint32_t timestamp_echo;
 };
 
 /* Append to `train` a segment that answers `packet`: addresses, ports and MACs exchanged, VLAN tags

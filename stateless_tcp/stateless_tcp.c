@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "stateless_tcp/stateless_tcp.h"
 
+#include "stateless_tcp/modern.h"
 #include "stateless_tcp/wire.h"
 
 #include <assert.h>
@@ -17,6 +18,8 @@ struct stateless_tcp_config stateless_tcp_config_default(void)
         .profile = STATELESS_TCP_CLASSIC,
         .mss = STATELESS_TCP_MSS_DEFAULT,
         .segment_size = STATELESS_TCP_SEGMENT_DEFAULT,
+        .burst = STATELESS_TCP_BURST_DEFAULT,
+        .has_stale_reset = true,
         .checksum_policy = PACKET_CHECKSUM_AUTO,
     };
 }
@@ -79,7 +82,7 @@ static uint32_t find_requests(const uint8_t *payload, uint32_t len, bool *is_pre
     return *is_prefix_absent_out ? len : whole_len;
 }
 
-/* A segment with data: the requests in it, acknowledged at once. */
+/* `classic`: a segment with data, the requests in it acknowledged at once. */
 static enum stateless_tcp_outcome receive_data(const struct stateless_tcp_config *config,
                                                const struct packet *packet,
                                                const struct cookie_proof *proof,
@@ -98,6 +101,7 @@ static enum stateless_tcp_outcome receive_data(const struct stateless_tcp_config
     uint16_t segment_max = cookie_class_mss(proof->mss_class);
     uint32_t stream_max = COOKIE_OFFSET_MAX - 1; /* its FIN takes the last number */
     *query_out = (struct stateless_tcp_query){
+        .config = config,
         .packet = packet,
         .seq = packet->ack,
         .ack = packet->seq + taken + (has_fin && taken == packet->payload_len),
@@ -107,18 +111,14 @@ static enum stateless_tcp_outcome receive_data(const struct stateless_tcp_config
         .left = taken,
         .is_prefix_absent = is_prefix_absent,
     };
-    switch (config->profile) {
-    case STATELESS_TCP_CLASSIC:
-        if (send_ack(packet, query_out->ack, train) == STATELESS_TCP_DROP)
-            return STATELESS_TCP_DROP;
-        break;
-    }
+    if (send_ack(packet, query_out->ack, train) == STATELESS_TCP_DROP)
+        return STATELESS_TCP_DROP;
     return STATELESS_TCP_QUERY;
 }
 
 enum stateless_tcp_outcome stateless_tcp_receive(const struct stateless_tcp_config *config,
                                                  const struct stateless_tcp_keys *keys,
-                                                 const struct packet *packet,
+                                                 const struct packet *packet, bool is_settled,
                                                  struct stateless_tcp_query *query_out,
                                                  struct train *train)
 {
@@ -126,6 +126,12 @@ enum stateless_tcp_outcome stateless_tcp_receive(const struct stateless_tcp_conf
            config->segment_size <= STATELESS_TCP_SEGMENT_MAX);
     assert(train->frame_count == 0 && train->len == 0);
 
+    switch (config->profile) {
+    case STATELESS_TCP_CLASSIC:
+        break;
+    case STATELESS_TCP_MODERN:
+        return modern_receive(config, keys, packet, is_settled, query_out, train);
+    }
     unsigned flags = packet->flags & (PACKET_SYN | PACKET_ACK | PACKET_RST | PACKET_FIN);
     if (flags == PACKET_SYN)
         return receive_syn(config, keys, packet, train);
@@ -170,6 +176,13 @@ void stateless_tcp_send(struct stateless_tcp_query *query, uint8_t *stream, size
                         struct train *train)
 {
     assert(response_len <= UINT16_MAX);
+    switch (query->config->profile) {
+    case STATELESS_TCP_CLASSIC:
+        break;
+    case STATELESS_TCP_MODERN:
+        modern_send(query, stream, response_len);
+        return;
+    }
     if (response_len == 0)
         return;
     uint32_t stream_len = LENGTH_LEN + (uint32_t)response_len;
@@ -195,6 +208,13 @@ void stateless_tcp_send(struct stateless_tcp_query *query, uint8_t *stream, size
 
 void stateless_tcp_finish(struct stateless_tcp_query *query, struct train *train)
 {
+    switch (query->config->profile) {
+    case STATELESS_TCP_CLASSIC:
+        break;
+    case STATELESS_TCP_MODERN:
+        modern_finish(query, train);
+        return;
+    }
     if (query->seq == query->packet->ack) { /* no response at all */
         train->frame_count = train->len = 0;
         return;

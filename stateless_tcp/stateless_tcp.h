@@ -21,15 +21,18 @@
  * that comes after our own FIN (it was one too low). What it does not do, by design: repeat what
  * was lost, look at the window, answer a second request after its FIN.
  *
- *     switch (stateless_tcp_receive(&config, &keys, &packet, &query, train)) {
+ *     switch (stateless_tcp_receive(&config, &keys, &packet, settled, &query, train)) {
  *     case STATELESS_TCP_DROP:                  silence; the train is empty
  *     case STATELESS_TCP_SEND:                  the train is complete
  *         break;
  *     case STATELESS_TCP_QUERY:
  *         while (stateless_tcp_next(&query, &request, &request_len))
- *             stateless_tcp_send(&query, stream, respond(request, ..., stream + 2), train);
+ *             stateless_tcp_send(&query, stream + query.stream_at,
+ *                                respond(request, ..., stream + query.stream_at + 2), train);
  *         stateless_tcp_finish(&query, train);
  *     }
+ *
+ * Profile `modern` has its own page: modern.h.
  *
  * Pure: no clock, no random choice, no allocation, no state. The same arguments give the same
  * octets; with retransmissions that is what correctness means here. Any thread.
@@ -41,6 +44,10 @@
 #include "stateless_tcp/packet.h"
 #include "stateless_tcp/train.h"
 
+/* Room that a caller gives for the responses to one segment: a whole one more when the longest
+ * stream that is begun for one segment has been passed by none. */
+#define STATELESS_TCP_STREAM_CAP (2u * (2u + 65535u))
+
 /* Limits of the configuration. A segment of 512 always fits, whatever the client offered. */
 #define STATELESS_TCP_MSS_MIN 536
 #define STATELESS_TCP_MSS_MAX 1460
@@ -48,9 +55,11 @@
 #define STATELESS_TCP_SEGMENT_MIN 512
 #define STATELESS_TCP_SEGMENT_MAX 1220
 #define STATELESS_TCP_SEGMENT_DEFAULT 512
+#define STATELESS_TCP_BURST_DEFAULT 10 /* RFC 6928 */
 
 enum stateless_tcp_profile {
     STATELESS_TCP_CLASSIC,
+    STATELESS_TCP_MODERN, /* modern.h */
 };
 
 /* The same for all clients. Constant while in use. */
@@ -58,10 +67,12 @@ struct stateless_tcp_config {
     enum stateless_tcp_profile profile;
     uint16_t mss;          /* what our SYN+ACK offers */
     uint16_t segment_size; /* most payload in a segment of ours; never beyond the client's class */
+    uint16_t burst;        /* modern: most segments with data at once; 1 or more */
+    bool has_stale_reset;  /* modern: what cannot be served gets RST, not silence */
     enum packet_checksum_policy checksum_policy;
 };
 
-/* Classic as on the slides, checksums `auto`. */
+/* Classic as on the slides, checksums `auto`. What only `modern` reads is set too. */
 struct stateless_tcp_config stateless_tcp_config_default(void);
 
 enum stateless_tcp_outcome {
@@ -80,10 +91,26 @@ struct stateless_tcp_query {
     const uint8_t *at;     /* requests not yet taken */
     uint32_t left;         /* octets there */
     bool is_prefix_absent; /* one request, its length came in a segment before */
+    uint32_t stream_at;    /* where in the caller's memory the next response goes */
+
+    /* modern only */
+    const struct stateless_tcp_config *config;
+    const uint8_t *stream;   /* the responses so far, stream_at octets */
+    const uint8_t *requests; /* the first of them */
+    uint32_t answered_len;   /* octets of requests whose responses are there */
+    uint32_t held;           /* octets of our stream that the client holds */
+    uint32_t point_offset;   /* a request boundary whose place in our stream is known, */
+    uint32_t point_len;      /* and how many octets of the requests are before it */
+    uint32_t start;          /* place of the first response in our stream, once known */
+    bool is_start_known;
+    bool is_closing;     /* our FIN ends what is sent */
+    bool is_half_closed; /* the client's FIN is behind the requests */
 };
 
 /* Look at one segment, already parsed and sent to an address that is ours.
  *
+ * `is_settled`: responses have been the same for so long that the client cannot hold half of an
+ *   older one. If not, `modern` does not resume inside a response (`classic` never does).
  * `packet` and its frame stay valid until stateless_tcp_finish(). `train` is empty, with room of
  * TRAIN_CAP.
  * DROP: what shows no proof of address, or wants no answer: pure ACKs, probes, RST, SYN+ACK, pieces
@@ -95,7 +122,7 @@ struct stateless_tcp_query {
  *   ACK of the request. */
 enum stateless_tcp_outcome stateless_tcp_receive(const struct stateless_tcp_config *config,
                                                  const struct stateless_tcp_keys *keys,
-                                                 const struct packet *packet,
+                                                 const struct packet *packet, bool is_settled,
                                                  struct stateless_tcp_query *query_out,
                                                  struct train *train);
 
@@ -106,15 +133,16 @@ bool stateless_tcp_next(struct stateless_tcp_query *query, const uint8_t **reque
 
 /* Append the response to the request taken last.
  *
- * `stream`: two octets of room, which this call fills with the length (RFC 1035 4.2.2), then
- * response_len octets, 0..65535. 0: no response, nothing is appended.
+ * `stream`: the caller's memory of STATELESS_TCP_STREAM_CAP octets plus query->stream_at; there two
+ * octets of room, which this call fills with the length (RFC 1035 4.2.2), then response_len octets,
+ * 0..65535. 0: no response, nothing is appended. `modern` reads them in stateless_tcp_finish().
  * A response that finds no room after those before it ends the connection's answers: the client,
  * reading end of stream instead, asks again. */
 void stateless_tcp_send(struct stateless_tcp_query *query, uint8_t *stream, size_t response_len,
                         struct train *train);
 
-/* Complete the train: FIN in a segment of its own. If nothing was responded at all the train
- * becomes empty: silence. */
+/* Complete the train. `classic`: FIN in a segment of its own; if nothing was responded at all the
+ * train becomes empty: silence. `modern`: everything. */
 void stateless_tcp_finish(struct stateless_tcp_query *query, struct train *train);
 
 #endif

@@ -32,7 +32,7 @@ static const char help_text[] =
     "  --zones DIR                 zone database, as made by lethe(1)\n"
     "  --address ADDRESS[@PORT]    answer for this address (repeatable; default: any, port 53)\n"
     "  --key HEX                   secret of the cookies, 64 digits (default: all 0)\n"
-    "  --tcp-profile classic       how TCP behaves\n"
+    "  --tcp-profile classic|modern  how TCP behaves (default: classic)\n"
     "  --tcp-mss OCTETS            segment size asked of clients (536-1460, default: 1220)\n"
     "  --tcp-segment OCTETS        segment size sent (512-1220, default: 512)\n"
     "  --tcp-verify-checksum auto|always|never  (default: auto)\n"
@@ -122,6 +122,14 @@ static bool parse_policies(int option, const char *value, struct replay *replay)
     return choice >= 0;
 }
 
+static bool parse_profile(const char *value, struct replay *replay)
+{
+    static const char *const profiles[] = {"classic", "modern", NULL};
+    int choice = parse_choice(value, profiles);
+    replay->tcp.profile = choice == 1 ? STATELESS_TCP_MODERN : STATELESS_TCP_CLASSIC;
+    return choice >= 0;
+}
+
 /* One option with a value. False: the value is bad. */
 static bool parse_option(int option, const char *value, struct replay *replay)
 {
@@ -134,8 +142,7 @@ static bool parse_option(int option, const char *value, struct replay *replay)
     case 'k':
         return keys_secret_parse(value, &replay->secret);
     case 'p':
-        replay->tcp.profile = STATELESS_TCP_CLASSIC;
-        return strcmp(value, "classic") == 0;
+        return parse_profile(value, replay);
     case 'm':
         return parse_number(value, STATELESS_TCP_MSS_MIN, STATELESS_TCP_MSS_MAX, &replay->tcp.mss);
     case 's':
@@ -260,6 +267,7 @@ static int replay_capture(struct replay *replay, struct zonedb_view *view)
         .tcp = &replay->tcp,
         .endpoints = replay->endpoints,
         .endpoint_count = replay->endpoint_count,
+        .is_settled = true, /* there is one snapshot */
         .stream = stream,
     };
     struct io_config config = {.path_in = replay->path_in, .path_out = replay->path_out};

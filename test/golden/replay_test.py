@@ -60,7 +60,7 @@ def main():
         for option, value in (("--key", "12"), ("--address", "example"), ("--tcp-mss", "535"),
                               ("--tcp-mss", "1461"), ("--tcp-segment", "511"), ("--any", "most"),
                               ("--tcp-segment", "1221"), ("--tcp-segment", ""),
-                              ("--tcp-profile", "modern"), ("--tcp-verify-checksum", "maybe"),
+                              ("--tcp-profile", "baroque"), ("--tcp-verify-checksum", "maybe"),
                               ("--udp-payload", "511"), ("--udp-payload", "4097x")):
             refused(f"{option} {value}", 2, option, good, out, "--zones", zones, option, value)
         refused("no database", 1, "nowhere", good, out, "--zones", os.path.join(top, "nowhere"))

@@ -100,7 +100,7 @@ static size_t build_transport(const struct frame_spec *spec, uint8_t *at)
         put32(at + 8, spec->ack);
         at[12] = (uint8_t)(header_len * 4);
         at[13] = spec->flags;
-        put16(at + 14, 64240);
+        put16(at + 14, spec->window != 0 ? spec->window : 64240);
         checksum = at + 16;
         if (spec->options_len > 0)
             memcpy(at + 20, spec->options, spec->options_len);

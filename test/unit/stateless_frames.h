@@ -23,6 +23,7 @@ struct frame_spec {
     uint16_t source_port, destination_port;
     uint32_t seq, ack;
     uint8_t flags;
+    uint16_t window;        /* 0: 64240 */
     const uint8_t *options; /* TCP; a multiple of four octets */
     size_t options_len;
     const uint8_t *extensions; /* IPv6 extension headers; the last one's next header is filled in */

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * modern.h - TCP that remembers nothing and loses nothing. For stateless_tcp.c and tests only.
+ *
+ * The client's kernel keeps what it has sent until that is acknowledged, and sends it again; what
+ * we need to know, it carries for us.
+ *
+ *     client                                              server
+ *       SYN <mss, SACK permitted, TS>        ---->              point (IRS + 1, 0) into TSval
+ *                                            <----  SYN+ACK <the same, less than offered>
+ *       request, TSecr: point before it      ---->              where does its response begin?
+ *                                            <----  all of it in one segment: ACKs the request
+ *                                     or     <----  segments that acknowledge nothing new, so that
+ *                                                   the client asks again if any is lost
+ *       ACK of the last octet                ---->
+ *                                            <----  ACK of the request (completion)
+ *
+ * THE POINT. Requests follow each other in the client's stream, responses in ours, in the same
+ * order. As responses depend on nothing but request and snapshot, there is one function F that says
+ * for each boundary N between requests where in our stream the response to what follows begins.
+ * Each segment of ours carries one point (N, F(N)) in its TSval:
+ *
+ *      31   30                          13   12                      1     0
+ *     +---+--------------------------------+--------------------------+------+
+ *     | 0 | F(N), octets after our SYN: 18 | N modulo 2^12            | done |
+ *     +---+--------------------------------+--------------------------+------+
+ *
+ * namely that of the end of what is being answered: the same in every segment of a train. `done`:
+ * nothing is to be acknowledged any more. The client gives back the point of the segment in order
+ * that it got last (RFC 7323 4.3) in TSecr.
+ *
+ * Claim: a response is sent where it belongs, whatever was lost, repeated or overtaken. A request
+ * boundary inside a segment's data (its beginning and end included) that is congruent to N is N,
+ * because the client never has more than MODERN_WINDOW in flight after what we acknowledged, and
+ * we never acknowledge beyond the point that the client holds but for a length of two octets, and
+ * MODERN_WINDOW plus MODERN_REQUESTS_MAX is no more than 2^12. From F(N) the places of the responses
+ * to what is before it (subtract their lengths) and after it (add) follow; so the point that we
+ * send next is one of F too. The first one, of the SYN+ACK, is F(IRS + 1) = 0. By induction all are.
+ * Where no boundary is congruent the client has sent ahead of a response that it does not have:
+ * silence, it will send again, what is still unanswered first.
+ *
+ * The client's retransmission never misses the point: N of its echo is not before its oldest octet
+ * in flight, since an acknowledgement beyond N comes only in segments that carry a later point and
+ * begin at or before the next octet that it expects; and clients join requests when they send them
+ * again, but do not cut them.
+ *
+ * What the client holds, SEG.ACK, may be anything between: sending goes on there. TSval never
+ * decreases: F grows by 14 or more with each response, and for the same N only `done` changes, once.
+ *
+ * NO LOOP. A segment without data or FIN is answered only if its echo is not `done` and it
+ * acknowledges F(N) exactly; the answer is `done`. That is one answer for each point.
+ *
+ * WITHOUT TIMESTAMPS nobody carries points. There is one that needs no carrying: (IRS + 1, 0). The
+ * cookie then depends on IRS, so that only what begins at IRS + 1 proves it, a train ends with FIN,
+ * and further requests need a connection of their own (RFC 7766 6.2.4 lets a server close).
+ * Retransmission works all the same; the client's FIN, unprovable, gets RST.
+ *
+ * END. F has 18 bits: once a response ends beyond MODERN_CLOSE_AT our FIN follows it.
+ *
+ * MANNERS. Never beyond SEG.ACK + SEG.WND (we do not offer scaling), nor config->burst segments.
+ * Options count: a segment's data is no more than the client's MSS less their 12 octets (RFC 6691).
+ * Before a proof at most one packet leaves, no larger than the one it answers: options go into a
+ * SYN+ACK as far as the SYN had room for as many, Timestamps first, then MSS.
+ */
+#ifndef STATELESS_TCP_MODERN_H
+#define STATELESS_TCP_MODERN_H
+
+#include "stateless_tcp/stateless_tcp.h"
+
+#define MODERN_OFFSET_BITS 18
+#define MODERN_SEQ_BITS 12
+/* Of our stream, as cookies prove it; a guess is then right once in 2^32 / (6 * 2^18) = 2,730
+ * times, and draws no more than a burst. */
+#define MODERN_OFFSET_MAX ((1u << MODERN_OFFSET_BITS) - 1)
+#define MODERN_CLOSE_AT (MODERN_OFFSET_MAX - 1 - STATELESS_TCP_STREAM_CAP)
+/* More than two segments: some clients never send more than half a window at once. */
+#define MODERN_WINDOW 2560
+#define MODERN_REQUESTS_MAX 1536 /* octets of requests that are looked at in one segment */
+
+/* The three steps of stateless_tcp.h. */
+enum stateless_tcp_outcome modern_receive(const struct stateless_tcp_config *config,
+                                          const struct stateless_tcp_keys *keys,
+                                          const struct packet *packet, bool is_settled,
+                                          struct stateless_tcp_query *query_out,
+                                          struct train *train);
+void modern_send(struct stateless_tcp_query *query, uint8_t *stream, size_t response_len);
+void modern_finish(struct stateless_tcp_query *query, struct train *train);
+
+#endif

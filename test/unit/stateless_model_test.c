@@ -1,0 +1,682 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Every order of events between profile `modern` and a model of a client, within bounds: frames are
+ * lost, repeated, overtaken; timers fire early. Whatever happens the client must get exactly the
+ * octets that it should, its requests must be acknowledged, its connection must end, and once
+ * nothing more goes wrong nothing may go on for ever.
+ *
+ * The client is unkind where kernels differ: it answers each segment that it cannot use, and each
+ * one in TIME-WAIT; it acknowledges at once or late, as the scenario says.
+ */
+#include "stateless_tcp/modern.h"
+#include "test/unit/stateless_frames.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define REQUESTS 4
+#define STREAM_CAP 3400
+#define FLIGHT_CAP 24
+#define IRS 0xfffffff0u /* the client's numbers wrap soon */
+#define VISITED_CAP (1u << 20)
+#define QUIET_MAX 200 /* deliveries without a timer */
+#define TIMERS_MAX 60 /* timers until the end */
+
+/* Check's own assertions tell their place to another process each time: millions are too many. */
+#define must(condition, ...)           \
+    do {                               \
+        if (!(condition))              \
+            ck_abort_msg(__VA_ARGS__); \
+    } while (0)
+#define must_be(condition) must(condition, "%s: %s", scenario->name, #condition)
+
+struct scenario {
+    const char *name;
+    unsigned response_len[REQUESTS];
+    unsigned count;
+    bool is_pipelined; /* all at once, a segment each; else one after the other */
+    bool is_joined;    /* pipelined, and in one segment */
+    bool is_split;     /* lengths travel alone */
+    bool is_half_closing;
+    bool is_impatient; /* one after the other, but the next as soon as a response begins */
+    bool is_ack_late;
+    bool has_no_timestamps;
+    unsigned burst, window;
+    unsigned losses, repeats, overtakes, timers; /* what may go wrong */
+};
+
+/* A segment on its way. */
+struct segment {
+    uint32_t seq, ack, value, echo;
+    uint16_t at, len; /* data: where in the sender's stream */
+    uint8_t flags;
+    bool is_to_server;
+};
+
+struct client {
+    uint32_t una, next;              /* offsets in our stream of requests, FIN counts */
+    uint32_t sent[2 * REQUESTS + 2]; /* where segments begin, in flight ones */
+    unsigned sent_count;
+    uint32_t rcv, last_ack, recent; /* recent: TS.Recent */
+    uint32_t fin_at;                /* of the server's, 0: unknown */
+    uint16_t asked;                 /* requests given to the kernel */
+    bool is_fin_sent, is_reset, is_ack_due, has_fin;
+    bool got[STREAM_CAP + 2];
+};
+
+struct world {
+    struct client client;
+    struct segment flight[FLIGHT_CAP];
+    unsigned flight_count;
+    unsigned losses, repeats, overtakes, timers; /* left */
+};
+
+static const struct scenario *scenario;
+static struct stateless_tcp_config config;
+static const struct stateless_tcp_keys keys = {.epochs = {{1}, {2}}};
+static uint32_t iss, syn_tag;
+static uint8_t requests[200], expected[STREAM_CAP];
+static uint32_t request_end[REQUESTS + 1], response_end[REQUESTS + 1], requests_len, expected_len;
+static uint64_t *visited;
+static unsigned visited_count;
+static uint8_t stream[STATELESS_TCP_STREAM_CAP], train_octets[TRAIN_CAP];
+
+static uint8_t response_octet(unsigned request, size_t at)
+{
+    return (uint8_t)(request * 101 + at * 31 + at / 256 + 7);
+}
+
+/* ---- the server's side: real frames ---- */
+
+static size_t build(const struct segment *segment, uint8_t *frame)
+{
+    uint8_t options[12] = {1, 1, 8, 10};
+    for (unsigned i = 0; i < 4; i++) {
+        options[4 + i] = (uint8_t)(segment->value >> (24 - 8 * i));
+        options[8 + i] = (uint8_t)(segment->echo >> (24 - 8 * i));
+    }
+    struct frame_spec spec = frame_spec_client(4);
+    spec.seq = segment->seq;
+    spec.ack = segment->ack;
+    spec.flags = segment->flags;
+    spec.window = (uint16_t)scenario->window;
+    spec.options = options;
+    spec.options_len = scenario->has_no_timestamps ? 0 : sizeof(options);
+    spec.payload = requests + segment->at;
+    spec.payload_len = segment->len;
+    return frame_build(&spec, frame);
+}
+
+static uint32_t be32(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+static void fly(struct world *world, const struct segment *segment)
+{
+    must(world->flight_count < FLIGHT_CAP, "%s: the network overflows", scenario->name);
+    world->flight[world->flight_count++] = *segment;
+}
+
+static void respond_to(struct stateless_tcp_query *query, struct train *train)
+{
+    const uint8_t *request;
+    size_t request_len;
+    while (stateless_tcp_next(query, &request, &request_len)) {
+        must_be(request_len == 17);
+        unsigned id = request[1];
+        must_be(id < REQUESTS);
+        size_t len = scenario->response_len[id];
+        for (size_t i = 0; i < len; i++)
+            stream[query->stream_at + 2 + i] = response_octet(id, i);
+        stateless_tcp_send(query, stream + query->stream_at, len, train);
+    }
+    stateless_tcp_finish(query, train);
+}
+
+static void server_receive(struct world *world, const struct segment *segment)
+{
+    static uint8_t frame[FRAME_CAP];
+    size_t frame_len = build(segment, frame);
+    struct packet packet;
+    must_be(packet_parse(frame, frame_len, false, PACKET_CHECKSUM_NEVER, &packet) == PACKET_TCP);
+    struct train train = {.octets = train_octets, .cap = TRAIN_CAP};
+    struct stateless_tcp_query query;
+    if (stateless_tcp_receive(&config, &keys, &packet, true, &query, &train) == STATELESS_TCP_QUERY)
+        respond_to(&query, &train);
+    must_be(train.frame_count <= config.burst);
+    const uint8_t *at = train.octets;
+    for (unsigned i = 0; i < train.frame_count; at += train.frame_len[i++]) {
+        struct frame_view view = frame_view(at, train.frame_len[i]);
+        struct segment out = {.seq = view.seq,
+                              .ack = view.ack,
+                              .flags = view.flags,
+                              .len = (uint16_t)view.payload_len};
+        if (view.options_len == 12) {
+            out.value = be32(view.options + 4);
+            out.echo = be32(view.options + 8);
+            must_be(out.echo == segment->value);
+        } else {
+            must_be(scenario->has_no_timestamps || (view.flags & PACKET_RST));
+        }
+        uint32_t offset = view.seq - iss - 1;
+        must(offset + view.payload_len <= expected_len + (view.payload_len == 0),
+             "%s: sent at %u + %zu of %u", scenario->name, offset, view.payload_len, expected_len);
+        must_be(view.payload_len == 0 ||
+                offset + view.payload_len <=
+                    segment->ack - iss - 1 + (scenario->window ? scenario->window : 64240));
+        must(memcmp(view.payload, expected + offset, view.payload_len) == 0,
+             "%s: wrong octets at %u", scenario->name, offset);
+        out.at = (uint16_t)offset;
+        fly(world, &out);
+    }
+}
+
+/* ---- the client's side ---- */
+
+static void client_emit(struct world *world, uint32_t from, uint32_t to, bool has_fin)
+{
+    struct client *client = &world->client;
+    struct segment segment = {
+        .seq = IRS + 1 + from,
+        .ack = iss + 1 + client->rcv,
+        .value = 5,
+        .echo = client->recent,
+        .at = (uint16_t)from,
+        .len = (uint16_t)(to - from),
+        .flags = PACKET_ACK | (has_fin ? PACKET_FIN : 0),
+        .is_to_server = true,
+    };
+    client->last_ack = client->rcv;
+    client->is_ack_due = false;
+    fly(world, &segment);
+}
+
+static void client_ack(struct world *world)
+{
+    uint32_t next = world->client.next;
+    client_emit(world, next, next, false);
+}
+
+static void client_push(struct world *world, uint32_t to)
+{
+    struct client *client = &world->client;
+    client->sent[client->sent_count++] = client->next;
+    client_emit(world, client->next, to, false);
+    client->next = to;
+}
+
+/* How many responses are there. */
+static unsigned client_answers(const struct client *client)
+{
+    unsigned count = 0;
+    while (count < scenario->count && client->rcv >= response_end[count + 1])
+        count++;
+    return count;
+}
+
+static void client_fin(struct world *world)
+{
+    struct client *client = &world->client;
+    client->is_fin_sent = true;
+    client->sent[client->sent_count++] = client->next;
+    client_emit(world, client->next, client->next, true);
+    client->next++;
+}
+
+/* The application: what it does as soon as it can. */
+static void client_act(struct world *world)
+{
+    struct client *client = &world->client;
+    if (client->is_reset)
+        return;
+    while (!client->is_fin_sent && client->asked < scenario->count &&
+           (scenario->is_pipelined || scenario->is_joined ||
+            client_answers(client) == client->asked ||
+            (scenario->is_impatient && client->rcv > response_end[client->asked - 1]))) {
+        uint32_t from = client->next;
+        unsigned first = client->asked++;
+        if (scenario->is_joined)
+            client->asked = (uint16_t)scenario->count;
+        must_be(from == request_end[first]);
+        if (scenario->is_split)
+            client_push(world, from + 2);
+        client_push(world, request_end[client->asked]);
+    }
+    bool is_done = client_answers(client) == scenario->count || client->has_fin;
+    if (!client->is_fin_sent && client->asked == scenario->count &&
+        (is_done || scenario->is_half_closing))
+        client_fin(world);
+}
+
+static bool is_client_done(const struct client *client)
+{
+    return client->is_reset || (client->is_fin_sent && client->una == client->next);
+}
+
+static void client_take_ack(struct client *client, uint32_t ack)
+{
+    uint32_t acked = ack - IRS - 1;
+    if (acked > client->next || acked <= client->una)
+        return;
+    client->una = acked;
+    unsigned gone = 0;
+    while (gone < client->sent_count &&
+           (gone + 1 < client->sent_count ? client->sent[gone + 1] : client->next) <= acked)
+        gone++;
+    client->sent_count -= gone;
+    memmove(client->sent, client->sent + gone, client->sent_count * sizeof(client->sent[0]));
+    if (client->sent_count > 0 && client->sent[0] < acked)
+        client->sent[0] = acked;
+}
+
+static void client_receive(struct world *world, const struct segment *segment)
+{
+    struct client *client = &world->client;
+    if (client->is_reset)
+        return;
+    uint32_t offset = segment->seq - iss - 1;
+    if (segment->flags & PACKET_RST) {
+        client->is_reset = offset == client->rcv;
+        return;
+    }
+    if (!scenario->has_no_timestamps && (int32_t)(segment->value - client->recent) < 0) {
+        client_ack(world); /* PAWS, RFC 7323 5.3 */
+        return;
+    }
+    if (offset <= client->last_ack)
+        client->recent = segment->value;
+    bool is_new = false;
+    uint32_t len = segment->len;
+    for (uint32_t i = 0; i < len; i++) {
+        is_new |= !client->got[offset + i];
+        client->got[offset + i] = true;
+    }
+    if (segment->flags & PACKET_FIN) {
+        is_new |= client->fin_at == 0;
+        client->fin_at = offset + len;
+        client->got[offset + len] = true;
+    }
+    bool was_closed = client->has_fin;
+    while (client->got[client->rcv] && client->rcv < STREAM_CAP && !client->has_fin) {
+        client->has_fin = client->fin_at != 0 && client->rcv == client->fin_at;
+        client->rcv++;
+    }
+    client_take_ack(client, segment->ack);
+    bool is_time_wait = was_closed && is_client_done(client);
+    bool has_text = len > 0 || (segment->flags & PACKET_FIN);
+    if (is_time_wait || (has_text && (!is_new || !scenario->is_ack_late || client->is_ack_due)) ||
+        (!has_text && offset != client->rcv))
+        client_ack(world);
+    else if (has_text)
+        client->is_ack_due = true;
+    client_act(world);
+}
+
+/* The oldest segment again, with those behind it, as kernels join them; a FIN too. */
+static void client_retransmit(struct world *world)
+{
+    struct client *client = &world->client;
+    if (client->sent_count == 0)
+        return;
+    client->sent_count = 1;
+    client_emit(world, client->una, client->next - client->is_fin_sent, client->is_fin_sent);
+}
+
+/* ---- exploration ---- */
+
+static uint64_t mix(uint64_t hash, const void *octets, size_t len)
+{
+    const uint8_t *at = octets;
+    for (size_t i = 0; i < len; i++)
+        hash = (hash ^ at[i]) * 0x100000001b3;
+    return hash ^ hash >> 29;
+}
+
+static uint64_t world_hash(const struct world *world)
+{
+    const struct client *c = &world->client;
+    uint32_t state[] = {c->una,        c->next,        c->rcv,           c->last_ack,
+                        c->recent,     c->fin_at,      c->asked,         c->is_fin_sent,
+                        c->is_reset,   c->is_ack_due,  c->has_fin,       c->sent_count,
+                        world->losses, world->repeats, world->overtakes, world->timers};
+    uint64_t hash = mix(0xcbf29ce484222325, state, sizeof(state));
+    for (uint32_t i = 0; i <= expected_len; i += 64) /* cut points are far apart */
+        hash = hash * 31 + c->got[i];
+    for (unsigned i = 0; i < world->flight_count; i++) {
+        const struct segment *s = &world->flight[i];
+        uint32_t octets[] = {s->seq, s->ack, s->value, s->echo, s->len, s->flags, s->is_to_server};
+        hash = mix(hash, octets, sizeof(octets));
+    }
+    return hash | 1;
+}
+
+static bool is_visited(const struct world *world)
+{
+    uint64_t hash = world_hash(world);
+    for (uint32_t at = (uint32_t)(hash >> 20);; at++) {
+        uint64_t *slot = &visited[at % VISITED_CAP];
+        if (*slot == hash)
+            return true;
+        if (*slot == 0) {
+            must(visited_count < VISITED_CAP / 2, "%s: too many states", scenario->name);
+            visited_count++;
+            *slot = hash;
+            return false;
+        }
+    }
+}
+
+static void explore(const struct world *world, unsigned quiet, unsigned timers);
+
+/* Take frame i out of the air, and hand it over or lose it. */
+static void deliver(const struct world *before, unsigned i, bool is_lost, bool is_kept,
+                    unsigned quiet, unsigned timers)
+{
+    struct world world = *before;
+    struct segment segment = world.flight[i];
+    if (!is_kept) {
+        world.flight_count--;
+        memmove(world.flight + i, world.flight + i + 1,
+                (world.flight_count - i) * sizeof(world.flight[0]));
+    }
+    world.overtakes -= i > 0;
+    world.losses -= is_lost;
+    world.repeats -= is_kept;
+    if (!is_lost && segment.is_to_server)
+        server_receive(&world, &segment);
+    else if (!is_lost)
+        client_receive(&world, &segment);
+    explore(&world, quiet + 1, timers);
+}
+
+static void check_end(const struct world *world)
+{
+    const struct client *client = &world->client;
+    /* Sent ahead without timestamps: refused, and the client knows. */
+    if (scenario->has_no_timestamps && scenario->is_pipelined && client->is_reset)
+        return;
+    must(client->has_fin || client->is_reset, "%s: no end", scenario->name);
+    /* Without timestamps the answers to what is in the first segment, then the end. */
+    unsigned count = scenario->has_no_timestamps && !scenario->is_joined ? 1 : scenario->count;
+    must(client->rcv >= response_end[count], "%s: %u octets of %u", scenario->name, client->rcv,
+         response_end[count]);
+}
+
+static void explore(const struct world *world, unsigned quiet, unsigned timers)
+{
+    must(quiet < QUIET_MAX, "%s: frames for ever", scenario->name);
+    must(timers < TIMERS_MAX, "%s: stuck", scenario->name);
+    if (is_visited(world))
+        return;
+    struct world next = *world;
+    if (world->flight_count == 0 && world->client.is_ack_due) {
+        client_ack(&next);
+        explore(&next, quiet + 1, timers);
+        return;
+    }
+    if (world->flight_count == 0 && is_client_done(&world->client)) {
+        check_end(world);
+        return;
+    }
+    if (world->flight_count == 0 || world->timers > 0) {
+        next.timers -= world->flight_count > 0;
+        client_retransmit(&next);
+        explore(&next, 0, timers + 1);
+    }
+    for (unsigned i = 0; i < world->flight_count && (i == 0 || world->overtakes > 0); i++) {
+        deliver(world, i, false, false, quiet, timers);
+        if (world->losses > 0)
+            deliver(world, i, true, false, quiet, timers);
+        if (world->repeats > 0)
+            deliver(world, i, false, true, quiet, timers);
+    }
+}
+
+/* ---- scenarios ---- */
+
+static const struct scenario scenarios[] = {
+    {.name = "one segment",
+     .response_len = {100},
+     .count = 1,
+     .losses = 3,
+     .repeats = 2,
+     .overtakes = 2,
+     .timers = 2},
+    {.name = "one segment each",
+     .response_len = {100, 50, 300},
+     .count = 3,
+     .losses = 2,
+     .repeats = 1,
+     .overtakes = 2,
+     .timers = 1},
+    {.name = "three segments",
+     .response_len = {1400},
+     .count = 1,
+     .losses = 3,
+     .repeats = 1,
+     .overtakes = 1,
+     .timers = 1},
+    {.name = "three segments, late ACKs",
+     .response_len = {1400},
+     .count = 1,
+     .is_ack_late = true,
+     .losses = 3,
+     .repeats = 1,
+     .overtakes = 1,
+     .timers = 1},
+    {.name = "one after the other",
+     .response_len = {1100, 80, 900},
+     .count = 3,
+     .losses = 2,
+     .repeats = 1,
+     .overtakes = 1,
+     .timers = 1},
+    {.name = "one after the other, late ACKs",
+     .response_len = {1100, 1200, 90},
+     .count = 3,
+     .is_ack_late = true,
+     .losses = 2,
+     .repeats = 1,
+     .overtakes = 1,
+     .timers = 1},
+    {.name = "pipelined",
+     .response_len = {80, 700, 60},
+     .count = 3,
+     .is_pipelined = true,
+     .losses = 1,
+     .repeats = 1,
+     .overtakes = 1,
+     .timers = 1},
+    {.name = "pipelined, long",
+     .response_len = {1100, 700, 60, 900},
+     .count = 4,
+     .is_pipelined = true,
+     .losses = 1,
+     .overtakes = 1,
+     .timers = 1},
+    {.name = "pipelined, late ACKs",
+     .response_len = {900, 700, 60},
+     .count = 3,
+     .is_pipelined = true,
+     .is_ack_late = true,
+     .losses = 2,
+     .overtakes = 1},
+    {.name = "joined",
+     .response_len = {80, 1100, 60},
+     .count = 3,
+     .is_joined = true,
+     .losses = 2,
+     .repeats = 1,
+     .overtakes = 1,
+     .timers = 1},
+    {.name = "lengths alone",
+     .response_len = {80, 1100},
+     .count = 2,
+     .is_split = true,
+     .losses = 2,
+     .repeats = 1,
+     .overtakes = 1,
+     .timers = 1},
+    {.name = "impatient",
+     .response_len = {1100, 700, 60},
+     .count = 3,
+     .is_impatient = true,
+     .losses = 1,
+     .repeats = 1,
+     .overtakes = 1,
+     .timers = 1},
+    {.name = "impatient, lengths alone",
+     .response_len = {1100, 700, 60},
+     .count = 3,
+     .is_split = true,
+     .is_impatient = true,
+     .losses = 1,
+     .overtakes = 1,
+     .timers = 1},
+    {.name = "half close",
+     .response_len = {80, 1100},
+     .count = 2,
+     .is_pipelined = true,
+     .is_half_closing = true,
+     .losses = 2,
+     .repeats = 1,
+     .overtakes = 1,
+     .timers = 1},
+    {.name = "bursts of two",
+     .response_len = {2900, 60},
+     .count = 2,
+     .burst = 2,
+     .losses = 2,
+     .repeats = 1,
+     .overtakes = 1,
+     .timers = 1},
+    {.name = "narrow window",
+     .response_len = {1900, 60},
+     .count = 2,
+     .window = 700,
+     .losses = 2,
+     .repeats = 1,
+     .overtakes = 1,
+     .timers = 1},
+    {.name = "no timestamps",
+     .response_len = {80},
+     .count = 1,
+     .has_no_timestamps = true,
+     .losses = 3,
+     .repeats = 1,
+     .overtakes = 1,
+     .timers = 1},
+    {.name = "no timestamps, long",
+     .response_len = {1400},
+     .count = 1,
+     .has_no_timestamps = true,
+     .losses = 2,
+     .repeats = 1,
+     .overtakes = 1,
+     .timers = 1},
+    {.name = "no timestamps, joined",
+     .response_len = {900, 70},
+     .count = 2,
+     .is_joined = true,
+     .has_no_timestamps = true,
+     .losses = 2,
+     .repeats = 1,
+     .overtakes = 1,
+     .timers = 1},
+    {.name = "no timestamps, lengths alone",
+     .response_len = {900},
+     .count = 1,
+     .is_split = true,
+     .has_no_timestamps = true,
+     .losses = 2,
+     .repeats = 1,
+     .overtakes = 1,
+     .timers = 1},
+    {.name = "no timestamps, pipelined",
+     .response_len = {900, 70},
+     .count = 2,
+     .is_pipelined = true,
+     .has_no_timestamps = true,
+     .losses = 1,
+     .repeats = 1,
+     .overtakes = 1},
+};
+
+static void prepare(void)
+{
+    requests_len = expected_len = 0;
+    for (unsigned i = 0; i < scenario->count; i++) {
+        uint8_t request[19] = {0, 17, 0, (uint8_t)i, 1, 0, 0, 1, [15] = 2, [17] = 1};
+        memcpy(requests + requests_len, request, sizeof(request));
+        requests_len += sizeof(request);
+        request_end[i + 1] = requests_len;
+        unsigned len = scenario->response_len[i];
+        expected[expected_len++] = (uint8_t)(len >> 8);
+        expected[expected_len++] = (uint8_t)len;
+        for (unsigned j = 0; j < len; j++)
+            expected[expected_len++] = response_octet(i, j);
+        response_end[i + 1] = expected_len;
+    }
+    config = stateless_tcp_config_default();
+    config.profile = STATELESS_TCP_MODERN;
+    config.burst = (uint16_t)(scenario->burst ? scenario->burst : STATELESS_TCP_BURST_DEFAULT);
+}
+
+static void shake_hands(void)
+{
+    static const uint8_t options[16] = {2, 4, 0x05, 0xb4, 4, 2, 8, 10};
+    static uint8_t frame[FRAME_CAP];
+    struct frame_spec spec = frame_spec_client(4);
+    spec.seq = IRS;
+    spec.flags = PACKET_SYN;
+    spec.options = options;
+    spec.options_len = scenario->has_no_timestamps ? 4 : sizeof(options);
+    size_t frame_len = frame_build(&spec, frame);
+    struct packet packet;
+    struct stateless_tcp_query query;
+    struct train train = {.octets = train_octets, .cap = TRAIN_CAP};
+    ck_assert_int_eq(packet_parse(frame, frame_len, false, PACKET_CHECKSUM_AUTO, &packet),
+                     PACKET_TCP);
+    ck_assert_int_eq(stateless_tcp_receive(&config, &keys, &packet, true, &query, &train),
+                     STATELESS_TCP_SEND);
+    struct frame_view view = frame_view(train.octets, train.frame_len[0]);
+    iss = view.seq;
+    syn_tag = scenario->has_no_timestamps ? 0 : be32(view.options + 8);
+}
+
+START_TEST(all_orders)
+{
+    scenario = &scenarios[_i];
+    prepare();
+    shake_hands();
+    visited = calloc(VISITED_CAP, sizeof(*visited));
+    visited_count = 0;
+    struct world world = {.losses = scenario->losses,
+                          .repeats = scenario->repeats,
+                          .overtakes = scenario->overtakes,
+                          .timers = scenario->timers,
+                          .client = {.recent = syn_tag}};
+    client_ack(&world);
+    client_act(&world);
+    explore(&world, 0, 0);
+    printf("%s: %u states\n", scenario->name, visited_count);
+    free(visited);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("stateless_tcp/modern, all orders");
+    TCase *tcase = tcase_create("orders");
+    tcase_set_timeout(tcase, 300);
+    tcase_add_loop_test(tcase, all_orders, 0, (int)(sizeof(scenarios) / sizeof(scenarios[0])));
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
