@@ -74,7 +74,7 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
         "stateless TCP: segment size asked of clients (default: 1220)",
         NUMBER(tcp_mss, STATELESS_TCP_MSS_MIN, STATELESS_TCP_MSS_MAX)},
     [CONFIG_KEY_TCP_SEGMENT] = {"tcp", "segment", "tcp-segment", "OCTETS",
-        "stateless TCP: segment size sent (default: 512)",
+        "stateless TCP: segment size sent (default: 512, modern: 1220)",
         NUMBER(tcp_segment, STATELESS_TCP_SEGMENT_MIN, STATELESS_TCP_SEGMENT_MAX)},
     [CONFIG_KEY_TCP_VERIFY_CHECKSUM] = {"tcp", "verify-checksum", "tcp-verify-checksum",
         "auto|always|never", "stateless TCP: drop segments of wrong checksum (default: auto)",
@@ -101,7 +101,6 @@ void config_init(struct config *config)
     config->tcp_idle_timeout_s = 10;
     config->tcp_connections_max = 1000;
     config->tcp_mss = STATELESS_TCP_MSS_DEFAULT;
-    config->tcp_segment = STATELESS_TCP_SEGMENT_DEFAULT;
 }
 
 struct respond_policy config_policy(const struct config *config)
@@ -305,12 +304,7 @@ static int config_check_listen(const struct config *config, size_t i, struct con
 
 int config_check(const struct config *config, struct config_error *error)
 {
-    char place[PATH_MAX + 64];
     const char *file = config->file[0] != '\0' ? config->file : NULL;
-    if (config->tcp_profile == CONFIG_TCP_PROFILE_MODERN)
-        return config_refuse(error, "%s: modern is not in this version yet; classic is",
-                             config_place(config, config->line[CONFIG_KEY_TCP_PROFILE], "profile",
-                                          "tcp-profile", place, sizeof place));
     for (size_t i = 0; i < config->listen_count; i++)
         if (config_check_listen(config, i, error) != 0)
             return -EINVAL;

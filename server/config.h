@@ -113,7 +113,7 @@ struct config {
     unsigned tcp_connections_max; /* of each worker */
     unsigned tcp_profile;         /* enum config_tcp_profile */
     unsigned tcp_mss;
-    unsigned tcp_segment;
+    unsigned tcp_segment;         /* 0: as the profile has it */
     unsigned tcp_verify_checksum; /* enum config_verify_checksum */
     char tcp_key_file[PATH_MAX];
 

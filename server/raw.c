@@ -38,6 +38,8 @@ struct raw_worker {
 
     struct stateless_tcp_keys keys;
     uint64_t keys_epoch;
+    uint64_t committed_s; /* of the view's snapshot, or later; 0: not yet known */
+    uint64_t now_s;
     uint8_t *stream;
 };
 
@@ -316,6 +318,7 @@ int raw_worker_open(const struct raw_config *config, struct raw_worker **worker_
 static void worker_tick(struct raw_worker *worker)
 {
     uint64_t now_s = (uint64_t)time(NULL);
+    worker->now_s = now_s;
     if (worker->keys_epoch != now_s / KEYS_EPOCH_S) {
         worker->keys_epoch = now_s / KEYS_EPOCH_S;
         keys_at(&worker->secret, now_s, &worker->keys);
@@ -331,6 +334,9 @@ static int worker_answer(struct raw_worker *worker, const struct respond_policy 
     int outcome = zonedb_view_refresh(worker->view);
     if (outcome == -ESTALE)
         return outcome; /* other failures are answered: SERVFAIL */
+    if ((outcome != 0 || worker->committed_s == 0) &&
+        zonedb_view_committed(worker->view, &worker->committed_s) != 0)
+        worker->committed_s = worker->now_s;
     const struct serve serve = {
         .view = worker->view,
         .policy = policy,
@@ -338,6 +344,8 @@ static int worker_answer(struct raw_worker *worker, const struct respond_policy 
         .keys = &worker->keys,
         .endpoints = worker->endpoints,
         .endpoint_count = worker->endpoint_count,
+        /* A clock that was set back settles nothing. */
+        .is_settled = worker->now_s >= worker->committed_s + SERVE_SETTLED_S,
         .stream = worker->stream,
     };
     for (int i = 0; i < frame_count; i++) {

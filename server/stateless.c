@@ -77,9 +77,18 @@ static int secret_read(const char *path, struct keys_secret *secret_out,
 static struct stateless_tcp_config tcp_config(const struct config *config)
 {
     struct stateless_tcp_config tcp = stateless_tcp_config_default();
-    tcp.profile = STATELESS_TCP_CLASSIC;
+    switch ((enum config_tcp_profile)config->tcp_profile) {
+    case CONFIG_TCP_PROFILE_CLASSIC:
+        tcp.profile = STATELESS_TCP_CLASSIC;
+        break;
+    case CONFIG_TCP_PROFILE_MODERN:
+        tcp.profile = STATELESS_TCP_MODERN;
+        tcp.segment_size = STATELESS_TCP_SEGMENT_MAX;
+        break;
+    }
     tcp.mss = (uint16_t)config->tcp_mss;
-    tcp.segment_size = (uint16_t)config->tcp_segment;
+    if (config->tcp_segment != 0)
+        tcp.segment_size = (uint16_t)config->tcp_segment;
     switch ((enum config_verify_checksum)config->tcp_verify_checksum) {
     case CONFIG_VERIFY_AUTO:
         tcp.checksum_policy = PACKET_CHECKSUM_AUTO;

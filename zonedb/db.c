@@ -255,6 +255,19 @@ int zonedb_view_refresh(struct zonedb_view *view)
     return is_newer;
 }
 
+int zonedb_view_committed(const struct zonedb_view *view, uint64_t *committed_s_out)
+{
+    int fd;
+    struct stat status;
+    int rc = mdb_env_get_fd(view->db->env, &fd);
+    if (rc != 0)
+        return zonedb_errno(rc);
+    if (fstat(fd, &status) != 0)
+        return -errno;
+    *committed_s_out = (uint64_t)status.st_mtim.tv_sec;
+    return 0;
+}
+
 uint64_t zonedb_view_version(const struct zonedb_view *view)
 {
     return view->version;

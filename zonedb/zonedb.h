@@ -72,6 +72,10 @@ void zonedb_view_rest(struct zonedb_view *view);
 /* Number of the snapshot: grows by one with every commit. */
 uint64_t zonedb_view_version(const struct zonedb_view *view);
 
+/* When the latest commit was, in Unix time, by the data file's own clock (the first time after the
+ * snapshot's, if there is a newer one already). Outcomes: 0; negative errno. Costs a system call. */
+int zonedb_view_committed(const struct zonedb_view *view, uint64_t *committed_s_out);
+
 /* Close. NULL is allowed. */
 void zonedb_view_close(struct zonedb_view *view);
 

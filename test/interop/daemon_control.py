@@ -381,8 +381,8 @@ def test_check_config():
 def test_usage_errors():
     for options, said in (((), "no database"), (("--db", "x"), "nothing to listen on"),
                           (("--what",), "--what"), (("--db",), "needs a value"),
-                          (("--db", "x", "--listen", "::1", "--tcp-profile", "modern"),
-                           "not in this version yet"),
+                          (("--db", "x", "--listen", "::1", "--tcp-profile", "baroque"),
+                           "is not classic or modern"),
                           (("--db", "x", "--listen", "::1", "--interface", "lo"), "--interface"),
                           (("--config", "/nowhere.yaml"), "/nowhere.yaml")):
         status, text = refusal(*options)
