@@ -8,6 +8,7 @@
 #include "fuzz.h"
 #include "server/keys.h"
 #include "server/serve.h"
+#include "stateless_tcp/modern.h"
 
 /* The time of the golden captures, which are the corpus: their cookies are good here. */
 #define NOW_S 1242345600
@@ -17,6 +18,8 @@ enum {
     CHOICE_PROVEN = 2,    /* the acknowledgement number is set right: it goes deeper still */
     CHOICE_CUT_FRAME = 4, /* the last frame may be cut short */
     CHOICE_LARGE_SEGMENT = 8,
+    CHOICE_MODERN = 16,
+    CHOICE_UNSETTLED = 32,
 };
 
 static const char rand_text[] =
@@ -62,7 +65,7 @@ static size_t plain_tcp_offset(const uint8_t *frame, const struct packet *packet
 }
 
 /* Make the segment acknowledge the cookie of its connection. */
-static void prove(uint8_t *frame, size_t frame_len)
+static void prove(uint8_t *frame, size_t frame_len, bool is_modern)
 {
     struct packet packet;
     if (packet_parse(frame, frame_len, false, PACKET_CHECKSUM_NEVER, &packet) != PACKET_TCP)
@@ -71,7 +74,15 @@ static void prove(uint8_t *frame, size_t frame_len)
     if (at == 0)
         return;
     packet.mss = 1460;
-    uint32_t ack = cookie_make(&keys, &packet) + 1;
+    uint32_t ack = packet.ack;
+    if (!is_modern) {
+        ack = cookie_make(&keys, &packet) + 1;
+    } else if (packet.has_timestamps) { /* some octet of the stream */
+        ack = cookie_make(&keys, &packet) + 1 + (ack & 0x7ff);
+    } else {
+        packet.seq--;
+        ack = cookie_make_first(&keys, &packet) + 1;
+    }
     for (unsigned i = 0; i < 4; i++)
         frame[at + 8 + i] = (uint8_t)(ack >> (24 - 8 * i));
 }
@@ -97,8 +108,19 @@ static void check_train(const struct packet *asked, const struct train *train)
     MUST(at == train->octets + train->len);
 }
 
+/* Whether the sender has heard our SYN+ACK, under either of the cookies of `modern`. */
+static bool is_modern_proven(const struct stateless_tcp_keys *by, const struct packet *asked)
+{
+    struct cookie_proof proof;
+    if (asked->has_timestamps)
+        return cookie_verify_within(by, asked, MODERN_OFFSET_MAX, &proof);
+    return cookie_verify_first(by, asked, asked->seq - 1, MODERN_OFFSET_MAX, &proof) ||
+           cookie_verify_first(by, asked, asked->seq - 3, MODERN_OFFSET_MAX, &proof);
+}
+
 /* What may be answered at all, and with how much. */
-static void check_tcp(const struct packet *asked, const struct train *train)
+static void check_tcp(const struct stateless_tcp_config *tcp, const struct packet *asked,
+                      const struct train *train)
 {
     unsigned control = asked->flags & (PACKET_SYN | PACKET_ACK | PACKET_RST | PACKET_FIN);
     struct cookie_proof proof;
@@ -111,6 +133,13 @@ static void check_tcp(const struct packet *asked, const struct train *train)
         return;
     }
     MUST(control == PACKET_ACK || control == (PACKET_ACK | PACKET_FIN));
+    size_t headers_len = PACKET_ETHERNET_HEADER_LEN + 4u * asked->vlan_count;
+    if (tcp->profile == STATELESS_TCP_MODERN) {
+        MUST(train->frame_count <= tcp->burst);
+        MUST(asked->payload_len > 0 || train->frame_count == 1);
+        MUST(is_modern_proven(&keys, asked) || train->len - headers_len <= asked->ip_len);
+        return;
+    }
     MUST(cookie_verify(&keys, asked, &proof));
     MUST(asked->payload_len > 0 || train->frame_count == 1);
 }
@@ -133,10 +162,16 @@ static void check_echo(const struct serve *serve, const struct train *train)
         peer.keys = &other_keys;
         peer.endpoints = packet.destination_port != 0 ? &client : &anybody_else;
         serve_frame(&peer, &frame, &echo);
-        /* Once in 10,922 times our acknowledgement number is a cookie of the other's by chance. A
-         * stranger cannot bring that about: it had to prove our cookie with the other's address. */
+        /* Once in 10,922 times our acknowledgement number is a cookie of the other's by chance; in
+         * 2,730 with `modern`, which refuses all else with RST. A stranger cannot bring that about:
+         * it had to prove our cookie with the other's address. */
         struct cookie_proof proof;
-        MUST(echo.frame_count == 0 || cookie_verify(&other_keys, &packet, &proof));
+        bool is_modern = serve->tcp->profile == STATELESS_TCP_MODERN;
+        if (is_modern && echo.frame_count == 1 &&
+            frame_view(echo.octets, echo.len).flags == PACKET_RST)
+            continue;
+        MUST(echo.frame_count == 0 || (is_modern ? is_modern_proven(&other_keys, &packet)
+                                                 : cookie_verify(&other_keys, &packet, &proof)));
     }
 }
 
@@ -163,7 +198,7 @@ static void check_frame(const struct serve *serve, const uint8_t *octets, size_t
         break;
     case PACKET_TCP:
         check_train(&asked, &train);
-        check_tcp(&asked, &train);
+        check_tcp(serve->tcp, &asked, &train);
         break;
     }
     check_echo(serve, &train);
@@ -180,6 +215,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         tcp.checksum_policy = PACKET_CHECKSUM_NEVER;
     if (choice & CHOICE_LARGE_SEGMENT)
         tcp.segment_size = STATELESS_TCP_SEGMENT_MAX;
+    if (choice & CHOICE_MODERN)
+        tcp.profile = STATELESS_TCP_MODERN;
     const struct serve serve = {
         .view = fixture.view,
         .policy = &policy,
@@ -187,6 +224,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .keys = &keys,
         .endpoints = &port_53,
         .endpoint_count = 1,
+        .is_settled = !(choice & CHOICE_UNSETTLED),
         .stream = stream,
     };
     for (size_t at = 1; at + 2 <= size;) {
@@ -197,7 +235,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         len = len > size - at ? size - at : len;
         uint8_t *frame = exact_copy(data + at, len);
         if (choice & CHOICE_PROVEN)
-            prove(frame, len);
+            prove(frame, len, choice & CHOICE_MODERN);
         check_frame(&serve, frame, len);
         free(frame);
         at += len;

@@ -8,6 +8,7 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "golden"))
 from cases import CASES  # noqa: E402
+from frames import ACK, FIN, PSH, Case, Client, framed, query  # noqa: E402
 
 NSEC_ZONE = """@ 60 IN SOA a b 1 2 3 4 5
 @ 60 IN NS a
@@ -107,12 +108,33 @@ def main():
     make_frames(os.path.join(top, "frame"))
 
 
+def timestamps():
+    """A connection of profile modern, as far as a client can foretell the points (modern.h)."""
+    case = Case()
+    client = Client(case, "198.18.0.2", "198.18.0.1")
+    request = framed(query("big.example", 16))
+    option = lambda offset, at, done: b"\1\1\10\12" + struct.pack(
+        ">II", 7, offset << 13 | (client.isn + at & 4095) << 1 | done)
+    client.syn(options=b"\2\4\5\xb4\4\2" + option(0, 0, 0)[2:])
+    client.send(1, 1, ACK, options=option(0, 1, 1))
+    client.send(1, 1, PSH | ACK, request, options=option(0, 1, 1))
+    end = 1 + len(request)
+    for held in (500, 1000, 1220, 2800):
+        client.send(1, 1 + held, PSH | ACK, request, options=option(2800, end, 0))
+    client.send(end, 2801, ACK, options=option(2800, end, 0))
+    client.send(end, 2801, PSH | ACK, 2 * request, options=option(2800, end, 1))
+    client.send(end, 2801, PSH | ACK, request[:2], options=option(2800, end, 1))
+    client.send(end + 2, 2801, PSH | ACK, request[2:], options=option(2800, end, 1))
+    client.send(end, 2801, FIN | ACK, options=option(2800, end, 1))
+    return case
+
+
 def make_frames(directory):
     """The golden tests' captures, as they are and with choices that let mutations go deeper."""
     os.makedirs(directory, exist_ok=True)
-    for title, make in CASES.items():
+    for title, make in {**CASES, "timestamps": timestamps}.items():
         frames = b"".join(struct.pack(">H", len(frame)) + frame for _, frame in make().frames)
-        for choice in (0, 0x07, 0x0D):
+        for choice in (0, 0x07, 0x0D, 0x17, 0x3D):
             with open(os.path.join(directory, f"{title}-{choice:02x}"), "wb") as file:
                 file.write(bytes([choice]) + frames)
 

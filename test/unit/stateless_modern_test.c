@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Single exchanges of profile `modern`; stateless_model_test.c strings them together.
+ */
+#include "stateless_tcp/modern.h"
+
+#include "test/unit/stateless_frames.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define IRS 1000u
+
+static const struct stateless_tcp_keys keys = {.epochs = {{1}, {2}}};
+static const int families[] = {4, 6};
+static struct stateless_tcp_config config;
+static uint8_t train_octets[TRAIN_CAP], frame[FRAME_CAP], stream[STATELESS_TCP_STREAM_CAP];
+static struct train train;
+static size_t frame_len, response_len;
+static bool is_settled;
+static unsigned evaluated;
+
+static const uint8_t framed[] = {0, 17, 0x12, 0x34, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1};
+
+static void set_up(void)
+{
+    config = stateless_tcp_config_default();
+    config.profile = STATELESS_TCP_MODERN;
+    config.segment_size = STATELESS_TCP_SEGMENT_MAX;
+    is_settled = true;
+}
+
+static enum stateless_tcp_outcome serve(const struct frame_spec *spec)
+{
+    frame_len = frame_build(spec, frame);
+    uint8_t *block = malloc(frame_len); /* exact, so that a sanitizer sees an octet read too many */
+    memcpy(block, frame, frame_len);
+    struct packet packet;
+    struct stateless_tcp_query query;
+    ck_assert_int_eq(packet_parse(block, frame_len, false, PACKET_CHECKSUM_ALWAYS, &packet),
+                     PACKET_TCP);
+    train = (struct train){.octets = train_octets, .cap = TRAIN_CAP};
+    evaluated = 0;
+    enum stateless_tcp_outcome outcome =
+        stateless_tcp_receive(&config, &keys, &packet, is_settled, &query, &train);
+    if (outcome == STATELESS_TCP_QUERY) {
+        const uint8_t *request;
+        size_t request_len;
+        for (; stateless_tcp_next(&query, &request, &request_len); evaluated++) {
+            ck_assert_uint_eq(request_len, 17);
+            for (size_t i = 0; i < response_len; i++)
+                stream[query.stream_at + 2 + i] = (uint8_t)(i * 31 + i / 256);
+            stateless_tcp_send(&query, stream + query.stream_at, response_len, &train);
+        }
+        stateless_tcp_finish(&query, &train);
+    }
+    free(block);
+    return outcome;
+}
+
+static struct frame_view train_frame(unsigned index)
+{
+    ck_assert_uint_lt(index, train.frame_count);
+    const uint8_t *at = train.octets;
+    for (unsigned i = 0; i < index; i++)
+        at += train.frame_len[i];
+    return frame_view(at, train.frame_len[index]);
+}
+
+static uint32_t be32(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+/* MSS 1460, SACK permitted, Timestamps, window scale: what a client of today offers. */
+static const uint8_t offer[20] = {2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0, 0,
+                                  0, 7, 0,    0,    0, 0, 1, 3,  3, 7};
+
+static struct frame_spec syn_spec(int family, const uint8_t *options, size_t options_len)
+{
+    struct frame_spec spec = frame_spec_client(family);
+    spec.seq = IRS;
+    spec.flags = PACKET_SYN;
+    spec.options = options;
+    spec.options_len = options_len;
+    return spec;
+}
+
+/* A connection, and what the client sends next: Timestamps with the echo as it should be. */
+struct connection {
+    uint32_t iss, echo;
+    uint8_t options[12];
+    struct frame_spec spec;
+};
+
+static void echo(struct connection *connection, uint32_t value)
+{
+    uint8_t options[12] = {1, 1, 8, 10, 0, 0, 0, 9};
+    for (unsigned i = 0; i < 4; i++)
+        options[8 + i] = (uint8_t)(value >> (24 - 8 * i));
+    memcpy(connection->options, options, sizeof(options));
+    connection->spec.options = connection->options;
+    connection->spec.options_len = sizeof(options);
+    connection->echo = value;
+}
+
+static void connect_to(struct connection *connection, int family)
+{
+    struct frame_spec spec = syn_spec(family, offer, sizeof(offer));
+    ck_assert_int_eq(serve(&spec), STATELESS_TCP_SEND);
+    struct frame_view view = train_frame(0);
+    *connection = (struct connection){.iss = view.seq, .spec = frame_spec_client(family)};
+    connection->spec.seq = IRS + 1;
+    connection->spec.ack = view.seq + 1;
+    connection->spec.flags = PACKET_ACK;
+    echo(connection, be32(view.options + 8));
+}
+
+static void ask(struct connection *connection)
+{
+    connection->spec.payload = framed;
+    connection->spec.payload_len = sizeof(framed);
+}
+
+START_TEST(syn_ack_takes_up_what_is_offered)
+{
+    static const uint8_t expected[16] = {2, 4, 0x04, 0xc4, 4, 2, 8, 10, [15] = 7};
+    struct frame_spec spec = syn_spec(families[_i], offer, sizeof(offer));
+    ck_assert_int_eq(serve(&spec), STATELESS_TCP_SEND);
+    struct frame_view view = train_frame(0);
+    ck_assert_uint_eq(view.flags, PACKET_SYN | PACKET_ACK);
+    ck_assert_uint_eq(view.ack, IRS + 1);
+    ck_assert_uint_eq(view.window, MODERN_WINDOW);
+    ck_assert_uint_eq(view.options_len, 16);
+    ck_assert_mem_eq(view.options, expected, 8);
+    ck_assert_mem_eq(view.options + 12, expected + 12, 4);
+    ck_assert_uint_le(train.len, frame_len);
+}
+END_TEST
+
+/* Each subset of what may be offered: never more back, and nothing that was not offered. */
+START_TEST(syn_ack_is_never_larger)
+{
+    for (unsigned subset = 0; subset < 8; subset++) {
+        uint8_t options[24] = {0};
+        size_t len = 0;
+        if (subset & 1)
+            memcpy(options, offer, 4), len += 4;
+        if (subset & 2)
+            memcpy(options + len, "\1\1\4\2", 4), len += 4;
+        if (subset & 4)
+            memcpy(options + len, "\1\1\10\12\0\0\0\1\0\0\0\0", 12), len += 12;
+        struct frame_spec spec = syn_spec(families[_i], options, len);
+        ck_assert_int_eq(serve(&spec), STATELESS_TCP_SEND);
+        ck_assert_uint_le(train.len, frame_len);
+        struct packet packet;
+        ck_assert_int_eq(
+            packet_parse(train.octets, train.len, false, PACKET_CHECKSUM_ALWAYS, &packet),
+            PACKET_TCP);
+        ck_assert_uint_eq(packet.has_timestamps, (subset & 4) != 0);
+        ck_assert_uint_eq(packet.has_sack_permitted, subset == 3 || subset == 6 || subset == 7);
+        ck_assert_uint_eq(packet.mss, subset == 0 || subset == 4 ? 0 : 1220);
+    }
+}
+END_TEST
+
+START_TEST(one_segment_acknowledges)
+{
+    struct connection c;
+    connect_to(&c, families[_i]);
+    ask(&c);
+    response_len = 1220 - 12 - 2 - (families[_i] == 6); /* as much as fits */
+    ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_QUERY);
+    ck_assert_uint_eq(train.frame_count, 1);
+    struct frame_view view = train_frame(0);
+    ck_assert_uint_eq(view.flags, PACKET_ACK | PACKET_PSH);
+    ck_assert_uint_eq(view.seq, c.iss + 1);
+    ck_assert_uint_eq(view.ack, c.spec.seq + sizeof(framed));
+    ck_assert_uint_eq(view.payload_len, response_len + 2);
+    ck_assert_uint_eq(be32(view.options + 8), 9);
+    /* The next one begins where this ended. */
+    uint32_t point = be32(view.options + 4);
+    c.spec.seq += sizeof(framed);
+    c.spec.ack += (uint32_t)response_len + 2;
+    echo(&c, point);
+    ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_QUERY);
+    ck_assert_uint_eq(train_frame(0).seq, c.spec.ack);
+    ck_assert(be32(train_frame(0).options + 4) > point);
+}
+END_TEST
+
+/* A burst, then whatever the client holds: what follows is the rest, to the octet. */
+START_TEST(resumes_wherever_the_client_is)
+{
+    struct connection c;
+    connect_to(&c, families[_i]);
+    ask(&c);
+    response_len = 5000;
+    ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_QUERY);
+    ck_assert_uint_eq(train.frame_count, 5);
+    for (unsigned i = 0; i < 5; i++)
+        ck_assert_uint_eq(train_frame(i).ack, c.spec.seq);
+    uint32_t point = be32(train_frame(0).options + 4);
+    static uint8_t whole[5002];
+    memcpy(whole, stream, sizeof(whole));
+    for (uint32_t held = 2; held <= 5002; held += 125) {
+        c.spec.ack = c.iss + 1 + held;
+        echo(&c, point);
+        ck_assert_int_ne(serve(&c.spec), STATELESS_TCP_DROP);
+        uint32_t at = held;
+        for (unsigned i = 0; i < train.frame_count; i++) {
+            struct frame_view view = train_frame(i);
+            ck_assert_uint_eq(view.seq, c.iss + 1 + at);
+            ck_assert_mem_eq(view.payload, whole + at, view.payload_len);
+            at += (uint32_t)view.payload_len;
+            ck_assert_uint_eq(view.ack, train.frame_count > 1 ? c.spec.seq : c.spec.seq + 19);
+        }
+        ck_assert_uint_eq(at, 5002);
+    }
+    /* An older echo, too: a part came out of order. */
+    connect_to(&c, families[_i]);
+    ask(&c);
+    c.spec.ack += 3000;
+    ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_QUERY);
+    ck_assert_mem_eq(train_frame(0).payload, whole + 3000, 1000);
+}
+END_TEST
+
+START_TEST(two_snapshots_never_mix)
+{
+    struct connection c;
+    connect_to(&c, families[_i]);
+    ask(&c);
+    response_len = 5000;
+    is_settled = false;
+    ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_QUERY); /* a beginning mixes nothing */
+    ck_assert_uint_eq(train.frame_count, 5);
+    uint32_t point = be32(train_frame(0).options + 4);
+    c.spec.ack += 2400;
+    echo(&c, point);
+    ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_SEND);
+    ck_assert_uint_eq(train_frame(0).flags, PACKET_RST);
+    ck_assert_uint_eq(train_frame(0).seq, c.spec.ack);
+    ck_assert_uint_eq(evaluated, 0);
+    /* Everything there: nothing to mix. */
+    c.spec.ack += 5002 - 2400;
+    ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_SEND);
+    ck_assert_uint_eq(train_frame(0).flags, PACKET_ACK);
+    ck_assert_uint_eq(train_frame(0).ack, c.spec.seq + sizeof(framed));
+    /* A shorter response than what the client holds of another is found out in any case. */
+    is_settled = true;
+    response_len = 1000;
+    c.spec.ack = c.iss + 1 + 2400;
+    ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_QUERY);
+    ck_assert_uint_eq(train.frame_count, 1);
+    ck_assert_uint_eq(train_frame(0).flags, PACKET_RST);
+}
+END_TEST
+
+START_TEST(completion_is_acknowledged_once)
+{
+    struct connection c;
+    connect_to(&c, families[_i]);
+    ask(&c);
+    response_len = 3000;
+    ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_QUERY);
+    uint32_t point = be32(train_frame(0).options + 4);
+    c.spec.payload_len = 0;
+    c.spec.seq += sizeof(framed);
+    for (uint32_t held = 0; held < 3010; held++) {
+        c.spec.ack = c.iss + 1 + held;
+        echo(&c, point);
+        enum stateless_tcp_outcome outcome = serve(&c.spec);
+        ck_assert_int_eq(outcome,
+                         held == 3002 || held == 3003 ? STATELESS_TCP_SEND : STATELESS_TCP_DROP);
+        if (outcome == STATELESS_TCP_DROP)
+            continue;
+        ck_assert_uint_eq(train_frame(0).flags, PACKET_ACK);
+        ck_assert_uint_eq(train_frame(0).ack, c.spec.seq);
+        uint32_t done = be32(train_frame(0).options + 4);
+        ck_assert_uint_eq(done, point + 1);
+        echo(&c, done);
+        ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_DROP);
+    }
+}
+END_TEST
+
+START_TEST(window_and_burst_are_heeded)
+{
+    struct connection c;
+    connect_to(&c, families[_i]);
+    ask(&c);
+    response_len = 60000;
+    ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_QUERY);
+    ck_assert_uint_eq(train.frame_count, 10);
+    for (unsigned window = 1; window < 6000; window += 7) {
+        c.spec.window = (uint16_t)window;
+        ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_QUERY);
+        ck_assert_uint_eq(train.frame_count == 0, window < 2);
+        if (train.frame_count > 0) {
+            struct frame_view last = train_frame(train.frame_count - 1);
+            ck_assert_uint_le(last.seq + last.payload_len - c.spec.ack, window);
+        }
+    }
+}
+END_TEST
+
+START_TEST(stale_ones_get_a_reset)
+{
+    struct connection c;
+    connect_to(&c, families[_i]);
+    c.spec.ack ^= 0x40000000;
+    ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_DROP); /* a pure ACK is no request */
+    ask(&c);
+    ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_SEND);
+    ck_assert_uint_eq(train_frame(0).flags, PACKET_RST);
+    ck_assert_uint_eq(train_frame(0).seq, c.spec.ack);
+    ck_assert_uint_lt(train.len, frame_len);
+    config.has_stale_reset = false;
+    ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_DROP);
+    ck_assert_uint_eq(train.len, 0);
+}
+END_TEST
+
+/* The bound that the headers state, from the constants, and by trying: SEG.ACK at random. */
+START_TEST(guessing_does_not_pay)
+{
+    struct connection c;
+    connect_to(&c, 4);
+    ask(&c);
+    response_len = 60000;
+    double chance = (double)COOKIE_EPOCHS * COOKIE_CLASSES * (MODERN_OFFSET_MAX + 1) / 4294967296.0;
+    double burst_octets = config.burst * (14.0 + 40 + 20 + 12 + 1220);
+    ck_assert_double_lt(chance * burst_octets, 8);
+    config.has_stale_reset = false;
+    struct packet packet;
+    struct cookie_proof proof;
+    frame_len = frame_build(&c.spec, frame);
+    ck_assert_int_eq(packet_parse(frame, frame_len, false, PACKET_CHECKSUM_ALWAYS, &packet),
+                     PACKET_TCP);
+    uint32_t random = 12345, right = 0;
+    for (unsigned i = 0; i < 1000000; i++) {
+        random ^= random << 13;
+        random ^= random >> 17;
+        random ^= random << 5;
+        packet.ack = random;
+        right += cookie_verify_within(&keys, &packet, MODERN_OFFSET_MAX, &proof);
+    }
+    ck_assert_uint_lt(right, (uint32_t)(chance * 1000000 * 2));
+    ck_assert_uint_gt(right, (uint32_t)(chance * 1000000 / 2));
+}
+END_TEST
+
+/* Nothing of ours draws anything but a reset of ours, and that draws nothing. */
+START_TEST(own_output_ends)
+{
+    static uint8_t sent[TRAIN_CAP], answer[TRAIN_CAP], answer_2[TRAIN_CAP];
+    struct connection c;
+    connect_to(&c, families[_i]);
+    struct frame_spec specs[3] = {syn_spec(families[_i], offer, sizeof(offer)), c.spec, c.spec};
+    specs[1].payload = framed;
+    specs[1].payload_len = sizeof(framed);
+    specs[2].flags |= PACKET_FIN;
+    response_len = 3000;
+    for (unsigned i = 0; i < 3; i++) {
+        ck_assert_int_ne(serve(&specs[i]), STATELESS_TCP_DROP);
+        memcpy(sent, train.octets, train.len);
+        const uint8_t *at = sent;
+        for (unsigned j = 0; j < train.frame_count; at += train.frame_len[j++]) {
+            struct packet packet;
+            struct stateless_tcp_query query;
+            struct train one = {.octets = answer, .cap = TRAIN_CAP};
+            struct train two = {.octets = answer_2, .cap = TRAIN_CAP};
+            ck_assert_int_eq(
+                packet_parse(at, train.frame_len[j], false, PACKET_CHECKSUM_ALWAYS, &packet),
+                PACKET_TCP);
+            ck_assert_int_ne(stateless_tcp_receive(&config, &keys, &packet, true, &query, &one),
+                             STATELESS_TCP_QUERY);
+            ck_assert_uint_le(one.len, train.frame_len[j]);
+            if (one.frame_count == 0)
+                continue;
+            ck_assert_int_eq(packet_parse(answer, one.len, false, PACKET_CHECKSUM_ALWAYS, &packet),
+                             PACKET_TCP);
+            ck_assert_int_eq(stateless_tcp_receive(&config, &keys, &packet, true, &query, &two),
+                             STATELESS_TCP_DROP);
+        }
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("stateless_tcp/modern");
+    TCase *tcase = tcase_create("modern");
+    tcase_set_timeout(tcase, 60);
+    tcase_add_checked_fixture(tcase, set_up, NULL);
+    tcase_add_loop_test(tcase, syn_ack_takes_up_what_is_offered, 0, 2);
+    tcase_add_loop_test(tcase, syn_ack_is_never_larger, 0, 2);
+    tcase_add_loop_test(tcase, one_segment_acknowledges, 0, 2);
+    tcase_add_loop_test(tcase, resumes_wherever_the_client_is, 0, 2);
+    tcase_add_loop_test(tcase, two_snapshots_never_mix, 0, 2);
+    tcase_add_loop_test(tcase, completion_is_acknowledged_once, 0, 2);
+    tcase_add_loop_test(tcase, window_and_burst_are_heeded, 0, 2);
+    tcase_add_loop_test(tcase, stale_ones_get_a_reset, 0, 2);
+    tcase_add_test(tcase, guessing_does_not_pay);
+    tcase_add_loop_test(tcase, own_output_ends, 0, 2);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
