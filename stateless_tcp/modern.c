@@ -105,8 +105,6 @@ static uint32_t walk_requests(const uint8_t *payload, uint32_t len, uint32_t bou
                               bool *is_boundary_out)
 {
     uint32_t taken = 0;
-    if (len > MODERN_REQUESTS_MAX)
-        len = MODERN_REQUESTS_MAX;
     *is_boundary_out = boundary == 0;
     while (len - taken >= LENGTH_LEN) {
         uint32_t request_len = wire_load_be16(payload + taken);
@@ -118,25 +116,44 @@ static uint32_t walk_requests(const uint8_t *payload, uint32_t len, uint32_t bou
     return taken;
 }
 
+/* Where a message without length ends: where whole requests begin that end with the payload, as
+ * clients join them. */
+static uint32_t bare_request_len(const uint8_t *payload, uint32_t len)
+{
+    bool is_boundary;
+    for (uint32_t at = REQUEST_LEN_MIN; at + LENGTH_LEN + REQUEST_LEN_MIN <= len; at++)
+        if (is_bare_request(payload + at + LENGTH_LEN, len - at - LENGTH_LEN) &&
+            walk_requests(payload + at, len - at, 0, &is_boundary) == len - at)
+            return at;
+    return len;
+}
+
 /* Find the requests in a payload, and the point among them. */
 static bool find_requests(const struct packet *packet, const struct point *point,
                           struct stateless_tcp_query *query)
 {
-    uint32_t len = packet->payload_len;
+    const uint8_t *payload = packet->payload;
+    uint32_t len =
+        packet->payload_len < MODERN_REQUESTS_MAX ? packet->payload_len : MODERN_REQUESTS_MAX;
     uint32_t before = (point->seq - packet->seq) & SEQ_MASK;
-    bool is_boundary, is_bare = is_bare_request(packet->payload, len);
-    query->at = packet->payload;
-    query->left = walk_requests(packet->payload, len, before, &is_boundary);
+    bool is_boundary, is_walked;
+    query->at = payload;
+    if (before == SEQ_MASK + 1 - LENGTH_LEN) { /* we acknowledged its length */
+        query->is_prefix_absent = true;
+        query->bare_len = bare_request_len(payload, len);
+        query->left = len;
+        return is_bare_request(payload, query->bare_len);
+    }
     query->point_len = before;
-    if (query->left > 0 && is_boundary)
-        return before == 0 || !is_bare; /* what could be either is nothing */
-    query->is_prefix_absent = true;
-    query->left = len;
-    if (before == SEQ_MASK + 1 - LENGTH_LEN) /* we acknowledged its length */
-        query->point_len = 0;
-    else if (before != len)
+    if (before > len)
         return false;
-    return is_bare;
+    query->left = walk_requests(payload, len, before, &is_boundary);
+    if (is_boundary) /* what could be either is nothing */
+        return query->left > 0 && !(before > 0 && is_bare_request(payload, before));
+    query->is_prefix_absent = true;
+    query->bare_len = bare_request_len(payload, before);
+    query->left = before + walk_requests(payload + before, len - before, 0, &is_walked);
+    return is_bare_request(payload, query->bare_len);
 }
 
 /* The client holds all up to the point, perhaps our FIN too. What is before the point is done. */
@@ -149,6 +166,7 @@ static enum stateless_tcp_outcome receive_after(const struct stateless_tcp_confi
     query->at += query->point_len;
     query->left -= query->point_len;
     query->ack += query->point_len;
+    query->is_prefix_absent &= query->point_len == 0;
     query->point_len = 0;
     if (query->left == 0) {
         uint32_t tag = point_make(query->point_offset, query->ack, true);

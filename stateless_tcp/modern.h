@@ -55,7 +55,18 @@
  * and further requests need a connection of their own (RFC 7766 6.2.4 lets a server close).
  * Retransmission works all the same; the client's FIN, unprovable, gets RST.
  *
+ * A LENGTH ALONE is acknowledged if the client holds all up to the point; what begins two octets
+ * after the point is then its message. Where requests were joined behind it, its end is found from
+ * theirs. A request cut elsewhere is met with silence, until the client joins it.
+ *
+ * AHEAD. A request that travels in a segment of its own while the one before it is unanswered waits
+ * for the client's timer: where its response belongs is not known before. Several in one segment
+ * are answered at once.
+ *
  * END. F has 18 bits: once a response ends beyond MODERN_CLOSE_AT our FIN follows it.
+ *
+ * VERSIONS. Inside a response sending goes on only if it can be the same response: the caller says
+ * so (is_settled), else RST. Beginnings and completions do not depend on it.
  *
  * MANNERS. Never beyond SEG.ACK + SEG.WND (we do not offer scaling), nor config->burst segments.
  * Options count: a segment's data is no more than the client's MSS less their 12 octets (RFC 6691).

@@ -110,6 +110,7 @@ static enum stateless_tcp_outcome receive_data(const struct stateless_tcp_config
         .at = packet->payload,
         .left = taken,
         .is_prefix_absent = is_prefix_absent,
+        .bare_len = taken,
     };
     if (send_ack(packet, query_out->ack, train) == STATELESS_TCP_DROP)
         return STATELESS_TCP_DROP;
@@ -154,12 +155,13 @@ bool stateless_tcp_next(struct stateless_tcp_query *query, const uint8_t **reque
     if (query->left == 0)
         return false;
     uint32_t prefix_len = query->is_prefix_absent ? 0 : LENGTH_LEN;
-    uint32_t request_len = query->is_prefix_absent ? query->left : wire_load_be16(query->at);
+    uint32_t request_len = query->is_prefix_absent ? query->bare_len : wire_load_be16(query->at);
     assert(prefix_len + request_len <= query->left);
     *request_out = query->at + prefix_len;
     *request_len_out = request_len;
     query->at += prefix_len + request_len;
     query->left -= prefix_len + request_len;
+    query->is_prefix_absent = false; /* more only with theirs */
     return true;
 }
 

@@ -44,8 +44,7 @@
 #include "stateless_tcp/packet.h"
 #include "stateless_tcp/train.h"
 
-/* Room that a caller gives for the responses to one segment: a whole one more when the longest
- * stream that is begun for one segment has been passed by none. */
+/* Room for the responses to one segment: whoever has not yet filled half of it gets one more. */
 #define STATELESS_TCP_STREAM_CAP (2u * (2u + 65535u))
 
 /* Limits of the configuration. A segment of 512 always fits, whatever the client offered. */
@@ -90,7 +89,8 @@ struct stateless_tcp_query {
     uint32_t stream_left;  /* octets that may still be sent, so that the cookie stays provable */
     const uint8_t *at;     /* requests not yet taken */
     uint32_t left;         /* octets there */
-    bool is_prefix_absent; /* one request, its length came in a segment before */
+    bool is_prefix_absent; /* of the next request: its length came in a segment before */
+    uint32_t bare_len;     /* and so says this */
     uint32_t stream_at;    /* where in the caller's memory the next response goes */
 
     /* modern only */

@@ -247,7 +247,8 @@ static void client_act(struct world *world)
     }
     bool is_done = client_answers(client) == scenario->count || client->has_fin;
     if (!client->is_fin_sent && client->asked == scenario->count &&
-        (is_done || scenario->is_half_closing))
+        (is_done || (scenario->is_half_closing &&
+                     (!scenario->is_impatient || client->rcv > response_end[client->asked - 1]))))
         client_fin(world);
 }
 
@@ -350,21 +351,25 @@ static uint64_t world_hash(const struct world *world)
         uint32_t octets[] = {s->seq, s->ack, s->value, s->echo, s->len, s->flags, s->is_to_server};
         hash = mix(hash, octets, sizeof(octets));
     }
-    return hash | 1;
+    return (hash | 2) & ~(uint64_t)1;
 }
 
-static bool is_visited(const struct world *world)
+/* The place of a state in the table, new or not. Its lowest bit: we are on a way that leads from it.
+ * Who comes back to such a state goes round for ever, since what may go wrong is used up on a way,
+ * and where nothing goes wrong there is one way only. */
+static uint64_t *visit(const struct world *world, bool *is_new_out)
 {
     uint64_t hash = world_hash(world);
     for (uint32_t at = (uint32_t)(hash >> 20);; at++) {
         uint64_t *slot = &visited[at % VISITED_CAP];
+        must(*slot != (hash | 1), "%s: round and round", scenario->name);
+        *is_new_out = *slot == 0;
         if (*slot == hash)
-            return true;
+            return slot;
         if (*slot == 0) {
             must(visited_count < VISITED_CAP / 2, "%s: too many states", scenario->name);
             visited_count++;
-            *slot = hash;
-            return false;
+            return slot;
         }
     }
 }
@@ -405,12 +410,9 @@ static void check_end(const struct world *world)
          response_end[count]);
 }
 
-static void explore(const struct world *world, unsigned quiet, unsigned timers)
+/* What may happen next. */
+static void explore_from(const struct world *world, unsigned quiet, unsigned timers)
 {
-    must(quiet < QUIET_MAX, "%s: frames for ever", scenario->name);
-    must(timers < TIMERS_MAX, "%s: stuck", scenario->name);
-    if (is_visited(world))
-        return;
     struct world next = *world;
     if (world->flight_count == 0 && world->client.is_ack_due) {
         client_ack(&next);
@@ -433,6 +435,20 @@ static void explore(const struct world *world, unsigned quiet, unsigned timers)
         if (world->repeats > 0)
             deliver(world, i, false, true, quiet, timers);
     }
+}
+
+static void explore(const struct world *world, unsigned quiet, unsigned timers)
+{
+    must(quiet < QUIET_MAX, "%s: frames for ever", scenario->name);
+    must(timers < TIMERS_MAX, "%s: stuck", scenario->name);
+    bool is_new;
+    uint64_t *slot = visit(world, &is_new);
+    if (!is_new)
+        return;
+    uint64_t hash = world_hash(world);
+    *slot = hash | 1;
+    explore_from(world, quiet, timers);
+    *slot = hash;
 }
 
 /* ---- scenarios ---- */
@@ -541,6 +557,15 @@ static const struct scenario scenarios[] = {
      .count = 2,
      .is_pipelined = true,
      .is_half_closing = true,
+     .losses = 2,
+     .repeats = 1,
+     .overtakes = 1,
+     .timers = 1},
+    {.name = "half close, impatient",
+     .response_len = {80, 1100},
+     .count = 2,
+     .is_half_closing = true,
+     .is_impatient = true,
      .losses = 2,
      .repeats = 1,
      .overtakes = 1,
