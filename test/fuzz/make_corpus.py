@@ -74,6 +74,10 @@ def main():
     requests["labels"] = request(".".join(["x"] * 127), 1)
     requests["nulls"] = request("a\0b.\1.example.", 1)
     os.makedirs(os.path.join(top, "respond"), exist_ok=True)
+    os.makedirs(os.path.join(top, "query"), exist_ok=True)
+    for title, octets in requests.items():
+        with open(os.path.join(top, "query", title.replace("/", "_")), "wb") as file:
+            file.write(b"\0" + octets)
     for title, octets in requests.items():
         for choice in (0, 0x20, 0x1d):
             path = os.path.join(top, "respond", f"{title.replace('/', '_')}-{choice:02x}")
