@@ -29,6 +29,8 @@ static const char *const verify_choices[] = {"auto", "always", "never", NULL};
 const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     [CONFIG_KEY_DATABASE] = {NULL, "database", "db", "DIR",
         "zone database, as made by lethe(1)", TEXT(database)},
+    [CONFIG_KEY_PROXY] = {NULL, "proxy", "proxy", "ADDRESS@PORT",
+        "ask this server over UDP, instead of serving zones", TEXT(proxy)},
     [CONFIG_KEY_WORKERS] = {NULL, "workers", "workers", "COUNT",
         "threads that answer (default: one per CPU)", NUMBER(workers, 1, CONFIG_WORKERS_MAX)},
     [CONFIG_KEY_PIN] = {NULL, "pin", "pin", .help =
@@ -210,6 +212,17 @@ static int config_set_nsid(struct config *config, struct config_error *error)
     return 0;
 }
 
+static int config_check_proxy(const struct config *config, struct config_error *error)
+{
+    struct sockaddr_storage address;
+    if (address_parse(config->proxy, &address) && !address_is_any(&address))
+        return 0;
+    return config_refuse(error,
+                         "\"%.100s\" is not ADDRESS@PORT with the numeric IPv4 or IPv6 address of "
+                         "one server, such as 127.0.0.1@5353",
+                         config->proxy);
+}
+
 int config_set(struct config *config, const struct config_key *key, const char *value,
                struct config_error *error)
 {
@@ -220,6 +233,8 @@ int config_set(struct config *config, const struct config_key *key, const char *
         outcome = config_set_text(key, value, member, error);
         if (outcome == 0 && key == &config_keys[CONFIG_KEY_NSID])
             outcome = config_set_nsid(config, error);
+        if (outcome == 0 && key == &config_keys[CONFIG_KEY_PROXY])
+            outcome = config_check_proxy(config, error);
         return outcome;
     case CONFIG_KIND_HIDE:
         if (strcmp(value, "off") != 0)
@@ -299,16 +314,33 @@ static int config_check_listen(const struct config *config, size_t i, struct con
         return config_refuse(
             error, "%s: %s with stateless TCP needs its interface named",
             config_place(config, listen->line, "listen", "listen", place, sizeof place), text);
+    if (config->proxy[0] != '\0' && listen->tcp != CONFIG_TCP_STATELESS)
+        return config_refuse(
+            error, "%s: %s must have tcp: stateless, all that a proxy serves",
+            config_place(config, listen->line, "listen", "listen", place, sizeof place), text);
     return 0;
 }
 
 int config_check(const struct config *config, struct config_error *error)
 {
+    char place[PATH_MAX + 64];
     const char *file = config->file[0] != '\0' ? config->file : NULL;
     for (size_t i = 0; i < config->listen_count; i++)
         if (config_check_listen(config, i, error) != 0)
             return -EINVAL;
-    if (config->database[0] == '\0')
+    if (config->proxy[0] != '\0' && config->database[0] != '\0')
+        return config_refuse(error,
+                             "%s: there is a database too; serve zones or ask a back end, not both",
+                             config_place(config, config->line[CONFIG_KEY_PROXY], "proxy", "proxy",
+                                          place, sizeof place));
+    if (config->proxy[0] != '\0' && config->tcp_profile == CONFIG_TCP_PROFILE_MODERN)
+        return config_refuse(
+            error,
+            "%s: goes with profile classic only: modern sends a long response again "
+            "by asking again, and a back end may say something else then",
+            config_place(config, config->line[CONFIG_KEY_PROXY], "proxy", "proxy", place,
+                         sizeof place));
+    if (config->database[0] == '\0' && config->proxy[0] == '\0')
         return config_refuse(error, "%s%sno database: say %s", file != NULL ? file : "",
                              file != NULL ? ":1: " : "",
                              file != NULL ? "\"database: DIR\"" : "--db DIR");

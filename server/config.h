@@ -56,6 +56,7 @@ struct config_listen {
 /* Index into config_keys. Keys of one group stand together. */
 enum config_key_id {
     CONFIG_KEY_DATABASE,
+    CONFIG_KEY_PROXY,
     CONFIG_KEY_WORKERS,
     CONFIG_KEY_PIN,
     CONFIG_KEY_USER,
@@ -89,7 +90,8 @@ struct config {
         line[CONFIG_KEY_COUNT]; /* where in the file a key was set; 0: elsewhere or not at all */
 
     char database[PATH_MAX];
-    unsigned workers; /* 0: one per CPU */
+    char proxy[CONFIG_TEXT_MAX]; /* back end, which address_parse() takes; "": zones are served */
+    unsigned workers;            /* 0: one per CPU */
     bool is_pinned;
     char user[CONFIG_TEXT_MAX];
     char pid_file[PATH_MAX];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "server/raw.h"
 
+#include "server/proxy_worker.h"
 #include "server/serve.h"
 #include "stateless_tcp/io/guard.h"
 
@@ -26,7 +27,8 @@ struct raw_worker {
     char interface[IF_NAMESIZE];
     struct stateless_tcp_config tcp;
     struct keys_secret secret;
-    struct zonedb_view *view;
+    struct zonedb_view *view;   /* NULL in a proxy */
+    struct proxy_worker *proxy; /* NULL with zones */
     struct io *io;
     struct guard *guard;
 
@@ -298,7 +300,9 @@ int raw_worker_open(const struct raw_config *config, struct raw_worker **worker_
     int result = worker_name(worker, config, error);
     if (result == 0)
         result = worker_attach(worker, error);
-    if (result == 0) {
+    if (result == 0 && config->proxy != NULL)
+        result = proxy_worker_open(config->proxy, &worker->proxy, error);
+    if (result == 0 && config->proxy == NULL) {
         result = zonedb_view_open(config->db, &worker->view);
         if (result == 0)
             zonedb_view_rest(worker->view);
@@ -359,18 +363,37 @@ static int worker_answer(struct raw_worker *worker, const struct respond_policy 
     return 0;
 }
 
+/* The same, with a back end instead of zones; waits too. */
+static int worker_pass(struct raw_worker *worker)
+{
+    worker_tick(worker);
+    const struct proxy place = {
+        .tcp = &worker->tcp,
+        .keys = &worker->keys,
+        .endpoints = worker->endpoints,
+        .endpoint_count = worker->endpoint_count,
+    };
+    return proxy_worker_step(worker->proxy, &io_backend_libpcap, worker->io, &place, RAW_STOP_MS);
+}
+
+static int worker_serve(struct raw_worker *worker, const struct respond_policy *policy)
+{
+    struct io_frame frames[IO_BATCH];
+    int outcome = io_backend_libpcap.receive(worker->io, RAW_STOP_MS, frames, IO_BATCH);
+    if (outcome > 0) {
+        worker_tick(worker);
+        outcome = worker_answer(worker, policy, frames, outcome);
+        zonedb_view_rest(worker->view);
+    }
+    return outcome;
+}
+
 int raw_worker_run(struct raw_worker *worker, const struct respond_policy *policy,
                    const atomic_bool *stop)
 {
-    struct io_frame frames[IO_BATCH];
     int outcome = 0;
     while (outcome == 0 && !atomic_load(stop)) {
-        outcome = io_backend_libpcap.receive(worker->io, RAW_STOP_MS, frames, IO_BATCH);
-        if (outcome > 0) {
-            worker_tick(worker);
-            outcome = worker_answer(worker, policy, frames, outcome);
-            zonedb_view_rest(worker->view);
-        }
+        outcome = worker->proxy != NULL ? worker_pass(worker) : worker_serve(worker, policy);
         if (outcome == -ENETDOWN) { /* it may come up again, and the capture with it */
             poll(NULL, 0, RAW_STOP_MS);
             outcome = 0;
@@ -384,6 +407,7 @@ void raw_worker_close(struct raw_worker *worker)
     if (worker == NULL)
         return;
     zonedb_view_close(worker->view);
+    proxy_worker_close(worker->proxy);
     if (worker->io != NULL)
         io_backend_libpcap.close(worker->io);
     guard_close(worker->guard);

@@ -31,6 +31,7 @@ struct raw_config {
     const struct raw_address *addresses;
     size_t address_count; /* 1 or more */
     struct zonedb *db;
+    const struct sockaddr_storage *proxy; /* a back end, asked instead of `db`; NULL: none */
     const struct stateless_tcp_config *tcp;
     const struct keys_secret *secret; /* cookie keys come from it and the clock */
 };

@@ -58,6 +58,13 @@ __attribute__((format(printf, 3, 4))) static int refuse(struct server_error *err
     return outcome;
 }
 
+/* A proxy has no database, and only the threads of stateless TCP: UDP at its addresses may well be
+ * the back end's own. */
+static bool is_proxy(const struct config *config)
+{
+    return config->proxy[0] != '\0';
+}
+
 /* ---- the database outgrew the map ---- */
 
 static void server_remap(void *context)
@@ -135,6 +142,8 @@ static int generation_open_sockets(struct generation *generation, struct generat
     const struct config *config = &generation->config;
     struct socket_error reason;
     int outcome = 0;
+    if (is_proxy(config))
+        return 0;
     for (size_t i = 0; i < config->listen_count; i++) {
         const struct config_listen *listen = &config->listen[i];
         if (generation_has_port(former, address_port(&listen->address)))
@@ -257,8 +266,10 @@ int server_open(const struct config *config, struct server **server_out, struct 
     park_open(&server->park, server_remap, server_wake, server);
     unsigned worker_count = config->workers != 0 ? config->workers : cpu_count;
     server->worker_count = worker_count != 0 ? worker_count : 1;
-    int outcome = zonedb_open(config->database, ZONEDB_READ, &server->db, &reason);
-    if (outcome != 0)
+    int outcome = 0;
+    if (is_proxy(config))
+        server->worker_count = 0;
+    else if ((outcome = zonedb_open(config->database, ZONEDB_READ, &server->db, &reason)) != 0)
         refuse(error, outcome, "%s", reason.text);
     if (outcome == 0)
         outcome = generation_open(server, config, NULL, &server->now, error);
@@ -298,6 +309,7 @@ static void keep_text(const char *key, char *text, const char *running)
 static void keep_fixed(struct config *config, const struct config *running)
 {
     keep_text("database", config->database, running->database);
+    keep_text("proxy", config->proxy, running->proxy);
     keep_text("user", config->user, running->user);
     keep_text("pid-file", config->pid_file, running->pid_file);
     if (config->workers != running->workers || config->is_pinned != running->is_pinned)
@@ -330,6 +342,8 @@ int server_reload(struct server *server, const struct config *config, struct ser
 {
     struct generation *former = server->now, *next;
     struct config wanted = *config;
+    if (is_proxy(config) != is_proxy(&former->config))
+        return refuse(error, -EINVAL, "from zones to a proxy and back only by a restart");
     keep_fixed(&wanted, &former->config);
     int outcome = generation_open(server, &wanted, former, &next, error);
     if (outcome != 0)
@@ -355,7 +369,7 @@ uint64_t server_zone_count(struct server *server)
 {
     struct zonedb_view *view;
     struct zonedb_stat stat = {0};
-    if (zonedb_view_open(server->db, &view) != 0)
+    if (server->db == NULL || zonedb_view_open(server->db, &view) != 0)
         return 0;
     zonedb_stat(view, &stat);
     zonedb_view_close(view);
@@ -367,9 +381,13 @@ void server_describe(struct server *server, char *text, size_t text_cap)
     const struct config *config = &server->now->config;
     uint64_t zones = server_zone_count(server);
     char address[ADDRESS_TEXT_MAX];
-    size_t used = (size_t)snprintf(text, text_cap, "%ju zone%s from %s, %u worker%s, listening on",
-                                   (uintmax_t)zones, zones == 1 ? "" : "s", config->database,
-                                   server->worker_count, server->worker_count == 1 ? "" : "s");
+    size_t used;
+    if (is_proxy(config))
+        used = (size_t)snprintf(text, text_cap, "proxy for %s, listening on", config->proxy);
+    else
+        used = (size_t)snprintf(text, text_cap, "%ju zone%s from %s, %u worker%s, listening on",
+                                (uintmax_t)zones, zones == 1 ? "" : "s", config->database,
+                                server->worker_count, server->worker_count == 1 ? "" : "s");
     for (size_t i = 0; i < config->listen_count && used < text_cap; i++) {
         const struct config_listen *listen = &config->listen[i];
         const char *interface = stateless_interface(server->now->stateless, &listen->address);
@@ -377,7 +395,7 @@ void server_describe(struct server *server, char *text, size_t text_cap)
         if (listen->tcp == CONFIG_TCP_KERNEL)
             tcp = "UDP, TCP";
         else if (listen->tcp == CONFIG_TCP_STATELESS)
-            tcp = "UDP, stateless TCP on ";
+            tcp = is_proxy(config) ? "stateless TCP on " : "UDP, stateless TCP on ";
         used += (size_t)snprintf(text + used, text_cap - used, "%s %s (%s%s)", i == 0 ? "" : ",",
                                  address_to_text(&listen->address, address), tcp, interface);
     }

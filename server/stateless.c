@@ -25,6 +25,8 @@ struct stateless {
     struct keys_secret secret;
     struct respond_policy policy;
     struct zonedb *db;
+    struct sockaddr_storage proxy; /* back end, where is_proxy */
+    bool is_proxy;
     struct park *park;
     struct raw_worker *raw; /* the thread's, while it runs */
     atomic_bool is_open;    /* raw is there; may be read by others */
@@ -142,6 +144,7 @@ static int member_open(struct stateless *member, struct io_error *error)
                                       .addresses = member->addresses,
                                       .address_count = member->address_count,
                                       .db = member->db,
+                                      .proxy = member->is_proxy ? &member->proxy : NULL,
                                       .tcp = &member->tcp,
                                       .secret = &member->secret};
     int outcome = raw_worker_open(&config, &member->raw, error);
@@ -294,6 +297,9 @@ int stateless_open(const struct config *config, struct zonedb *db, struct park *
         member->tcp = tcp_config(config);
         member->secret = secret;
         member->db = db;
+        member->is_proxy = config->proxy[0] != '\0';
+        if (member->is_proxy && !address_parse(config->proxy, &member->proxy))
+            outcome = refuse(error, -EINVAL, "proxy: not an address");
         member->park = park;
     }
     if (outcome == 0)

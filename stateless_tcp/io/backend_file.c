@@ -133,11 +133,18 @@ static int file_send(struct io *io, const struct train *train)
     return ferror(pcap_dump_file(io->output)) ? -EIO : 0;
 }
 
+static int file_descriptor(const struct io *io)
+{
+    (void)io; /* a file never makes one wait */
+    return -1;
+}
+
 const struct io_backend io_backend_file = {
     .name = "file",
     .open = file_open,
     .receive = file_receive,
     .lend = file_lend,
     .send = file_send,
+    .descriptor = file_descriptor,
     .close = file_close,
 };

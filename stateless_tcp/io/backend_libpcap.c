@@ -208,11 +208,17 @@ static int live_send(struct io *io, const struct train *train)
     return 0;
 }
 
+static int live_descriptor(const struct io *io)
+{
+    return pcap_get_selectable_fd(io->capture);
+}
+
 const struct io_backend io_backend_libpcap = {
     .name = "libpcap",
     .open = live_open,
     .receive = live_receive,
     .lend = live_lend,
     .send = live_send,
+    .descriptor = live_descriptor,
     .close = live_close,
 };

@@ -55,6 +55,8 @@ struct io_backend {
     int (*receive)(struct io *io, int timeout_ms, struct io_frame *frames, int frame_cap);
     void (*lend)(struct io *io, struct train *train_out);
     int (*send)(struct io *io, const struct train *train);
+    /* Readable when frames wait, for those who wait for other things too; -1: there is none. */
+    int (*descriptor)(const struct io *io);
     void (*close)(struct io *io);
 };
 

@@ -40,6 +40,9 @@ PURE_LIBRARIES = {
                                   r"|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_",
     "stateless_tcp/libstateless_tcp.a": r"mem(cpy|cmp|set|move)|__assert_fail"
                                         r"|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_",
+    "server/libproxy.a": r"mem(cpy|cmp|set|move)|strlen|__assert_fail"
+                         r"|stateless_tcp_\w+|packet_\w+"
+                         r"|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_",
 }
 WRITABLE = re.compile(r"^\.(data|bss|tdata|tbss)(\.(?!rel\.ro)|$)")
 # Binary -> libraries that must not be among what it loads.

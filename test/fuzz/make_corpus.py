@@ -110,6 +110,7 @@ def main():
         with open(os.path.join(top, "zone_text", title), "w", encoding="ascii") as file:
             file.write(text)
     make_frames(os.path.join(top, "frame"))
+    make_proxied(os.path.join(top, "proxy"), requests)
 
 
 def timestamps():
@@ -141,6 +142,30 @@ def make_frames(directory):
         for choice in (0, 0x07, 0x0D, 0x17, 0x3D):
             with open(os.path.join(directory, f"{title}-{choice:02x}"), "wb") as file:
                 file.write(bytes([choice]) + frames)
+
+
+def make_proxied(directory, requests):
+    """Requests with what a back end could say to them."""
+    os.makedirs(directory, exist_ok=True)
+    record = b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 60, 4) + b"\xc0\0\2\1"
+    asked = {title: requests[title] for title in (
+        "plain", "nsid-keepalive-padding", "checksum-01", "badvers", "axfr", "notify", "long",
+        "labels", "www.example.1")}
+    asked["cut"] = requests["plain"][:20]
+    for title, octets in asked.items():
+        at = 12
+        while at < len(octets) and octets[at]:
+            at += 1 + octets[at]
+        question = octets[12:at + 5]
+        says = {"opt": (0x8180, 1, 1, record + opt()),
+                "opt-first": (0x8180, 1, 2, record + opt(option(3, b"x")) + record),
+                "none": (0x8183, 0, 0, b""), "truncated": (0x8380, 1, 0, record),
+                "large": (0x8180, 400, 0, record * 400)}
+        for what, (flags, answers, additional, records) in says.items():
+            response = struct.pack(">6H", 0xbeef, flags, 1, answers, 0, additional) + question + records
+            for choice in (1, 6):
+                with open(os.path.join(directory, f"{title}-{what}-{choice}"), "wb") as file:
+                    file.write(bytes([choice]) + struct.pack(">H", len(octets)) + octets + response)
 
 
 main()

@@ -76,7 +76,8 @@ START_TEST(test_everything)
 {
     ck_assert_msg(read_text(everything) == 0, "%s", error.text);
     for (unsigned k = 0; k < CONFIG_KEY_COUNT; k++)
-        ck_assert_msg(config.line[k] != 0, "key %s is not in the test", config_keys[k].name);
+        ck_assert_msg(config.line[k] != 0 || k == CONFIG_KEY_PROXY, "key %s is not in the test",
+                      config_keys[k].name);
     struct respond_policy policy = config_policy(&config);
     ck_assert_uint_eq(policy.udp_payload, 4096);
     ck_assert(!policy.has_keepalive && !policy.has_padding && !policy.has_ede);
@@ -103,12 +104,27 @@ START_TEST(test_everything)
 }
 END_TEST
 
+START_TEST(test_proxy)
+{
+    ck_assert_msg(read_text("proxy: ::1@54\nlisten: [{address: 192.0.2.1, tcp: stateless}]\n") == 0,
+                  "%s", error.text);
+    ck_assert_str_eq(config.proxy, "::1@54");
+    ck_assert_uint_eq(config.line[CONFIG_KEY_PROXY], 1);
+}
+END_TEST
+
 /* Broken files: text, line, part of the reason. */
 static const struct {
     const char *text;
     unsigned line;
     const char *reason;
 } broken[] = {
+    {"\nproxy: nowhere\n", 2, "\"nowhere\" is not ADDRESS@PORT"},
+    {"database: /db\nproxy: ::1\nlisten: [{address: '::2', tcp: stateless}]\n", 2,
+     "there is a database too"},
+    {"proxy: ::1\nlisten: [{address: '::2', tcp: stateless}]\ntcp: {profile: modern}\n", 1,
+     "profile classic only"},
+    {"proxy: ::1\nlisten:\n  - address: ::2\n", 3, "must have tcp: stateless"},
     {"database: /db\nfoo: 1\n", 2, "unknown key \"foo\""},
     {"\n\n# x\nDatabase: /db\n", 4, "unknown key \"Database\""},
     {"tcp:\n  mss: 600\n  mms: 600\n", 3, "unknown key \"mms\" in tcp"},
@@ -259,7 +275,7 @@ START_TEST(test_too_long_texts)
         ck_assert_int_eq(config_set(&config, key, value, &error), -EINVAL);
         ck_assert_ptr_nonnull(strstr(error.text, "longer than"));
         value[key->cap - 1] = '\0';
-        if (k != CONFIG_KEY_NSID)
+        if (k != CONFIG_KEY_NSID && k != CONFIG_KEY_PROXY)
             ck_assert_int_eq(config_set(&config, key, value, &error), 0);
     }
     memset(text, 'x', CONFIG_NSID_MAX + 1);
@@ -337,6 +353,12 @@ START_TEST(test_manuals_know_every_key)
 END_TEST
 
 /* "# key: value", "#   key: value" and "#   - key: value" are keys; other comments are prose. */
+/* What cannot stand beside a database. */
+static bool is_proxy_line(const char *line)
+{
+    return strncmp(line, "proxy: ", 7) == 0;
+}
+
 static bool is_key_comment(const char *line)
 {
     if (line[0] != '#' || line[1] != ' ')
@@ -344,19 +366,21 @@ static bool is_key_comment(const char *line)
     line += 1 + strspn(line + 1, " ");
     line += line[0] == '-' ? 2 : 0;
     size_t len = strspn(line, "abcdefghijklmnopqrstuvwxyz-");
-    return len > 0 && line[len] == ':';
+    return len > 0 && line[len] == ':' && !is_proxy_line(line);
 }
 
 START_TEST(test_example_has_every_key)
 {
     char *example = read_document("lethed.yaml.example");
+    bool has_proxy = strstr(example, "\n# proxy: 127.0.0.1@") != NULL;
     ck_assert_msg(read_text(example) == 0, "%s", error.text);
     char *full = calloc(1, strlen(example) + 1), *rest = example, *line;
     while ((line = strsep(&rest, "\n")) != NULL)
         sprintf(full + strlen(full), "%s\n", is_key_comment(line) ? line + 2 : line);
     ck_assert_msg(read_text(full) == 0, "with all comments taken away: %s", error.text);
     for (unsigned k = 0; k < CONFIG_KEY_COUNT; k++)
-        ck_assert_msg(config.line[k] != 0, "%s is not in the example", config_keys[k].name);
+        ck_assert_msg(config.line[k] != 0 || (k == CONFIG_KEY_PROXY && has_proxy),
+                      "%s is not in the example", config_keys[k].name);
     ck_assert_str_eq(config.listen[config.listen_count - 1].interface, "eth0");
     free(full);
     free(example);
@@ -393,7 +417,7 @@ START_TEST(test_example_shows_defaults)
 }
 END_TEST
 
-TEST_MAIN("server_config", test_nothing_is_defaults, test_everything,
+TEST_MAIN("server_config", test_nothing_is_defaults, test_everything, test_proxy,
           test_broken_files_name_the_line, test_every_part_of_a_good_file_is_survived,
           test_every_altered_octet_is_survived, test_too_many_addresses, test_too_long_texts,
           test_files_that_cannot_be_read, test_manuals_know_every_key, test_example_has_every_key,

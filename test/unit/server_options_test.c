@@ -100,6 +100,12 @@ static const struct {
     {"--db d --listen ::1 --tcp-profile 2", "--tcp-profile: \"2\" is not classic or modern"},
     {"--db d --listen ::1 --udp-payload 9", "--udp-payload: \"9\" is not a number"},
     {"--db d --listen ::1 --edns maybe", "--edns: \"maybe\" is not off or on"},
+    {"--proxy nowhere", "--proxy: \"nowhere\" is not ADDRESS@PORT"},
+    {"--proxy 0.0.0.0@53", "--proxy: \"0.0.0.0@53\" is not ADDRESS@PORT"},
+    {"--proxy ::1 --db d --listen ::2 --tcp stateless", "--proxy: there is a database too"},
+    {"--proxy ::1 --listen ::2", "--listen: ::2@53 must have tcp: stateless"},
+    {"--proxy ::1 --listen ::2 --tcp off", "--listen: ::2@53 must have tcp: stateless"},
+    {"--proxy ::1", "nothing to listen on"},
     {"--config /nonexistent.yaml", "/nonexistent.yaml: cannot be read"},
     {"--check-config --db d", "nothing to listen on"},
 };
@@ -131,6 +137,8 @@ END_TEST
 static const char *sample(const struct config_key *key)
 {
     static char text[16];
+    if (key == &config_keys[CONFIG_KEY_PROXY])
+        return "192.0.2.1@54";
     switch (key->kind) {
     case CONFIG_KIND_TEXT:
     case CONFIG_KIND_HIDE:
@@ -154,7 +162,9 @@ START_TEST(test_every_key_has_an_option_that_does_the_same)
         const struct config_key *key = &config_keys[k];
         char words[256], text[256];
         const char *value = sample(key);
-        snprintf(words, sizeof words, "--db d --listen ::1 --%s %s", key->option, value);
+        bool is_proxy = k == CONFIG_KEY_PROXY;
+        snprintf(words, sizeof words, "%s --listen ::1 %s --%s %s", is_proxy ? "" : "--db d",
+                 is_proxy ? "--tcp stateless" : "", key->option, value);
         snprintf(text, sizeof text, "%s%s%s: %s\n", key->group != NULL ? key->group : "",
                  key->group != NULL ? ":\n  " : "", key->name, value);
         ck_assert_msg(load(words) == 0, "%s: %s", words, error.text);

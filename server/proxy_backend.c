@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "server/proxy_backend.h"
+
+#include "server/address.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+/* For a burst of the longest responses; the kernel may grant less. */
+#define RECEIVE_BUFFER_OCTETS (4 << 20)
+
+static int backend_open_one(const struct sockaddr_storage *address, int *fd_out)
+{
+    int octets = RECEIVE_BUFFER_OCTETS;
+    *fd_out = socket(address->ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (*fd_out < 0)
+        return -errno;
+    setsockopt(*fd_out, SOL_SOCKET, SO_RCVBUF, &octets, sizeof octets);
+    return connect(*fd_out, (const struct sockaddr *)address, address_len(address)) == 0 ? 0
+                                                                                         : -errno;
+}
+
+int proxy_backend_open(const struct sockaddr_storage *address, struct proxy_backend *backend_out,
+                       struct io_error *error)
+{
+    int outcome = 0;
+    *backend_out = (struct proxy_backend){0};
+    for (unsigned i = 0; i < PROXY_BACKEND_PORTS; i++)
+        backend_out->fds[i] = -1;
+    for (unsigned i = 0; i < PROXY_BACKEND_PORTS && outcome == 0; i++)
+        outcome = backend_open_one(address, &backend_out->fds[i]);
+    if (outcome != 0) {
+        char text[ADDRESS_TEXT_MAX];
+        snprintf(error->text, sizeof error->text, "proxy %s: no socket to it: %s",
+                 address_to_text(address, text), strerror(-outcome));
+        proxy_backend_close(backend_out);
+    }
+    return outcome;
+}
+
+int proxy_backend_ticket(struct proxy_backend *backend, uint64_t now_ms,
+                         struct proxy_ticket *ticket_out)
+{
+    if (backend->random_left == 0) {
+        ssize_t got = getrandom(backend->random, sizeof backend->random, 0);
+        if (got != sizeof backend->random)
+            return got < 0 ? -errno : -EIO;
+        backend->random_left = sizeof backend->random;
+    }
+    backend->random_left -= 3;
+    const uint8_t *drawn = backend->random + backend->random_left;
+    *ticket_out = (struct proxy_ticket){.id = (uint16_t)(drawn[0] << 8 | drawn[1]),
+                                        .port = drawn[2] % PROXY_BACKEND_PORTS,
+                                        .deadline_ms = now_ms + PROXY_BACKEND_TIMEOUT_MS};
+    return 0;
+}
+
+void proxy_backend_send(const struct proxy_backend *backend, uint8_t port, const uint8_t *ask,
+                        size_t ask_len)
+{
+    /* An error that an earlier datagram drew is reported here, once, instead of sending. */
+    for (int attempt = 0; attempt < 2; attempt++)
+        if (send(backend->fds[port], ask, ask_len, 0) >= 0 || errno != ECONNREFUSED)
+            return;
+}
+
+ssize_t proxy_backend_receive(const struct proxy_backend *backend, uint8_t port, uint8_t *datagram,
+                              size_t cap)
+{
+    ssize_t len = recv(backend->fds[port], datagram, cap, 0);
+    return len >= 0 ? len : -errno;
+}
+
+void proxy_backend_close(struct proxy_backend *backend)
+{
+    for (unsigned i = 0; i < PROXY_BACKEND_PORTS; i++)
+        if (backend->fds[i] >= 0)
+            close(backend->fds[i]);
+    explicit_bzero(backend, sizeof *backend);
+    for (unsigned i = 0; i < PROXY_BACKEND_PORTS; i++)
+        backend->fds[i] = -1;
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "server/proxy_worker.h"
+
+#include "server/proxy_backend.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+/* Datagrams taken from one socket before the others have their turn. */
+#define DATAGRAMS_MAX 64
+
+struct proxy_worker {
+    struct proxy_backend backend;
+    struct proxy_ring ring;
+    struct proxy_question questions[PROXY_WORKER_QUESTIONS];
+    struct proxy_key keys[PROXY_WORKER_QUESTIONS];
+    uint8_t stream[PROXY_STREAM_CAP];
+};
+
+int proxy_worker_open(const struct sockaddr_storage *address, struct proxy_worker **worker_out,
+                      struct io_error *error)
+{
+    *worker_out = NULL;
+    struct proxy_worker *worker = calloc(1, sizeof *worker);
+    if (worker == NULL) {
+        snprintf(error->text, sizeof error->text, "out of memory");
+        return -ENOMEM;
+    }
+    proxy_ring_init(&worker->ring, worker->questions, worker->keys, PROXY_WORKER_QUESTIONS);
+    int outcome = proxy_backend_open(address, &worker->backend, error);
+    if (outcome != 0)
+        free(worker);
+    else
+        *worker_out = worker;
+    return outcome;
+}
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static int pass_frames(struct proxy_worker *worker, const struct io_backend *backend, struct io *io,
+                       const struct proxy *proxy)
+{
+    struct io_frame frames[IO_BATCH];
+    int count = backend->receive(io, 0, frames, IO_BATCH);
+    uint64_t now = now_ms();
+    for (int i = 0; i < count; i++) {
+        struct train train;
+        struct proxy_ticket ticket;
+        uint8_t ask[PROXY_ASK_MAX];
+        if (proxy_backend_ticket(&worker->backend, now, &ticket) != 0)
+            return 0;
+        backend->lend(io, &train);
+        size_t ask_len = proxy_frame(proxy, &frames[i], &ticket, ask, &train);
+        if (ask_len > 0)
+            proxy_backend_send(&worker->backend, ticket.port, ask, ask_len);
+        int outcome = backend->send(io, &train);
+        if (outcome != 0)
+            return outcome;
+    }
+    return count < 0 ? count : 0;
+}
+
+static int pass_responses(struct proxy_worker *worker, uint8_t port,
+                          const struct io_backend *backend, struct io *io,
+                          const struct proxy *proxy)
+{
+    for (int i = 0; i < DATAGRAMS_MAX; i++) {
+        struct train train;
+        ssize_t len = proxy_backend_receive(&worker->backend, port, worker->stream + 2,
+                                            sizeof worker->stream - 2);
+        if (len < 0)
+            return 0;
+        backend->lend(io, &train);
+        int outcome = 0;
+        if (proxy_response(proxy, port, (size_t)len, &train))
+            outcome = backend->send(io, &train);
+        if (outcome != 0)
+            return outcome;
+    }
+    return 0;
+}
+
+static int give_up(const struct io_backend *backend, struct io *io, const struct proxy *proxy)
+{
+    uint64_t now = now_ms();
+    for (;;) {
+        struct train train;
+        backend->lend(io, &train);
+        if (!proxy_overdue(proxy, now, &train))
+            return 0;
+        int outcome = backend->send(io, &train);
+        if (outcome != 0)
+            return outcome;
+    }
+}
+
+int proxy_worker_step(struct proxy_worker *worker, const struct io_backend *backend, struct io *io,
+                      const struct proxy *place, int timeout_ms)
+{
+    struct pollfd fds[PROXY_BACKEND_PORTS + 1];
+    struct proxy proxy = *place;
+    proxy.ring = &worker->ring;
+    proxy.stream = worker->stream;
+    for (unsigned i = 0; i < PROXY_BACKEND_PORTS; i++)
+        fds[i] = (struct pollfd){.fd = worker->backend.fds[i], .events = POLLIN};
+    fds[PROXY_BACKEND_PORTS] = (struct pollfd){.fd = backend->descriptor(io), .events = POLLIN};
+    int ready = poll(fds, PROXY_BACKEND_PORTS + 1, timeout_ms);
+    if (ready < 0)
+        return errno == EINTR ? 0 : -errno;
+    int outcome = 0;
+    for (uint8_t i = 0; i < PROXY_BACKEND_PORTS && outcome == 0; i++)
+        if (fds[i].revents != 0)
+            outcome = pass_responses(worker, i, backend, io, &proxy);
+    if (outcome == 0 && fds[PROXY_BACKEND_PORTS].revents != 0)
+        outcome = pass_frames(worker, backend, io, &proxy);
+    return outcome == 0 ? give_up(backend, io, &proxy) : outcome;
+}
+
+void proxy_worker_close(struct proxy_worker *worker)
+{
+    if (worker == NULL)
+        return;
+    proxy_backend_close(&worker->backend);
+    free(worker);
+}

@@ -1,0 +1,293 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""lethed as a proxy, in front of NSD, of Unbound and of back ends that misbehave.
+usage: daemon_proxy.py LETHED DAEMON_DB
+
+dig asks over TCP from a namespace behind a veth pair; the back end listens on loopback beside
+lethed.
+"""
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+
+import peers
+from daemon_lib import (A, QR, SKIP, TC, Daemon, Header, ip, need_own_network, refusal, run,
+                        wait_until)
+
+PORT, BACK_PORT = 5300, 5353
+V4, V6, PEER_V4, PEER_V6 = "198.18.1.1", "fd00:198:18:1::1", "198.18.1.2", "fd00:198:18:1::2"
+OPT = 41
+
+
+class Pair:
+    """The client's namespace."""
+
+    def __enter__(self):
+        self.process = subprocess.Popen(["unshare", "--net", "sleep", "250"])
+        wait_until(lambda: os.readlink(f"/proc/{self.process.pid}/ns/net") !=
+                   os.readlink("/proc/self/ns/net"), "the other namespace")
+        self.inside = ["nsenter", "--net", "--target", str(self.process.pid)]
+        ip("link add v0 type veth peer name v1")
+        ip(f"link set v1 netns {self.process.pid}")
+        for prefix, interface, v4, v6 in (([], "v0", V4, V6), (self.inside, "v1", PEER_V4, PEER_V6)):
+            for command in (f"link set {interface} up", f"address add {v4}/24 dev {interface}",
+                            f"address add {v6}/64 dev {interface} nodad"):
+                subprocess.run(prefix + ["ip"] + command.split(), check=True)
+        return self
+
+    def __exit__(self, *_):
+        ip("link delete v0", check=False)
+        self.process.kill()
+        self.process.wait()
+
+    def start(self, name, *options, address=V4):
+        return subprocess.Popen(
+            self.inside + ["dig", "+tcp", "+tries=1", "+time=15", f"@{address}", "-p", str(PORT),
+                           name, *options], stdout=subprocess.PIPE, text=True)
+
+    def dig(self, name, *options, address=V4):
+        client = self.start(name, *options, address=address)
+        return client.communicate(timeout=40)[0]
+
+
+def proxy(*more, to=f"127.0.0.1@{BACK_PORT}"):
+    return Daemon("--proxy", to, "--listen", f"{V4}@{PORT}", "--listen", f"{V6}@{PORT}", "--tcp",
+                  "stateless", "--tcp-profile", "classic", *more)
+
+
+def must(output, *words, no=()):
+    for word in words:
+        assert word in output, f"no {word!r} in {output}"
+    for word in no:
+        assert word not in output, f"{word!r} in {output}"
+
+
+class BackEnd:
+    """A back end that says what the test wants."""
+
+    def __enter__(self):
+        self.socket = self.open(BACK_PORT)
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    @staticmethod
+    def open(port):
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        s.bind(("127.0.0.1", port))
+        s.settimeout(10)
+        return s
+
+    def take(self):
+        """A question and who asked."""
+        return self.socket.recvfrom(65535)
+
+    def is_quiet(self, seconds=0.3):
+        self.socket.settimeout(seconds)
+        try:
+            self.socket.recvfrom(65535)
+            return False
+        except TimeoutError:
+            return True
+        finally:
+            self.socket.settimeout(10)
+
+    def say(self, octets, who):
+        self.socket.sendto(octets, who)
+
+
+def question_end(message):
+    at = 12
+    while message[at]:
+        at += 1 + message[at]
+    return at + 5
+
+
+def answer(question, flags=0, address="192.0.2.77"):
+    """An A record, and an OPT behind it."""
+    end = question_end(question)
+    return (question[:2] + struct.pack(">5H", QR | 0x0180 | flags, 1, 1, 0, 1) + question[12:end] +
+            struct.pack(">HHHIH", 0xc00c, A, 1, 60, 4) + socket.inet_aton(address) +
+            b"\0" + struct.pack(">HHIH", OPT, 1232, 0, 0))
+
+
+def opt_of(question):
+    """Payload size and options."""
+    end = question_end(question)
+    assert Header(question).additional == 1 and question[end:end + 3] == b"\0\0\x29", question
+    return struct.unpack(">H", question[end + 3:end + 5])[0], question[end + 11:]
+
+
+def test_nsd():
+    with tempfile.TemporaryDirectory(prefix="lethe-proxy-") as tmp, Pair() as pair:
+        zone = os.path.join(tmp, "zone")
+        with open(zone, "w", encoding="ascii") as file:
+            file.write("$TTL 60\n@ SOA a b 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\nwww A 192.0.2.80\n")
+            for name, count in (("big", 17), ("huge", 60)):
+                for i in range(count):
+                    file.write(f'{name} TXT "{i:03d}{"x" * 200}"\n')
+        with peers.Nsd(tmp, {"example.": zone}, port=BACK_PORT), proxy() as daemon:
+            assert daemon.said(f"proxy for 127.0.0.1@{BACK_PORT}, listening on {V4}@{PORT} "
+                               "(stateless TCP on v0)"), daemon.lines
+            for address in (V4, V6):
+                for options in ((), ("+noedns",), ("+dnssec", "+nsid"), ("+cookie", "+keepalive")):
+                    output = pair.dig("www.example", *options, address=address)
+                    must(output, "NOERROR", "192.0.2.80", "flags: qr aa", no=("WARNING: Mess",))
+                    assert ("OPT PSEUDOSECTION" in output) == (options != ("+noedns",)), output
+                must(pair.dig("nothing.example", address=address), "NXDOMAIN", "SOA")
+                output = pair.dig("big.example", "TXT", address=address)
+                assert output.count('"0') == 17, output
+                # what NSD does not send over UDP
+                output = pair.dig("huge.example", "TXT", address=address)
+                must(output, "SERVFAIL", "EDE: 0", "truncated", no=("ANSWER SECTION",))
+                must(pair.dig("huge.example", "TXT", "+noedns", address=address), "SERVFAIL",
+                     no=("EDE", "OPT"))
+                must(pair.dig("example", "IXFR=1", "+noall", "+comments", address=address),
+                     "NOTIMP")
+
+
+def test_unbound():
+    with tempfile.TemporaryDirectory(prefix="lethe-proxy-") as tmp, Pair() as pair:
+        data = ['local-zone: "home.test." static', "max-udp-size: 65507",
+                'local-data: "www.home.test. 60 IN A 192.0.2.81"']
+        data += [f"local-data: 'big.home.test. 60 IN TXT \"{i:03d}{'x' * 200}\"'"
+                 for i in range(200)]
+        with peers.Unbound(tmp, {}, [], data, port=BACK_PORT), proxy():
+            for address in (V4, V6):
+                for options in ((), ("+noedns",), ("+dnssec",), ("+cookie",)):
+                    must(pair.dig("www.home.test", *options, address=address), "NOERROR",
+                         "192.0.2.81", " ra")
+                must(pair.dig("nothing.home.test", address=address), "NXDOMAIN")
+                for options in ((), ("+noedns",)):
+                    output = pair.dig("big.home.test", "TXT", *options, address=address)
+                    assert output.count('"') == 400 and "ANSWER: 200" in output, output[:2000]
+
+
+def test_back_end_on_ipv6():
+    with Pair() as pair, socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s:
+        s.bind(("::1", BACK_PORT))
+        s.settimeout(10)
+        with proxy(to=f"::1@{BACK_PORT}"):
+            client = pair.start("www.example")
+            question, who = s.recvfrom(65535)
+            s.sendto(answer(question), who)
+            must(client.communicate(timeout=30)[0], "NOERROR", "192.0.2.77")
+
+
+def test_what_is_asked():
+    with Pair() as pair, BackEnd() as back, proxy():
+        asked = set()
+        for i in range(20):
+            client = pair.start("www.example", "+qid=7", "+nocookie",
+                                "+noedns" if i % 2 else "+nsid")
+            question, who = back.take()
+            payload, options = opt_of(question)
+            assert payload == 65535, question
+            assert options == (b"" if i % 2 else b"\0\3\0\0"), options
+            asked.add((question[:2], who[1]))
+            back.say(answer(question), who)
+            output = client.communicate(timeout=30)[0]
+            must(output, "NOERROR", "192.0.2.77", "id: 7")
+            assert ("OPT PSEUDOSECTION" in output) == (i % 2 == 0), output
+        # nobody could have guessed them
+        assert len({ident for ident, _ in asked}) > 15 and len({port for _, port in asked}) > 4, asked
+
+
+def test_others_are_ignored():
+    with Pair() as pair, BackEnd() as back, proxy():
+        ports = set()
+        while len(ports) < 2:
+            client = pair.start("www.example")
+            question, who = back.take()
+            ports.add(who)
+            back.say(answer(question), who)
+            client.communicate(timeout=30)
+        client = pair.start("www.example")
+        question, who = back.take()
+        wrong = answer(question, address="192.0.2.66")
+        back.say(bytes([wrong[0], wrong[1] ^ 1]) + wrong[2:], who)              # ID
+        back.say(wrong[:13] + b"x" + wrong[14:], who)                           # name
+        end = question_end(question)
+        back.say(wrong[:end - 4] + b"\0\x1c" + wrong[end - 2:], who)            # type
+        back.say(wrong[:2] + bytes([wrong[2] & 0x7f]) + wrong[3:], who)         # a query
+        back.say(wrong[:4] + b"\0\0" + wrong[6:], who)                          # no question
+        back.say(wrong[:11], who)
+        back.say(b"", who)
+        back.say(wrong, next(port for port in ports if port != who))            # port of ours
+        with BackEnd.open(BACK_PORT + 1) as stranger:
+            stranger.sendto(wrong, who)                                         # port of its
+        back.say(answer(question), who)
+        back.say(wrong, who)                                                    # late
+        must(client.communicate(timeout=30)[0], "NOERROR", "192.0.2.77", no=("192.0.2.66",))
+
+
+def test_bad_responses():
+    with Pair() as pair, BackEnd() as back, proxy():
+        for what, spoil in (("truncated", lambda q: answer(q, TC)),
+                            ("malformed", lambda q: answer(q)[:-1]),
+                            ("malformed", lambda q: answer(q) + b"x")):
+            for options in ((), ("+noedns",)):
+                client = pair.start("www.example", *options)
+                question, who = back.take()
+                back.say(spoil(question), who)
+                output = client.communicate(timeout=30)[0]
+                must(output, "SERVFAIL", "QUERY: 1", no=("192.0.2.77",))
+                assert (f"response is {what}" in output) == (options == ()), output
+
+
+def test_no_response():
+    """The client's kernel sends the request again; the question is asked once."""
+    with Pair() as pair, BackEnd() as back, proxy() as daemon:
+        client = pair.start("www.example")
+        back.take()
+        output = client.communicate(timeout=30)[0]
+        must(output, "SERVFAIL", "EDE: 23", "does not answer")
+        assert back.is_quiet(), "asked again"
+        daemon.must_be_at_rest()
+    with Pair() as pair, proxy() as daemon:  # nobody there at all
+        must(pair.dig("www.example"), "SERVFAIL", "EDE: 23")
+        daemon.must_be_at_rest()
+
+
+def test_lost_question():
+    """Answered late, but within the time of the question."""
+    with Pair() as pair, BackEnd() as back, proxy():
+        client = pair.start("www.example")
+        question, who = back.take()
+        assert back.is_quiet(1), "the same request, sent again, was asked again"
+        back.say(answer(question), who)
+        must(client.communicate(timeout=30)[0], "NOERROR", "192.0.2.77")
+
+
+def test_only_tcp_is_served():
+    with Pair(), BackEnd(), proxy("--user", "nobody") as daemon:
+        listening = subprocess.run(["ss", "-Hlnut", f"sport = :{PORT}"], capture_output=True,
+                                   text=True, check=True).stdout
+        assert listening == "", listening
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_for("reloaded: proxy for")
+
+
+def test_refusals():
+    one = ("--listen", f"{V4}@{PORT}", "--tcp", "stateless")
+    for options, reason in (
+            (("--proxy", "nowhere", *one), "--proxy: \"nowhere\" is not ADDRESS@PORT"),
+            (("--proxy", "0.0.0.0@53", *one), "--proxy: \"0.0.0.0@53\" is not"),
+            (("--proxy", "127.0.0.1", "--db", "/d", *one), "--proxy: there is a database too"),
+            (("--proxy", "127.0.0.1", "--listen", f"{V4}@{PORT}"), "must have tcp: stateless")):
+        status, text = refusal(*options)
+        assert status == 2 and reason in text, text
+
+
+need_own_network()
+for program in ("dig", "nsd", "unbound"):
+    if shutil.which(program) is None:
+        print(f"SKIP: needs {program}")
+        sys.exit(SKIP)
+run(globals())
