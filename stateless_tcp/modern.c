@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "stateless_tcp/modern.h"
 
-#include "stateless_tcp/wire.h"
+#include "stateless_tcp/framing.h"
 
 #include <assert.h>
 
 enum {
-    LENGTH_LEN = 2,       /* RFC 1035 4.2.2 */
-    REQUEST_LEN_MIN = 12, /* a DNS header */
     SEQ_MASK = (1 << MODERN_SEQ_BITS) - 1,
 };
 
@@ -106,11 +104,8 @@ static uint32_t walk_requests(const uint8_t *payload, uint32_t len, uint32_t bou
 {
     uint32_t taken = 0;
     *is_boundary_out = boundary == 0;
-    while (len - taken >= LENGTH_LEN) {
-        uint32_t request_len = wire_load_be16(payload + taken);
-        if (request_len < REQUEST_LEN_MIN || request_len > len - taken - LENGTH_LEN)
-            break;
-        taken += LENGTH_LEN + request_len;
+    for (uint32_t next; (next = framing_request_len(payload + taken, len - taken)) > 0;) {
+        taken += next;
         *is_boundary_out |= taken == boundary;
     }
     return taken;

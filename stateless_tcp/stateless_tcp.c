@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "stateless_tcp/stateless_tcp.h"
 
+#include "stateless_tcp/framing.h"
 #include "stateless_tcp/modern.h"
-#include "stateless_tcp/wire.h"
 
 #include <assert.h>
 
 enum {
-    WINDOW = 65535,      /* we take a request whole or not at all: never less */
-    LENGTH_LEN = 2,      /* RFC 1035 4.2.2 */
-    REQUEST_LEN_MIN = 12 /* a DNS header */
+    WINDOW = 65535, /* we take a request whole or not at all: never less */
 };
 
 struct stateless_tcp_config stateless_tcp_config_default(void)
@@ -57,12 +55,8 @@ static enum stateless_tcp_outcome send_ack(const struct packet *packet, uint32_t
 static uint32_t whole_requests_len(const uint8_t *payload, uint32_t len)
 {
     uint32_t taken = 0;
-    while (len - taken >= LENGTH_LEN) {
-        uint32_t request_len = wire_load_be16(payload + taken);
-        if (request_len < REQUEST_LEN_MIN || request_len > len - taken - LENGTH_LEN)
-            break;
-        taken += LENGTH_LEN + request_len;
-    }
+    for (uint32_t next; (next = framing_request_len(payload + taken, len - taken)) > 0;)
+        taken += next;
     return taken;
 }
 

@@ -4,11 +4,6 @@
 #include <assert.h>
 #include <string.h>
 
-static uint8_t lower(uint8_t c)
-{
-    return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
-}
-
 size_t name_len(const uint8_t *name, size_t available)
 {
     size_t at = 0;
@@ -51,7 +46,7 @@ bool name_equal(const uint8_t *a, const uint8_t *b)
         if (len == 0)
             return true;
         for (unsigned i = 1; i <= len; i++)
-            if (lower(a[i]) != lower(b[i]))
+            if (name_octet_lower(a[i]) != name_octet_lower(b[i]))
                 return false;
         a += 1 + len;
         b += 1 + len;
@@ -80,7 +75,7 @@ size_t name_copy_lower(uint8_t *out, const uint8_t *name)
     while (name[len] != 0)
         len += 1u + name[len];
     for (size_t i = 0; i <= len; i++)
-        out[i] = lower(name[i]);
+        out[i] = name_octet_lower(name[i]);
     return len + 1;
 }
 
@@ -104,7 +99,7 @@ size_t name_to_key(const uint8_t *name, uint8_t *key)
                 k++;
                 *k = (uint8_t)(*c + 1);
             } else {
-                *k = lower(*c);
+                *k = name_octet_lower(*c);
             }
             k++;
         }

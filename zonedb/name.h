@@ -31,6 +31,12 @@
 #define NAME_LABELS_MAX 127
 #define NAME_KEY_MAX 507
 
+/* An octet of a label as names are compared: ASCII letters in lower case (RFC 4343 3). */
+static inline uint8_t name_octet_lower(uint8_t c)
+{
+    return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
+}
+
 /* Length of the valid uncompressed name that begins at `name` and ends within `available` octets,
  * root label included; 0: it is not one (compression pointer, label type other than 00, too long,
  * cut off). */

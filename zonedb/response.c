@@ -5,11 +5,6 @@
 
 #define SUFFIX_DELETED 0xffffu
 
-static uint8_t lower(uint8_t c)
-{
-    return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
-}
-
 /* Hash of a label and the offset of the suffix behind it. Four octets of the label are enough: they
  * tell ns1 from ns2 and a.nic from b.nic, and what falls together is told apart by comparing. Bit 5
  * is what upper and lower case differ in. */
@@ -29,7 +24,7 @@ static bool label_equal(const uint8_t *a, const uint8_t *b)
     if (a[0] != b[0])
         return false;
     for (unsigned i = 1; i <= a[0]; i++)
-        if (a[i] != b[i] && lower(a[i]) != lower(b[i]))
+        if (a[i] != b[i] && name_octet_lower(a[i]) != name_octet_lower(b[i]))
             return false;
     return true;
 }
