@@ -7,26 +7,24 @@ usage: raw_classic.py LETHED LETHE
 
 What goes over the wire is captured beside the client and compared with the slides of 2009.
 """
+import json
 import os
-import shutil
 import signal
 import struct
 import subprocess
 import sys
 import tempfile
 import time
-import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 GOLDEN = os.path.join(HERE, "..", "golden")
-sys.path.insert(0, GOLDEN)
+sys.path[1:1] = [GOLDEN, os.path.join(HERE, "..")]
 sys.dont_write_bytecode = True
 from frames import ACK, FIN, RST, SYN, Segment, framed, query  # noqa: E402
+from netns import (DEADLINE_S, Lethed, Namespace, Network, run_tests, skip_unless,  # noqa: E402
+                   wait_until)
 
 LETHED, LETHE = (os.path.abspath(path) for path in sys.argv[1:3])
-SKIP = 77
-DEADLINE_S = 20
-SERVER, CLIENT, LOOP = (f"lethe-{what}-{os.getpid()}" for what in ("s", "c", "l"))
 V4, V6, LATER = "198.18.0.1", "fd00:198:18::1", "198.18.0.7"
 
 # Prints a line when ready, then each frame in hex, until it is ended.
@@ -90,66 +88,15 @@ for _ in range(3):
 """
 
 
-def run(*command, netns=None, check=True):
-    prefix = ["ip", "netns", "exec", netns] if netns else []
-    return subprocess.run(prefix + list(command), capture_output=True, text=True, check=check,
-                          timeout=60)
-
-
-def ip(netns, command):
-    run("ip", "-n", netns, *command.split())
-
-
-def wait_until(condition, what):
-    end = time.monotonic() + DEADLINE_S
-    while not condition():
-        if time.monotonic() > end:
-            raise AssertionError(f"waited {DEADLINE_S} s for {what}")
-        time.sleep(0.05)
-
-
-def guard(netns):
-    return [line for line in run("nft", "list", "ruleset", netns=netns).stdout.splitlines()
-            if "lethe-" in line]
-
-
-class Lethed:
-    """The daemon, ready."""
-
-    def __init__(self, database, *arguments, netns=SERVER):
-        self.netns = netns
-        self.log = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen(
-            ["ip", "netns", "exec", netns, LETHED, "--db", database, "--any", "full",
-             "--workers", "1", *arguments], stdout=self.log, stderr=self.log)
-
-    def __enter__(self):
-        wait_until(lambda: any(f"lethe-{self.process.pid}-" in line for line in guard(self.netns))
-                   or self.process.poll() is not None, "the guard")
-        assert self.process.poll() is None, self.said()
-        return self
-
-    def said(self):
-        self.log.seek(0)
-        return self.log.read()
-
-    def end(self, how=signal.SIGTERM):
-        self.process.send_signal(how)
-        return self.process.wait(DEADLINE_S)
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.end(signal.SIGKILL)
-        self.log.close()
-
-
 class Sniffer:
     """What passes the client's interface meanwhile."""
 
+    def __init__(self, net):
+        self.net = net
+
     def __enter__(self):
         self.output = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen(["ip", "netns", "exec", CLIENT, sys.executable, "-c", SNIFFER,
-                                         "v1"], stdout=self.output)
+        self.process = self.net.client.start(sys.executable, "-c", SNIFFER, "v1", stdout=self.output)
         wait_until(lambda: self.frames() is not None, "the sniffer")
         return self
 
@@ -191,24 +138,25 @@ class Sniffer:
         self.output.close()
 
 
-def dig(*arguments, check=True):
-    result = run("dig", "+tcp", "+tries=1", "+time=5", *arguments, netns=CLIENT, check=False)
+def dig(net, *arguments, check=True):
+    result = net.client.run("dig", "+tcp", "+tries=1", "+time=5", *arguments, check=False)
     if check:
         assert result.returncode == 0 and "status: NOERROR" in result.stdout, result.stdout
     return result
 
 
-def pieces(address, *octets):
-    result = run(sys.executable, "-c", PIECES, address, *(piece.hex() for piece in octets),
-                 netns=CLIENT)
+def pieces(net, address, *octets):
+    result = net.client.run(sys.executable, "-c", PIECES, address,
+                            *(piece.hex() for piece in octets))
     return bytes.fromhex(result.stdout.strip())
 
 
-def served(database, *addresses):
+def served(net, database, *addresses):
     arguments = []
     for address in addresses:
         arguments += ["--listen", f"{address}@53", "--tcp", "stateless", "--interface", "v0"]
-    return Lethed(database, *arguments)
+    return Lethed(LETHED, "--db", database, "--any", "full", "--workers", "1", *arguments,
+                  place=net.server)
 
 
 def check_dialog(segments, stream_len):
@@ -236,124 +184,117 @@ def check_dialog(segments, stream_len):
     assert all(segment[3] == 65535 for segment in ours)
 
 
-def test_dig_sees_the_slides(database):
+def test_dig_sees_the_slides(net, database):
     for address in (V4, V6):
-        with served(database, V4, V6), Sniffer() as sniffer:
-            result = dig(f"@{address}", "+noedns", "rand.apnic.net", "in", "any")
+        with served(net, database, V4, V6), Sniffer(net) as sniffer:
+            result = dig(net, f"@{address}", "+noedns", "rand.apnic.net", "in", "any")
             assert "ANSWER: 6" in result.stdout, result.stdout
             wait_until(lambda: len(sniffer.ours()) >= 5, "the ACK of the FIN")
             check_dialog(sniffer.tcp(), 187)
 
 
-def test_several_segments(database):
+def test_several_segments(net, database):
     for address in (V4, V6):
-        with served(database, V4, V6), Sniffer() as sniffer:
-            stream = pieces(address, framed(query("big.example", 16)))
+        with served(net, database, V4, V6), Sniffer(net) as sniffer:
+            stream = pieces(net, address, framed(query("big.example", 16)))
             assert len(stream) == 2800 and stream[:2] == struct.pack(">H", 2798)
             wait_until(lambda: len(sniffer.ours()) >= 10, "the ACK of the FIN")
             check_dialog(sniffer.tcp(), 2800)
 
 
-def test_kdig(database):
-    with served(database, V4):
-        result = run("kdig", "+tcp", "+retry=0", "+time=5", f"@{V4}", "rand.apnic.net", "mx",
-                     netns=CLIENT)
+def test_kdig(net, database):
+    with served(net, database, V4):
+        result = net.client.run("kdig", "+tcp", "+retry=0", "+time=5", f"@{V4}", "rand.apnic.net",
+                                "mx")
         assert "status: NOERROR" in result.stdout and "kombu.apnic.net." in result.stdout
 
 
-def test_requests_in_pieces(database):
+def test_requests_in_pieces(net, database):
     request = framed(query("rand.apnic.net", 15))
-    with served(database, V4), Sniffer() as sniffer:
-        whole = pieces(V4, request)
+    with served(net, database, V4), Sniffer(net) as sniffer:
+        whole = pieces(net, V4, request)
         assert len(whole) > 50
-        assert pieces(V4, request[:2], request[2:]) == whole
+        assert pieces(net, V4, request[:2], request[2:]) == whole
         # Cut anywhere else: the client's kernel joins the pieces when it sends them again.
-        assert pieces(V4, request[:20], request[20:]) == whole
-        assert len(pieces(V4, request + request)) == 2 * len(whole)
+        assert pieces(net, V4, request[:20], request[20:]) == whole
+        assert len(pieces(net, V4, request + request)) == 2 * len(whole)
         assert not any(segment[0] & RST for segment in sniffer.ours())
 
 
-def test_vlan_tags_stay(database):
+def test_vlan_tags_stay(net, database):
     """Frames by hand, with a tag for which neither side has an interface."""
-    with served(database, V4):
-        mac = run("cat", "/sys/class/net/v0/address", netns=SERVER).stdout.strip()
-        result = run(sys.executable, "-c", TAGGED, GOLDEN, mac, V4, netns=CLIENT)
+    with served(net, database, V4):
+        mac = json.loads(net.server.run("ip", "-j", "link", "show", "v0").stdout)[0]["address"]
+        result = net.client.run(sys.executable, "-c", TAGGED, GOLDEN, mac, V4)
         assert result.stdout.split() == ["5:12", "5:10", "5:10", "5:11"], result.stdout
 
 
-def test_wildcards_follow_addresses(database):
-    with served(database, "0.0.0.0", "::"):
-        dig(f"@{V4}", "rand.apnic.net", "mx")
-        dig(f"@{V6}", "rand.apnic.net", "mx")
-        assert dig(f"@{LATER}", "+time=1", "rand.apnic.net", "mx", check=False).returncode != 0
-        ip(SERVER, f"addr add {LATER}/24 dev v0")
+def test_wildcards_follow_addresses(net, database):
+    with served(net, database, "0.0.0.0", "::"):
+        dig(net, f"@{V4}", "rand.apnic.net", "mx")
+        dig(net, f"@{V6}", "rand.apnic.net", "mx")
+        assert dig(net, f"@{LATER}", "+time=1", "rand.apnic.net", "mx", check=False).returncode != 0
+        net.server.ip(f"addr add {LATER}/24 dev v0")
         try:
-            wait_until(lambda: dig(f"@{LATER}", "+time=1", "rand.apnic.net", "mx",
+            wait_until(lambda: dig(net, f"@{LATER}", "+time=1", "rand.apnic.net", "mx",
                                    check=False).returncode == 0, "an answer from a new address")
         finally:
-            ip(SERVER, f"addr del {LATER}/24 dev v0")
+            net.server.ip(f"addr del {LATER}/24 dev v0")
 
 
-def test_interface_down_and_up(database):
-    with served(database, V4) as lethed:
-        dig(f"@{V4}", "rand.apnic.net", "mx")
-        ip(SERVER, "link set v0 down")
+def test_interface_down_and_up(net, database):
+    with served(net, database, V4) as lethed:
+        dig(net, f"@{V4}", "rand.apnic.net", "mx")
+        net.server.ip("link set v0 down")
         time.sleep(0.3)
-        ip(SERVER, "link set v0 up")
-        ip(SERVER, f"addr replace {V6}/64 dev v0 nodad")
-        wait_until(lambda: dig(f"@{V4}", "+time=1", "rand.apnic.net", "mx",
+        net.server.ip("link set v0 up")
+        net.server.ip(f"addr replace {V6}/64 dev v0 nodad")
+        wait_until(lambda: dig(net, f"@{V4}", "+time=1", "rand.apnic.net", "mx",
                                check=False).returncode == 0, "an answer after the link came back")
         assert lethed.process.poll() is None
 
 
-def test_guard_keeps_the_kernel_silent(database):
+def test_guard_keeps_the_kernel_silent(net, database):
     """No RST while it serves; the kernel's RST as soon as it does not, however it ended."""
     for how in (signal.SIGTERM, signal.SIGKILL):
-        with served(database, V4, V6) as lethed, Sniffer() as sniffer:
-            assert len(guard(SERVER)) == 1
-            dig(f"@{V4}", "rand.apnic.net", "mx")
+        with served(net, database, V4, V6) as lethed, Sniffer(net) as sniffer:
+            assert len(net.server.guards()) == 1
+            dig(net, f"@{V4}", "rand.apnic.net", "mx")
             assert not any(segment[0] & RST for segment in sniffer.ours())
             lethed.end(how)
-            wait_until(lambda: not guard(SERVER), "the guard to go")
-            result = dig(f"@{V4}", "rand.apnic.net", "mx", check=False)
+            wait_until(lambda: not net.server.guards(), "the guard to go")
+            result = dig(net, f"@{V4}", "rand.apnic.net", "mx", check=False)
             assert "refused" in result.stdout + result.stderr, result.stdout + result.stderr
 
 
-def test_loopback(database):
-    def ask(address):
-        return run("dig", "+tcp", "+tries=1", "+time=5", f"@{address}", "rand.apnic.net", "mx",
-                   netns=LOOP, check=False).stdout
+def test_loopback(net, database):
+    del net
+    loop = Namespace()
 
-    def listen(*addresses):
+    def ask(address):
+        return loop.run("dig", "+tcp", "+tries=1", "+time=5", f"@{address}", "rand.apnic.net", "mx",
+                        check=False).stdout
+
+    def listen(*addresses, **more):
         arguments = []
         for address in addresses:
             arguments += ["--listen", address, "--tcp", "stateless", "--interface", "lo"]
-        return Lethed(database, *arguments, netns=LOOP)
+        return Lethed(LETHED, "--db", database, *arguments, place=loop, **more)
 
-    with listen("::1"):
-        assert "ANSWER: 3" in ask("::1")
-    for switch in ("accept_local", "route_localnet"):
-        refused = listen("127.0.0.1")
-        assert refused.process.wait(DEADLINE_S) == 1
-        assert switch in refused.said(), refused.said()
-        run("sysctl", "-w", f"net.ipv4.conf.lo.{switch}=1", netns=LOOP)
-    with listen("127.0.0.1", "::1"):
-        assert "ANSWER: 3" in ask("127.0.0.1")
-        assert "ANSWER: 3" in ask("::1")
-
-
-def set_up():
-    for netns in (SERVER, CLIENT, LOOP):
-        run("ip", "netns", "add", netns)
-        ip(netns, "link set lo up")
-    run("ip", "link", "add", "v0", "netns", SERVER, "type", "veth", "peer", "name", "v1", "netns",
-        CLIENT)
-    ip(SERVER, f"addr add {V4}/24 dev v0")
-    ip(SERVER, f"addr add {V6}/64 dev v0 nodad")
-    ip(CLIENT, "addr add 198.18.0.2/24 dev v1")
-    ip(CLIENT, "addr add fd00:198:18::2/64 dev v1 nodad")
-    ip(SERVER, "link set v0 up")
-    ip(CLIENT, "link set v1 up")
+    try:
+        with listen("::1"):
+            assert "ANSWER: 3" in ask("::1")
+        for switch in ("accept_local", "route_localnet"):
+            refused = listen("127.0.0.1", wait=False)
+            assert refused.process.wait(DEADLINE_S) == 1
+            refused.end()
+            assert refused.said(switch), refused.lines
+            loop.run("sysctl", "-w", f"net.ipv4.conf.lo.{switch}=1")
+        with listen("127.0.0.1", "::1"):
+            assert "ANSWER: 3" in ask("127.0.0.1")
+            assert "ANSWER: 3" in ask("::1")
+    finally:
+        loop.end()
 
 
 def make_database(directory):
@@ -364,33 +305,14 @@ def make_database(directory):
         file.writelines(f'big TXT "{i:03d}{"x" * 197}"\n' for i in range(13))
     for apex, path in (("example", example),
                        ("rand.apnic.net", os.path.join(GOLDEN, "zones", "rand.apnic.net.zone"))):
-        run(LETHE, "--db", database, "zone", "load", apex, path)
+        subprocess.run([LETHE, "--db", database, "zone", "load", apex, path], check=True)
     return database
 
 
 def main():
-    missing = [tool for tool in ("ip", "nft", "dig", "kdig") if not shutil.which(tool)]
-    if os.geteuid() != 0 or missing:
-        print("SKIP: needs root, for network namespaces", *missing)
-        return SKIP
-    tests = [value for title, value in globals().items() if title.startswith("test_")]
-    failed = 0
-    with tempfile.TemporaryDirectory() as directory:
-        try:
-            set_up()
-            database = make_database(directory)
-            for test in tests:
-                try:
-                    test(database)
-                    print("ok  ", test.__name__, flush=True)
-                except Exception:  # pylint: disable=broad-except
-                    failed += 1
-                    print("FAIL", test.__name__)
-                    traceback.print_exc(file=sys.stdout)
-        finally:
-            for netns in (SERVER, CLIENT, LOOP):
-                run("ip", "netns", "del", netns, check=False)
-    return 1 if failed else 0
+    skip_unless("dig", "kdig", "sysctl")
+    with tempfile.TemporaryDirectory() as directory, Network() as net:
+        run_tests(globals(), net, make_database(directory))
 
 
-sys.exit(main())
+main()

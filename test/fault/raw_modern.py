@@ -9,19 +9,17 @@ frames before the server's firewall does. Every stream is compared with what the
 from the same server on another port, where nothing is lost.
 """
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-import traceback
 
+sys.path.insert(1, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 sys.dont_write_bytecode = True
+from netns import Lethed, Network, run_tests, skip_unless  # noqa: E402
+
 LETHED, LETHE = (os.path.abspath(path) for path in sys.argv[1:3])
-SKIP = 77
-DEADLINE_S = 20
-SERVER, CLIENT = (f"lethe-m{what}-{os.getpid()}" for what in ("s", "c"))
 V4, V6 = "198.18.0.1", "fd00:198:18::1"
 SIZES = (100, 600, 1100, 1500, 3000, 9000, 20000, 60000)
 
@@ -128,67 +126,27 @@ for line in sys.stdin:
 """
 
 
-def run(*command, netns=None, check=True, text=None):
-    prefix = ["ip", "netns", "exec", netns] if netns else []
-    return subprocess.run(prefix + list(command), capture_output=True, text=True, check=check,
-                          timeout=60, input=text)
+class Asker:
+    """A client process, and the server that it asks."""
 
+    def __init__(self, net, database):
+        self.net, self.database, self.lethed = net, database, None
 
-def ip(netns, command):
-    run("ip", "-n", netns, *command.split())
+    def __enter__(self):
+        self.process = self.net.client.start(sys.executable, "-c", ASKER, stdin=subprocess.PIPE,
+                                             stdout=subprocess.PIPE, text=True)
+        return self
 
-
-def wait_until(condition, what):
-    end = time.monotonic() + DEADLINE_S
-    while not condition():
-        if time.monotonic() > end:
-            raise AssertionError(f"waited {DEADLINE_S} s for {what}")
-        time.sleep(0.05)
-
-
-class Lethed:
-    """The daemon, ready: stateless on port 53, the kernel's TCP on port 54."""
-
-    def __init__(self, database, key_file):
-        self.log = tempfile.TemporaryFile("w+")
+    def serve(self):
+        """Stateless on port 53, the kernel's TCP on port 54."""
         arguments = []
         for address in (V4, V6):
             arguments += ["--listen", f"{address}@53", "--tcp", "stateless", "--interface", "v0",
                           "--listen", f"{address}@54", "--tcp", "kernel"]
-        self.process = subprocess.Popen(
-            ["ip", "netns", "exec", SERVER, LETHED, "--db", database, "--workers", "1",
-             "--tcp-profile", "modern", "--tcp-key-file", key_file, *arguments],
-            stdout=self.log, stderr=self.log)
-
-    def __enter__(self):
-        sign = f"lethe-{self.process.pid}-"
-        wait_until(lambda: sign in run("nft", "list", "ruleset", netns=SERVER).stdout
-                   or self.process.poll() is not None, "the guard")
-        assert self.process.poll() is None, self.said()
-        return self
-
-    def said(self):
-        self.log.seek(0)
-        return self.log.read()
-
-    def end(self, how=signal.SIGTERM):
-        self.process.send_signal(how)
-        return self.process.wait(DEADLINE_S)
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.end(signal.SIGKILL)
-        self.log.close()
-
-
-class Asker:
-    """A client process."""
-
-    def __enter__(self):
-        self.process = subprocess.Popen(
-            ["ip", "netns", "exec", CLIENT, sys.executable, "-c", ASKER], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, text=True)
-        return self
+        self.lethed = Lethed(LETHED, "--db", self.database, "--workers", "1", "--tcp-profile",
+                             "modern", "--tcp-key-file", self.database + ".key", *arguments,
+                             place=self.net.server)
+        return self.lethed
 
     def say(self, *words):
         self.process.stdin.write(" ".join(str(word) for word in words) + "\n")
@@ -198,23 +156,6 @@ class Asker:
     def __exit__(self, *_):
         self.process.kill()
         self.process.wait()
-
-
-def lose(percent):
-    """Drop this share of stateless TCP both ways, at the client's device."""
-    run("nft", "delete", "table", "netdev", "losses", netns=CLIENT, check=False)
-    if percent:
-        chain = ("chain {0} {{ type filter hook {0} device v1 priority 0; "
-                 "tcp {1} 53 numgen random mod 100 < {2} counter drop; }}")
-        run("nft", "-f", "-", netns=CLIENT,
-            text="table netdev losses {\n" + chain.format("ingress", "sport", percent) + "\n"
-                 + chain.format("egress", "dport", percent) + "\n}\n")
-
-
-def dropped():
-    listing = run("nft", "list", "table", "netdev", "losses", netns=CLIENT).stdout
-    return sum(int(line.split("packets ")[1].split()[0]) for line in listing.splitlines()
-               if "counter packets" in line)
 
 
 def learn(asker):
@@ -227,43 +168,38 @@ def expect(said, wanted):
     assert said == wanted, said
 
 
-def test_nothing_lost(lethed, asker):
-    del lethed
+def test_nothing_lost(asker):
     said = asker.say("many", V6, 53, 40, 20, *SIZES)
     assert " 0 failed" in said, said
     print("    no loss:", said)
 
 
 def check_losses(asker, percent, sizes, count):
-    lose(percent)
+    asker.net.lose(percent)
     try:
         # The longest takes long (ten segments for each timer of the client): once is enough.
         for address, these in ((V4, sizes), (V6, sizes[:4])):
             said = asker.say("many", address, 53, count, count, *these)
             print(f"    {percent} %:", said, flush=True)
             assert " 0 failed" in said, said
-        assert dropped() > 0
+        assert asker.net.lost() > 0
     finally:
-        lose(0)
+        asker.net.lose(0)
 
 
-def test_1_percent_lost(lethed, asker):
-    del lethed
+def test_1_percent_lost(asker):
     check_losses(asker, 1, SIZES, 60)
 
 
-def test_5_percent_lost(lethed, asker):
-    del lethed
+def test_5_percent_lost(asker):
     check_losses(asker, 5, SIZES[:-1], 60)
 
 
-def test_20_percent_lost(lethed, asker):
-    del lethed
+def test_20_percent_lost(asker):
     check_losses(asker, 20, SIZES[:5], 40)
 
 
-def test_requests_as_they_come(lethed, asker):
-    del lethed
+def test_requests_as_they_come(asker):
     expect(asker.say("connect", V4, 53), "connected")
     for size in (100, 3000, 600, 100):
         expect(asker.say("ask", size), "same")
@@ -278,9 +214,8 @@ def test_requests_as_they_come(lethed, asker):
         expect(asker.say("half-close", size), "same")
 
 
-def test_long_lived_connection_ends_in_order(lethed, asker):
+def test_long_lived_connection_ends_in_order(asker):
     """Our stream has an end, and it is a FIN behind a whole response."""
-    del lethed
     expect(asker.say("connect", V4, 53), "connected")
     said = [asker.say("ask", 9000) for _ in range(60)]
     same = said.count("same")
@@ -288,44 +223,31 @@ def test_long_lived_connection_ends_in_order(lethed, asker):
     assert "end after 0 of 2 octets" in said[same] or "Error" in said[same], said[same]
 
 
-def test_without_timestamps(lethed, asker):
-    del lethed
-    run("sysctl", "-w", "net.ipv4.tcp_timestamps=0", netns=CLIENT)
+def test_without_timestamps(asker):
+    asker.net.client.sysctl(net__ipv4__tcp_timestamps=0)
     try:
-        lose(5)
+        asker.net.lose(5)
         for size in (100, 3000) * 6:
             expect(asker.say("connect", V4, 53), "connected")
             expect(asker.say("ask", size), "same")
             expect(asker.say("close"), "end")
     finally:
-        lose(0)
-        run("sysctl", "-w", "net.ipv4.tcp_timestamps=1", netns=CLIENT)
+        asker.net.lose(0)
+        asker.net.client.sysctl(net__ipv4__tcp_timestamps=1)
 
 
-def test_connection_outlives_the_server(lethed, asker, again):
+def test_connection_outlives_the_server(asker):
     expect(asker.say("connect", V4, 53), "connected")
     expect(asker.say("ask", 600), "same")
     for _ in range(3):
         time.sleep(0.3)  # idle
-        lethed.end(signal.SIGKILL)
-        run("ip", "netns", "exec", SERVER, "true")
-        lethed = again()
-        expect(asker.say("ask", 3000), "same")
-    expect(asker.say("close"), "end")
-
-
-def set_up():
-    for netns in (SERVER, CLIENT):
-        run("ip", "netns", "add", netns)
-        ip(netns, "link set lo up")
-    run("ip", "link", "add", "v0", "netns", SERVER, "type", "veth", "peer", "name", "v1", "netns",
-        CLIENT)
-    ip(SERVER, f"addr add {V4}/24 dev v0")
-    ip(SERVER, f"addr add {V6}/64 dev v0 nodad")
-    ip(CLIENT, "addr add 198.18.0.2/24 dev v1")
-    ip(CLIENT, "addr add fd00:198:18::2/64 dev v1 nodad")
-    ip(SERVER, "link set v0 up")
-    ip(CLIENT, "link set v1 up")
+        asker.lethed.end(signal.SIGKILL)
+        assert asker.net.server.guards() == []
+        with asker.serve():
+            expect(asker.say("ask", 3000), "same")
+            asker.lethed.end(signal.SIGKILL)
+    with asker.serve():
+        expect(asker.say("close"), "end")
 
 
 def make_database(directory):
@@ -338,59 +260,29 @@ def make_database(directory):
                 file.write(f't{size} TXT "{i:03d}{"x" * 250}"\n')
             if size < 250:
                 file.write(f't{size} TXT "{"y" * size}"\n')
-    run(LETHE, "--db", database, "zone", "load", "example", example)
-    return database
-
-
-def run_tests(directory):
-    database = make_database(directory)
-    key_file = os.path.join(directory, "key")
-    with open(key_file, "w", encoding="ascii") as file:
-        file.write("5a" * 32 + "\n")
+    subprocess.run([LETHE, "--db", database, "zone", "load", "example", example], check=True)
     # Inside a response only what was committed long ago is gone on with.
     old = time.time() - 3600
     os.utime(os.path.join(database, "data.mdb"), (old, old))
-    failed = 0
-    for title, test in [item for item in globals().items() if item[0].startswith("test_")]:
-        daemons = []
+    with open(database + ".key", "w", encoding="ascii") as file:
+        file.write("5a" * 32 + "\n")
+    return database
 
-        def start(daemons=daemons):
-            daemons.append(Lethed(database, key_file).__enter__())
-            return daemons[-1]
 
-        try:
-            with Asker() as asker:
-                lethed = start()
-                learn(asker)
-                if test is test_connection_outlives_the_server:
-                    test(lethed, asker, start)
-                else:
-                    test(lethed, asker)
-            print("ok  ", title, flush=True)
-        except Exception:  # pylint: disable=broad-except
-            failed += 1
-            print("FAIL", title)
-            traceback.print_exc(file=sys.stdout)
-        finally:
-            for daemon in daemons:
-                daemon.__exit__()
-    return failed
+def beside_a_server(test):
+    """Each test has a server and a client of its own."""
+    def run(net, database):
+        with Asker(net, database) as asker, asker.serve():
+            learn(asker)
+            test(asker)
+    return run
 
 
 def main():
-    missing = [tool for tool in ("ip", "nft", "sysctl") if not shutil.which(tool)]
-    if os.geteuid() != 0 or missing:
-        print("SKIP: needs root, for network namespaces", *missing)
-        return SKIP
-    failed = 1
-    with tempfile.TemporaryDirectory() as directory:
-        try:
-            set_up()
-            failed = run_tests(directory)
-        finally:
-            for netns in (SERVER, CLIENT):
-                run("ip", "netns", "del", netns, check=False)
-    return 1 if failed else 0
+    skip_unless("sysctl")
+    tests = {n: beside_a_server(f) for n, f in globals().items() if n.startswith("test_")}
+    with tempfile.TemporaryDirectory() as directory, Network() as net:
+        run_tests(tests, net, make_database(directory))
 
 
-sys.exit(main())
+main()

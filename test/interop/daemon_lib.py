@@ -3,18 +3,17 @@
 import os
 import select
 import shutil
-import signal
 import socket
 import struct
 import subprocess
 import sys
 import tempfile
-import threading
-import time
-import traceback
 
-SKIP = 77
-DEADLINE_S = 30
+sys.path.insert(1, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+import netns  # noqa: E402
+from netns import DEADLINE_S, SKIP, wait_until  # noqa: E402
+from netns import run_tests as run  # noqa: E402
+
 LETHED, DAEMON_DB = sys.argv[1:3]
 A, NS, SOA, TXT = 1, 2, 6, 16
 TC, QR, AA = 0x0200, 0x8000, 0x0400
@@ -110,14 +109,6 @@ def serial_of(response):
     return struct.unpack(">I", response[-20:-16])[0]
 
 
-def wait_until(condition, what, seconds=DEADLINE_S):
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise AssertionError(f"waited {seconds} s for: {what}")
-        time.sleep(0.02)
-
-
 class Scratch:
     """A directory with a database; gone afterwards."""
 
@@ -141,75 +132,11 @@ class Scratch:
         return path
 
 
-class Daemon:
-    """lethed, ready to answer when the with statement begins, ended by SIGTERM after it."""
+class Daemon(netns.Lethed):
+    """lethed in our own network."""
 
-    def __init__(self, *options, environment=None, wait=True, prefix=()):
-        self.lines = []
-        self.process = subprocess.Popen([*prefix, LETHED, *options], stderr=subprocess.PIPE,
-                                        text=True, env={**os.environ, **(environment or {})})
-        self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
-        if wait:
-            wait_until(lambda: self.said("ready") or self.process.poll() is not None, "ready")
-            if self.process.poll() is not None:
-                raise AssertionError(f"lethed ended: {self.lines}")
-
-    def _read(self):
-        for line in self.process.stderr:
-            self.lines.append(line.rstrip("\n"))
-
-    def said(self, text):
-        return any(text in line for line in list(self.lines))
-
-    def wait_for(self, text):
-        wait_until(lambda: self.said(text), f"the daemon to say {text!r}, it said {self.lines}")
-
-    def signal(self, number):
-        self.process.send_signal(number)
-
-    def status(self, field):
-        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as file:
-            for line in file:
-                if line.startswith(field + ":"):
-                    return line.split(":")[1].split()[0]
-        raise KeyError(field)
-
-    def cpu_ticks(self):
-        """CPU time so far, in hundredths of a second."""
-        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as file:
-            fields = file.read().rsplit(")", 1)[1].split()
-        return int(fields[11]) + int(fields[12])
-
-    def must_be_at_rest(self):
-        """A spinning thread would use a hundred hundredths in a second."""
-        before = self.cpu_ticks()
-        time.sleep(1)
-        assert self.cpu_ticks() - before < 50, "it spins"
-
-    def end(self):
-        """Its exit status after SIGTERM."""
-        if self.process.poll() is None:
-            self.signal(signal.SIGTERM)
-        status = self.process.wait(DEADLINE_S)
-        self.reader.join(DEADLINE_S)
-        return status
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, *_):
-        try:
-            status = self.end()
-        finally:
-            if self.process.poll() is None:
-                self.process.kill()
-                self.process.wait()
-        if kind is None and status != 0:
-            raise AssertionError(f"exit status {status}: {self.lines}")
-        trouble = [line for line in self.lines if "Sanitizer" in line or "runtime error" in line]
-        if trouble:
-            raise AssertionError(trouble)
+    def __init__(self, *options, **more):
+        super().__init__(LETHED, *options, **more)
 
 
 def refusal(*options, environment=None):
@@ -228,22 +155,3 @@ def is_closed(s, seconds):
         return s.recv(1) == b""
     except ConnectionResetError:
         return True
-
-
-def run(namespace):
-    """Every test_* function of a script, in order."""
-    failed = 0
-    tests = [(n, f) for n, f in namespace.items() if n.startswith("test_") and callable(f)]
-    for name, function in tests:
-        begun = time.monotonic()
-        try:
-            function()
-        except Exception:  # pylint: disable=broad-except
-            failed += 1
-            print("FAIL", name)
-            traceback.print_exc(file=sys.stdout)
-        else:
-            print(f"ok   {name} ({time.monotonic() - begun:.1f} s)")
-        sys.stdout.flush()
-    print(f"{len(tests) - failed} passed, {failed} failed")
-    sys.exit(1 if failed else 0)

@@ -16,39 +16,23 @@ import sys
 import tempfile
 
 import peers
-from daemon_lib import (A, QR, SKIP, TC, Daemon, Header, ip, need_own_network, refusal, run,
-                        wait_until)
+from daemon_lib import A, QR, SKIP, TC, Daemon, Header, need_own_network, refusal, run
+from netns import Here, Network
 
 PORT, BACK_PORT = 5300, 5353
-V4, V6, PEER_V4, PEER_V6 = "198.18.1.1", "fd00:198:18:1::1", "198.18.1.2", "fd00:198:18:1::2"
+V4, V6 = "198.18.1.1", "fd00:198:18:1::1"
 OPT = 41
 
 
-class Pair:
-    """The client's namespace."""
+class Pair(Network):
+    """A client behind a veth pair."""
 
-    def __enter__(self):
-        self.process = subprocess.Popen(["unshare", "--net", "sleep", "250"])
-        wait_until(lambda: os.readlink(f"/proc/{self.process.pid}/ns/net") !=
-                   os.readlink("/proc/self/ns/net"), "the other namespace")
-        self.inside = ["nsenter", "--net", "--target", str(self.process.pid)]
-        ip("link add v0 type veth peer name v1")
-        ip(f"link set v1 netns {self.process.pid}")
-        for prefix, interface, v4, v6 in (([], "v0", V4, V6), (self.inside, "v1", PEER_V4, PEER_V6)):
-            for command in (f"link set {interface} up", f"address add {v4}/24 dev {interface}",
-                            f"address add {v6}/64 dev {interface} nodad"):
-                subprocess.run(prefix + ["ip"] + command.split(), check=True)
-        return self
-
-    def __exit__(self, *_):
-        ip("link delete v0", check=False)
-        self.process.kill()
-        self.process.wait()
+    def __init__(self):
+        super().__init__(number=1, server=Here())
 
     def start(self, name, *options, address=V4):
-        return subprocess.Popen(
-            self.inside + ["dig", "+tcp", "+tries=1", "+time=15", f"@{address}", "-p", str(PORT),
-                           name, *options], stdout=subprocess.PIPE, text=True)
+        return self.client.start("dig", "+tcp", "+tries=1", "+time=15", f"@{address}", "-p",
+                                 str(PORT), name, *options, stdout=subprocess.PIPE, text=True)
 
     def dig(self, name, *options, address=V4):
         client = self.start(name, *options, address=address)

@@ -11,11 +11,12 @@ import signal
 import subprocess
 import sys
 
-from daemon_lib import (LETHED, SKIP, Daemon, Scratch, ip, need_own_network, refusal, run, tcp,
+from daemon_lib import (LETHED, SKIP, Daemon, Scratch, need_own_network, refusal, run, tcp,
                         wait_until)
+from netns import Here, Network
 
 PORT, OTHER_PORT = 5300, 5301
-V4, V6, PEER_V4, PEER_V6 = "198.18.1.1", "fd00:198:18:1::1", "198.18.1.2", "fd00:198:18:1::2"
+V4, V6 = "198.18.1.1", "fd00:198:18:1::1"
 
 CLIENT = """
 import sys
@@ -32,52 +33,34 @@ print("length", len(response))
 """
 
 
-class Peer:
-    """The other namespace."""
+class Peer(Network):
+    """A client behind a veth pair."""
 
-    def __enter__(self):
-        self.process = subprocess.Popen(["unshare", "--net", "sleep", "200"])
-        wait_until(lambda: os.readlink(f"/proc/{self.process.pid}/ns/net") !=
-                   os.readlink("/proc/self/ns/net"), "the other namespace")
-        self.inside = ["nsenter", "--net", "--target", str(self.process.pid)]
-        ip("link add v0 type veth peer name v1")
-        ip(f"link set v1 netns {self.process.pid}")
-        for prefix, interface, v4, v6 in (([], "v0", V4, V6), (self.inside, "v1", PEER_V4, PEER_V6)):
-            for command in (f"link set {interface} up", f"address add {v4}/24 dev {interface}",
-                            f"address add {v6}/64 dev {interface} nodad"):
-                subprocess.run(prefix + ["ip"] + command.split(), check=True)
-        return self
-
-    def __exit__(self, *_):
-        ip("link delete v0", check=False)
-        self.process.kill()
-        self.process.wait()
+    def __init__(self):
+        super().__init__(number=1, server=Here())
 
     def ask(self, address, port=PORT, name="www.example", qtype=1, count=1):
         """Length of the response over TCP; None: no response."""
-        done = subprocess.run(
-            self.inside + [sys.executable, "-c", CLIENT, os.path.dirname(os.path.abspath(__file__)),
-                           address, str(port), name, str(qtype), str(count)],
-            capture_output=True, text=True, timeout=60, check=False)
+        done = self.client.run(sys.executable, "-c", CLIENT,
+                               os.path.dirname(os.path.abspath(__file__)), address, str(port), name,
+                               str(qtype), str(count), check=False)
         if "length" in done.stdout:
             return int(done.stdout.split()[1])
         print("      client:", done.stderr.strip().split("\n")[-1])
         return None
 
     def ask_udp(self, address, port=PORT):
-        done = subprocess.run(
-            self.inside + [sys.executable, "-c",
-                           "import sys; sys.path.insert(0, sys.argv[1]); a = sys.argv[2:]; "
-                           "sys.argv[1:] = ['', '']; from daemon_lib import *; "
-                           "print('length', len(ask(a[0], int(a[1]), query()) or b''))",
-                           os.path.dirname(os.path.abspath(__file__)), address, str(port)],
-            capture_output=True, text=True, timeout=60, check=False)
+        done = self.client.run(sys.executable, "-c",
+                               "import sys; sys.path.insert(0, sys.argv[1]); a = sys.argv[2:]; "
+                               "sys.argv[1:] = ['', '']; from daemon_lib import *; "
+                               "print('length', len(ask(a[0], int(a[1]), query()) or b''))",
+                               os.path.dirname(os.path.abspath(__file__)), address, str(port),
+                               check=False)
         return int(done.stdout.split()[1])
 
 
 def guards():
-    listed = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True)
-    return listed.stdout.count("lethe-")
+    return len(Here().guards())
 
 
 def listening_tcp():
@@ -195,8 +178,7 @@ def test_kill_leaves_no_guard():
     with Scratch() as scratch, Peer():
         daemon = Daemon("--db", scratch.db, "--listen", f"{V4}@{PORT}", "--tcp", "stateless")
         assert guards() == 1
-        daemon.process.kill()
-        daemon.process.wait()
+        daemon.end(signal.SIGKILL)
         wait_until(lambda: guards() == 0, "the guard to go")
 
 
