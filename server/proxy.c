@@ -4,12 +4,6 @@
 #include <assert.h>
 #include <string.h>
 
-enum {
-    RCODE_FORMERR = 1,
-    RCODE_SERVFAIL = 2,
-    RCODE_NOTIMP = 4,
-};
-
 /* The train of a segment whose one request has the response in proxy->stream + 2. TCP remembers
  * nothing, so the segment is simply looked at again. */
 static void answer(const struct proxy *proxy, const struct packet *packet, size_t response_len,
@@ -45,20 +39,22 @@ static size_t proxy_request(const struct proxy *proxy, struct packet *packet,
                             const struct proxy_ticket *ticket, uint8_t *ask, struct train *train)
 {
     uint8_t *response = proxy->stream + 2;
+    const struct proxy_failure malformed = {.rcode = PROXY_RCODE_FORMERR};
+    const struct proxy_failure unsupported = {
+        .rcode = PROXY_RCODE_NOTIMP,
+        .ede = PROXY_EDE_NOT_SUPPORTED,
+        .text = proxy->has_ede ? "not through this proxy" : NULL,
+    };
     struct proxy_shape shape;
     end_with(packet, request, request_len);
     switch (proxy_message_judge(request, request_len, &shape)) {
     case PROXY_SILENT:
         return 0;
     case PROXY_FORMERR:
-        answer(proxy, packet, proxy_message_fail(request, NULL, RCODE_FORMERR, 0, "", response),
-               train);
+        answer(proxy, packet, proxy_message_fail(request, NULL, &malformed, response), train);
         return 0;
     case PROXY_NOTIMP:
-        answer(proxy, packet,
-               proxy_message_fail(request, &shape, RCODE_NOTIMP, PROXY_EDE_NOT_SUPPORTED,
-                                  "not through this proxy", response),
-               train);
+        answer(proxy, packet, proxy_message_fail(request, &shape, &unsupported, response), train);
         return 0;
     case PROXY_FORWARD:
         if (proxy_ring_put(proxy->ring, packet, (size_t)(request - packet->payload), &shape,
@@ -100,8 +96,8 @@ bool proxy_response(const struct proxy *proxy, uint8_t port, size_t len, struct 
     const struct proxy_question *question = proxy_ring_match(proxy->ring, port, response, len);
     if (question == NULL)
         return false;
-    len = proxy_message_answer(question->payload + question->request_at, &question->shape, response,
-                               len);
+    len = proxy_message_answer(question->payload + question->request_at, &question->shape,
+                               proxy->has_ede, response, len);
     answer(proxy, &question->packet, len, train);
     proxy_ring_remove(proxy->ring, question);
     return true;
@@ -109,12 +105,16 @@ bool proxy_response(const struct proxy *proxy, uint8_t port, size_t len, struct 
 
 bool proxy_overdue(const struct proxy *proxy, uint64_t now_ms, struct train *train)
 {
+    const struct proxy_failure late = {
+        .rcode = PROXY_RCODE_SERVFAIL,
+        .ede = PROXY_EDE_NETWORK_ERROR,
+        .text = proxy->has_ede ? "the back end does not answer" : NULL,
+    };
     const struct proxy_question *question = proxy_ring_overdue(proxy->ring, now_ms);
     if (question == NULL)
         return false;
     size_t len = proxy_message_fail(question->payload + question->request_at, &question->shape,
-                                    RCODE_SERVFAIL, PROXY_EDE_NETWORK_ERROR,
-                                    "the back end does not answer", proxy->stream + 2);
+                                    &late, proxy->stream + 2);
     answer(proxy, &question->packet, len, train);
     proxy_ring_remove(proxy->ring, question);
     return true;

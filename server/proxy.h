@@ -37,6 +37,7 @@ struct proxy {
     const struct stateless_tcp_keys *keys;
     const struct packet_endpoint *endpoints; /* what is ours */
     size_t endpoint_count;
+    bool has_ede; /* of our own; what the back end says passes */
     struct proxy_ring *ring;
     uint8_t *stream; /* PROXY_STREAM_CAP octets */
 };

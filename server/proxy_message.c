@@ -31,7 +31,6 @@ enum {
     OPTION_EDE = 15,
     OPTION_HEADER_LEN = 4,
 
-    RCODE_SERVFAIL = 2,
     EDNS_PAYLOAD = 1232, /* in what we say ourselves */
     EDNS_DO = 0x80,
 };
@@ -146,24 +145,68 @@ enum proxy_verdict proxy_message_judge(const uint8_t *request, size_t request_le
     return PROXY_FORWARD;
 }
 
-/* Take edns-tcp-keepalive out of the OPT. Returns how many octets went. */
-static size_t keepalive_remove(uint8_t *ask, size_t ask_len, const struct proxy_shape *shape)
+/* Whether the records from `at` on stay what they are when the `cut` octets at cut_at, before them,
+ * go.
+ *
+ *     ... | cut | ... | record | record      owner names may point behind the cut: they move; so do
+ *         <-----' <---' <------' <-----      not names in RDATA, so that only types whose RDATA has
+ *                                            none to compress may stand there (RFC 3597 4)
+ */
+static bool can_move(const uint8_t *message, size_t len, size_t at, size_t cut_at, size_t cut)
 {
-    size_t removed = 0;
+    while (at < len) {
+        struct record record;
+        if (!record_take(message, len, at, &record) ||
+            (record.type != TYPE_A && record.type != TYPE_AAAA && record.type != TYPE_RRSIG))
+            return false;
+        size_t target =
+            record.pointer_at == 0 ? 0 : wire_load_be16(message + record.pointer_at) & 0x3fff;
+        if (target >= cut_at && target < cut_at + cut)
+            return false;
+        at = record.end;
+    }
+    return true;
+}
+
+/* Cut it out, if that can be. Returns the new length, or the old one: nothing has changed. */
+static size_t cut_out(uint8_t *message, size_t len, size_t at, size_t cut_at, size_t cut)
+{
+    if (!can_move(message, len, at, cut_at, cut))
+        return len;
+    while (at < len) {
+        struct record record;
+        bool is_record = record_take(message, len, at, &record);
+        assert(is_record);
+        (void)is_record;
+        unsigned pointer = wire_load_be16(message + record.pointer_at);
+        if (record.pointer_at != 0 && (pointer & 0x3fff) >= cut_at + cut)
+            wire_store_be16(message + record.pointer_at, (uint16_t)(pointer - cut));
+        at = record.end;
+    }
+    memmove(message + cut_at, message + cut_at + cut, len - cut_at - cut);
+    return len - cut;
+}
+
+/* Take edns-tcp-keepalive out of the OPT of a message that is all of the given shape. Returns the
+ * new length. Where it cannot be cut out it stays; over UDP it is ignored (RFC 7828 3.3.2). */
+static size_t keepalive_remove(uint8_t *message, size_t message_len,
+                               const struct proxy_shape *shape)
+{
     size_t at = shape->opt_at + (size_t)PROXY_OPT_LEN;
     size_t end = shape->opt_at + (size_t)shape->opt_len;
     while (at < end) {
-        size_t len = OPTION_HEADER_LEN + (size_t)wire_load_be16(ask + at + 2);
-        if (wire_load_be16(ask + at) != OPTION_KEEPALIVE) {
+        size_t len = OPTION_HEADER_LEN + (size_t)wire_load_be16(message + at + 2);
+        size_t left = message_len;
+        if (wire_load_be16(message + at) == OPTION_KEEPALIVE)
+            left = cut_out(message, message_len, end, at, len);
+        if (left == message_len)
             at += len;
-            continue;
-        }
-        memmove(ask + at, ask + at + len, ask_len - removed - at - len);
-        removed += len;
-        end -= len;
+        else
+            end -= len;
+        message_len = left;
     }
-    wire_store_be16(ask + shape->opt_at + 9, (uint16_t)(end - shape->opt_at - PROXY_OPT_LEN));
-    return removed;
+    wire_store_be16(message + shape->opt_at + 9, (uint16_t)(end - shape->opt_at - PROXY_OPT_LEN));
+    return message_len;
 }
 
 size_t proxy_message_ask(const uint8_t *request, size_t request_len,
@@ -174,7 +217,7 @@ size_t proxy_message_ask(const uint8_t *request, size_t request_len,
     wire_store_be16(ask_out, id);
     if (shape->opt_at != 0) {
         wire_store_be16(ask_out + shape->opt_at + 3, UINT16_MAX);
-        return request_len - keepalive_remove(ask_out, request_len, shape);
+        return keepalive_remove(ask_out, request_len, shape);
     }
     uint8_t *opt = ask_out + request_len;
     memset(opt, 0, PROXY_OPT_LEN);
@@ -197,66 +240,62 @@ bool proxy_message_matches(const uint8_t *request, const struct proxy_shape *sha
                   (size_t)shape->question_end - HEADER_LEN) == 0;
 }
 
-/* Take the OPT out of a response. Returns the new length, 0 if that cannot be done.
- *
- *     ... | OPT | record | record          owner names behind it may point behind it: they move;
- *         <-----' <------' <-----          so do not names in RDATA, so that only types whose RDATA
- *                                          has none to compress may stand there (RFC 3597 4)
- */
+/* Take the OPT out of a response. Returns the new length; the old one if that cannot be done. */
 static size_t opt_remove(uint8_t *response, size_t len, const struct proxy_shape *shape)
 {
-    size_t cut = shape->opt_len, at = shape->opt_at + cut;
-    while (at < len) {
-        struct record record;
-        if (!record_take(response, len, at, &record) ||
-            (record.type != TYPE_A && record.type != TYPE_AAAA && record.type != TYPE_RRSIG))
-            return 0;
-        if (record.pointer_at != 0) {
-            unsigned pointer = wire_load_be16(response + record.pointer_at);
-            unsigned target = pointer & 0x3fff;
-            if (target >= shape->opt_at && target < shape->opt_at + cut)
-                return 0;
-            if (target >= shape->opt_at + cut)
-                wire_store_be16(response + record.pointer_at, (uint16_t)(pointer - cut));
-        }
-        at = record.end;
-    }
-    memmove(response + shape->opt_at, response + shape->opt_at + cut, len - shape->opt_at - cut);
-    wire_store_be16(response + 10, (uint16_t)(wire_load_be16(response + 10) - 1));
-    return len - cut;
+    size_t end = (size_t)shape->opt_at + shape->opt_len;
+    size_t left = cut_out(response, len, end, shape->opt_at, shape->opt_len);
+    if (left != len)
+        wire_store_be16(response + 10, (uint16_t)(wire_load_be16(response + 10) - 1));
+    return left;
 }
 
-size_t proxy_message_answer(const uint8_t *request, const struct proxy_shape *shape,
+size_t proxy_message_answer(const uint8_t *request, const struct proxy_shape *shape, bool has_ede,
                             uint8_t *response, size_t response_len)
 {
+    struct proxy_failure failure = {.rcode = PROXY_RCODE_SERVFAIL, .ede = PROXY_EDE_OTHER};
     struct proxy_shape got;
-    if (wire_load_be16(response + 2) & FLAG_TC)
-        return proxy_message_fail(request, shape, RCODE_SERVFAIL, PROXY_EDE_OTHER,
-                                  "the back end's response is truncated", response);
+    if (wire_load_be16(response + 2) & FLAG_TC) {
+        failure.text = has_ede ? "the back end's response is truncated" : NULL;
+        return proxy_message_fail(request, shape, &failure, response);
+    }
     bool is_good = proxy_message_shape(response, response_len, &got);
     if (is_good && shape->opt_at == 0 && got.opt_at != 0) {
         /* An RCODE beyond 15 cannot be said without OPT: its low bits alone would lie. */
         is_good = response[got.opt_at + 5] == 0;
-        if (is_good)
-            response_len = opt_remove(response, response_len, &got);
-        is_good = is_good && response_len != 0;
+        size_t left = is_good ? opt_remove(response, response_len, &got) : response_len;
+        is_good = left != response_len;
+        response_len = left;
+    } else if (is_good && got.opt_at != 0) {
+        response_len = keepalive_remove(response, response_len, &got);
     }
-    if (!is_good)
-        return proxy_message_fail(request, shape, RCODE_SERVFAIL, PROXY_EDE_OTHER,
-                                  "the back end's response is malformed", response);
+    if (!is_good) {
+        failure.text = has_ede ? "the back end's response is malformed" : NULL;
+        return proxy_message_fail(request, shape, &failure, response);
+    }
     memcpy(response, request, 2);
     return response_len;
 }
 
-size_t proxy_message_fail(const uint8_t *request, const struct proxy_shape *shape, unsigned rcode,
-                          uint16_t ede, const char *text, uint8_t *out)
+static size_t put_ede(const struct proxy_failure *failure, uint8_t *at)
 {
-    size_t at = HEADER_LEN, text_len = strlen(text);
-    unsigned flags = wire_load_be16(request + 2) & (OPCODE_MASK | FLAG_RD | FLAG_CD);
+    size_t text_len = strlen(failure->text);
     assert(text_len <= 64);
+    wire_store_be16(at, OPTION_EDE);
+    wire_store_be16(at + 2, (uint16_t)(2 + text_len));
+    wire_store_be16(at + 4, failure->ede);
+    memcpy(at + 6, failure->text, text_len);
+    return 6 + text_len;
+}
+
+size_t proxy_message_fail(const uint8_t *request, const struct proxy_shape *shape,
+                          const struct proxy_failure *failure, uint8_t *out)
+{
+    size_t at = HEADER_LEN;
+    unsigned flags = wire_load_be16(request + 2) & (OPCODE_MASK | FLAG_RD | FLAG_CD);
     memset(out, 0, HEADER_LEN);
     memcpy(out, request, 2);
-    wire_store_be16(out + 2, (uint16_t)(FLAG_QR | flags | rcode));
+    wire_store_be16(out + 2, (uint16_t)(FLAG_QR | flags | failure->rcode));
     if (shape == NULL)
         return at;
     wire_store_be16(out + 4, 1);
@@ -264,16 +303,13 @@ size_t proxy_message_fail(const uint8_t *request, const struct proxy_shape *shap
     at = shape->question_end;
     if (shape->opt_at == 0)
         return at;
+    uint8_t *opt = out + at;
     wire_store_be16(out + 10, 1);
-    memset(out + at, 0, PROXY_OPT_LEN);
-    wire_store_be16(out + at + 1, TYPE_OPT);
-    wire_store_be16(out + at + 3, EDNS_PAYLOAD);
-    out[at + 7] = request[shape->opt_at + 7] & EDNS_DO;
-    wire_store_be16(out + at + 9, (uint16_t)(OPTION_HEADER_LEN + 2 + text_len));
-    at += PROXY_OPT_LEN;
-    wire_store_be16(out + at, OPTION_EDE);
-    wire_store_be16(out + at + 2, (uint16_t)(2 + text_len));
-    wire_store_be16(out + at + 4, ede);
-    memcpy(out + at + 6, text, text_len);
-    return at + 6 + text_len;
+    memset(opt, 0, PROXY_OPT_LEN);
+    wire_store_be16(opt + 1, TYPE_OPT);
+    wire_store_be16(opt + 3, EDNS_PAYLOAD);
+    opt[7] = request[shape->opt_at + 7] & EDNS_DO;
+    size_t options_len = failure->text != NULL ? put_ede(failure, opt + PROXY_OPT_LEN) : 0;
+    wire_store_be16(opt + 9, (uint16_t)options_len);
+    return at + PROXY_OPT_LEN + options_len;
 }

@@ -62,21 +62,31 @@ bool proxy_message_matches(const uint8_t *request, const struct proxy_shape *sha
 
 /* Turn a response that matches into the one for the client, in place: of response_len octets, in
  * memory of at least PROXY_FAILURE_MAX and response_len. What is truncated or malformed becomes
- * SERVFAIL. Returns the length. */
-size_t proxy_message_answer(const uint8_t *request, const struct proxy_shape *shape,
+ * SERVFAIL, with EDE if `has_ede` and the client has EDNS. An edns-tcp-keepalive that the back end
+ * says over UDP is taken out (RFC 7828 3.2.1). Returns the length. */
+size_t proxy_message_answer(const uint8_t *request, const struct proxy_shape *shape, bool has_ede,
                             uint8_t *response, size_t response_len);
 
-/* Info-codes of EDE (RFC 8914 4). */
+/* What went wrong. */
+struct proxy_failure {
+    unsigned rcode;
+    uint16_t ede;     /* info-code (RFC 8914 4) */
+    const char *text; /* at most 64 octets; NULL: no EDE */
+};
+
 enum {
+    PROXY_RCODE_FORMERR = 1,
+    PROXY_RCODE_SERVFAIL = 2,
+    PROXY_RCODE_NOTIMP = 4,
     PROXY_EDE_OTHER = 0,
     PROXY_EDE_NOT_SUPPORTED = 21,
     PROXY_EDE_NETWORK_ERROR = 23,
 };
 
-/* Write a response that only says `rcode`; and, to a client with EDNS, why: `text`, at most 64
- * octets. `request`: at least the 12 octets of a header. `shape`: NULL if it has none; then nothing
- * but the header is there. `out`: PROXY_FAILURE_MAX octets. Returns the length. */
-size_t proxy_message_fail(const uint8_t *request, const struct proxy_shape *shape, unsigned rcode,
-                          uint16_t ede, const char *text, uint8_t *out);
+/* Write a response that only says what went wrong; why, only to a client with EDNS. `request`: at
+ * least the 12 octets of a header. `shape`: NULL if it has none; then nothing but the header is
+ * there. `out`: PROXY_FAILURE_MAX octets. Returns the length. */
+size_t proxy_message_fail(const uint8_t *request, const struct proxy_shape *shape,
+                          const struct proxy_failure *failure, uint8_t *out);
 
 #endif

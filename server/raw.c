@@ -364,7 +364,7 @@ static int worker_answer(struct raw_worker *worker, const struct respond_policy 
 }
 
 /* The same, with a back end instead of zones; waits too. */
-static int worker_pass(struct raw_worker *worker)
+static int worker_pass(struct raw_worker *worker, const struct respond_policy *policy)
 {
     worker_tick(worker);
     const struct proxy place = {
@@ -372,6 +372,7 @@ static int worker_pass(struct raw_worker *worker)
         .keys = &worker->keys,
         .endpoints = worker->endpoints,
         .endpoint_count = worker->endpoint_count,
+        .has_ede = policy->has_ede,
     };
     return proxy_worker_step(worker->proxy, &io_backend_libpcap, worker->io, &place, RAW_STOP_MS);
 }
@@ -393,7 +394,8 @@ int raw_worker_run(struct raw_worker *worker, const struct respond_policy *polic
 {
     int outcome = 0;
     while (outcome == 0 && !atomic_load(stop)) {
-        outcome = worker->proxy != NULL ? worker_pass(worker) : worker_serve(worker, policy);
+        outcome =
+            worker->proxy != NULL ? worker_pass(worker, policy) : worker_serve(worker, policy);
         if (outcome == -ENETDOWN) { /* it may come up again, and the capture with it */
             poll(NULL, 0, RAW_STOP_MS);
             outcome = 0;

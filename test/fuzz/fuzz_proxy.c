@@ -150,7 +150,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct proxy_ring ring;
     tcp.profile = STATELESS_TCP_CLASSIC;
     proxy_ring_init(&ring, questions, ring_keys, 2);
-    const struct proxy proxy = {&tcp, &keys, &port_53, 1, &ring, stream};
+    const struct proxy proxy = {&tcp, &keys, &port_53, 1, true, &ring, stream};
     struct train train = {.octets = train_octets, .cap = sizeof train_octets};
     size_t ask_len =
         check_request(&proxy, choice & CHOICE_FAMILY_6 ? 6 : 4, request, request_len, &train);

@@ -31,7 +31,7 @@ static void setup(void)
     proxy_ring_init(&ring, questions, ring_keys, COUNT);
     tcp = stateless_tcp_config_default();
     tcp.profile = STATELESS_TCP_CLASSIC;
-    proxy = (struct proxy){&tcp, &keys, &port_53, 1, &ring, stream};
+    proxy = (struct proxy){&tcp, &keys, &port_53, 1, true, &ring, stream};
 }
 
 /* A data segment that proves the cookie. */

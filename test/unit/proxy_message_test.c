@@ -133,6 +133,8 @@ START_TEST(test_matches)
 }
 END_TEST
 
+static bool has_ede = true;
+
 /* The client's request, the back end's response, and what becomes of it. */
 static void must_answer(const char *asked, const char *got, const char *becomes)
 {
@@ -140,7 +142,7 @@ static void must_answer(const char *asked, const char *got, const char *becomes)
     ck_assert_msg(matches(got), "%s", got);
     size_t len = hex_decode(got, response, sizeof response);
     wanted_len = hex_decode(becomes, wanted, sizeof wanted);
-    len = proxy_message_answer(request, &shape, response, len);
+    len = proxy_message_answer(request, &shape, has_ede, response, len);
     ck_assert_msg(len == wanted_len && memcmp(response, wanted, len) == 0, "%s: length %zu", got,
                   len);
 }
@@ -204,14 +206,44 @@ START_TEST(test_bad_answers)
                 "beef 8380 0001 0000 0000 0000" QUESTION,
                 "0001 8102 0001 0000 0000 0001" QUESTION "00 0029 04d0 00008000 002a 000f 0026 0000"
                 "746865206261636b20656e64277320726573706f6e7365206973207472756e6361746564");
+    has_ede = false;
+    must_answer(WITH_OPT, "beef 8380 0001 0000 0000 0000" QUESTION,
+                "0001 8102 0001 0000 0000 0001" QUESTION OPT("04d0", "0000"));
+    must_answer(WITH_OPT, RESPONSE_HEAD "0000" QUESTION ANSWER "00",
+                "0001 8102 0001 0000 0000 0001" QUESTION OPT("04d0", "0000"));
+    has_ede = true;
+}
+END_TEST
+
+START_TEST(test_keepalive_of_another_hop)
+{
+    must_answer(WITH_OPT,
+                RESPONSE_HEAD
+                "0001" QUESTION ANSWER OPT("04d0", "000b") "000b 0002 0064 0003 0001 78",
+                "0001 8180 0001 0001 0000 0001" QUESTION ANSWER OPT("04d0", "0005") "0003 0001 78");
+    /* 34: OPT, 45: option, 51: record, 67: one whose name is that record's */
+    must_answer(WITH_OPT,
+                RESPONSE_HEAD "0003" QUESTION ANSWER OPT(
+                    "04d0", "0006") "000b 0002 0064 0162 00 0001 0001 0000003c 0004 c0000202 "
+                                    "0163 c034 0001 0001 0000003c 0004 c0000203",
+                "0001 8180 0001 0001 0000 0003" QUESTION ANSWER OPT(
+                    "04d0", "0000") "0162 00 0001 0001 0000003c 0004 c0000202 "
+                                    "0163 c02e 0001 0001 0000003c 0004 c0000203");
+    /* a name in RDATA could point behind it: it stays */
+    must_answer(WITH_OPT,
+                RESPONSE_HEAD "0002" QUESTION ANSWER OPT(
+                    "04d0", "0006") "000b 0002 0064 c00c 0002 0001 0000003c 0002 c00c",
+                "0001 8180 0001 0001 0000 0002" QUESTION ANSWER OPT(
+                    "04d0", "0006") "000b 0002 0064 c00c 0002 0001 0000003c 0002 c00c");
 }
 END_TEST
 
 START_TEST(test_fail_without_question)
 {
     const uint8_t header[12] = {1, 2, 0x79, 0xff, 0, 9, 0, 9, 0, 9, 0, 9};
+    const struct proxy_failure failure = {.rcode = 1};
     uint8_t *copy = exact_copy(header, sizeof header);
-    ck_assert_uint_eq(proxy_message_fail(copy, NULL, 1, 0, "", response), 12);
+    ck_assert_uint_eq(proxy_message_fail(copy, NULL, &failure, response), 12);
     const uint8_t expected[12] = {1, 2, 0xf9, 0x11};
     ck_assert_mem_eq(response, expected, 12);
     free(copy);
@@ -221,6 +253,7 @@ END_TEST
 START_TEST(test_longest_failure)
 {
     char text[65];
+    const struct proxy_failure failure = {.rcode = 2, .ede = 23, .text = text};
     memset(text, 'x', 64);
     text[64] = '\0';
     memset(request, 0, sizeof request);
@@ -233,12 +266,12 @@ START_TEST(test_longest_failure)
     request[at + 2] = 41;
     ck_assert(proxy_message_shape(request, at + 11, &shape));
     ck_assert_uint_eq(shape.question_end, 12 + 255 + 4);
-    size_t len = proxy_message_fail(request, &shape, 2, 23, text, response);
+    size_t len = proxy_message_fail(request, &shape, &failure, response);
     ck_assert_uint_eq(len, 12 + 259 + 11 + 6 + 64);
     ck_assert_uint_le(len, PROXY_FAILURE_MAX);
 }
 END_TEST
 
 TEST_MAIN("proxy_message", test_ask, test_judge, test_matches, test_answer,
-          test_opt_that_is_not_last, test_bad_answers, test_fail_without_question,
-          test_longest_failure)
+          test_opt_that_is_not_last, test_bad_answers, test_keepalive_of_another_hop,
+          test_fail_without_question, test_longest_failure)
