@@ -12,7 +12,7 @@ static void answer(const struct proxy *proxy, const struct packet *packet, size_
     struct stateless_tcp_query query;
     const uint8_t *request;
     size_t request_len;
-    switch (stateless_tcp_receive(proxy->tcp, proxy->keys, packet, false, &query, train)) {
+    switch (stateless_tcp_receive(proxy->tcp, proxy->keys, packet, false, NULL, &query, train)) {
     case STATELESS_TCP_DROP: /* the key has expired meanwhile */
     case STATELESS_TCP_SEND:
         return;
@@ -76,7 +76,7 @@ size_t proxy_frame(const struct proxy *proxy, const struct io_frame *frame,
                      proxy->tcp->checksum_policy, &packet) != PACKET_TCP ||
         !packet_is_for(&packet, proxy->endpoints, proxy->endpoint_count))
         return 0;
-    switch (stateless_tcp_receive(proxy->tcp, proxy->keys, &packet, false, &query, train)) {
+    switch (stateless_tcp_receive(proxy->tcp, proxy->keys, &packet, false, NULL, &query, train)) {
     case STATELESS_TCP_DROP:
     case STATELESS_TCP_SEND:
         return 0;

@@ -43,6 +43,8 @@ struct raw_worker {
     uint64_t committed_s; /* of the view's snapshot, or later; 0: not yet known */
     uint64_t now_s;
     uint8_t *stream;
+    uint8_t *recent_memory; /* of `recent`; NULL: there is none */
+    struct recent recent;
 };
 
 static bool address_from(const struct sockaddr *socket_address, struct packet_endpoint *out)
@@ -247,7 +249,12 @@ static int worker_name(struct raw_worker *worker, const struct raw_config *confi
     worker->stream = malloc(SERVE_STREAM_CAP);
     worker->named = calloc(config->address_count, sizeof(*worker->named));
     worker->endpoints = calloc(ENDPOINTS_MAX, sizeof(*worker->endpoints));
-    if (worker->stream == NULL || worker->named == NULL || worker->endpoints == NULL) {
+    bool has_recent = config->tcp->profile == STATELESS_TCP_MODERN;
+    worker->recent_memory = has_recent ? calloc(1, RECENT_SIZE_DEFAULT) : NULL;
+    if (worker->recent_memory != NULL)
+        worker->recent = recent_make(worker->recent_memory, RECENT_SIZE_DEFAULT);
+    if (worker->stream == NULL || worker->named == NULL || worker->endpoints == NULL ||
+        (has_recent && worker->recent_memory == NULL)) {
         snprintf(error->text, sizeof(error->text), "out of memory");
         return -ENOMEM;
     }
@@ -350,6 +357,7 @@ static int worker_answer(struct raw_worker *worker, const struct respond_policy 
         .endpoint_count = worker->endpoint_count,
         /* A clock that was set back settles nothing. */
         .is_settled = worker->now_s >= worker->committed_s + SERVE_SETTLED_S,
+        .recent = worker->recent_memory != NULL ? &worker->recent : NULL,
         .stream = worker->stream,
     };
     for (int i = 0; i < frame_count; i++) {
@@ -416,5 +424,6 @@ void raw_worker_close(struct raw_worker *worker)
     free(worker->named);
     free(worker->endpoints);
     free(worker->stream);
+    free(worker->recent_memory);
     free(worker);
 }

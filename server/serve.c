@@ -21,8 +21,8 @@ static void serve_tcp(const struct serve *serve, const struct packet *packet, st
     const uint8_t *request;
     size_t request_len;
 
-    switch (
-        stateless_tcp_receive(serve->tcp, serve->keys, packet, serve->is_settled, &query, train)) {
+    switch (stateless_tcp_receive(serve->tcp, serve->keys, packet, serve->is_settled, serve->recent,
+                                  &query, train)) {
     case STATELESS_TCP_DROP:
     case STATELESS_TCP_SEND:
         return;

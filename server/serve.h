@@ -25,8 +25,9 @@ struct serve {
     const struct stateless_tcp_keys *keys;
     const struct packet_endpoint *endpoints; /* what is ours */
     size_t endpoint_count;
-    bool is_settled; /* the last commit was SERVE_SETTLED_S ago, or longer */
-    uint8_t *stream; /* SERVE_STREAM_CAP octets to work in */
+    bool is_settled;       /* the last commit was SERVE_SETTLED_S ago, or longer */
+    struct recent *recent; /* for stateless TCP; NULL: none */
+    uint8_t *stream;       /* SERVE_STREAM_CAP octets to work in */
 };
 
 /* Answer one frame.

@@ -12,9 +12,9 @@
  * Keys change every epoch; the current and the previous one are accepted. Servers that hold the
  * same keys accept each other's cookies.
  *
- * A segment is believed when 0 <= SEG.ACK - ISS - 1 <= COOKIE_OFFSET_MAX under one of the
- * COOKIE_EPOCHS x COOKIE_CLASSES candidates. Somebody who cannot hear us must guess, and one guess
- * is right with probability
+ * A segment is believed when SEG.ACK - ISS - 1 is a number of octets that its sender may hold, under
+ * one of the COOKIE_EPOCHS x COOKIE_CLASSES candidates. Somebody who cannot hear us must guess. With
+ * cookie_verify(), where 0..COOKIE_OFFSET_MAX is believed, one guess is right with probability
  *
  *     COOKIE_EPOCHS x COOKIE_CLASSES x (COOKIE_OFFSET_MAX + 1) / 2^32  =  1 / 10,922
  *
@@ -59,6 +59,7 @@ uint32_t cookie_make_first(const struct stateless_tcp_keys *keys, const struct p
 struct cookie_proof {
     uint32_t offset; /* octets of our stream that the client holds; FIN counts as one */
     unsigned mss_class;
+    uint64_t connection; /* the whole hash: no other connection has it, and nobody can tell it */
 };
 
 /* Whether the segment in `packet` acknowledges a cookie that was made for its sender.
@@ -66,12 +67,33 @@ struct cookie_proof {
 bool cookie_verify(const struct stateless_tcp_keys *keys, const struct packet *packet,
                    struct cookie_proof *proof_out);
 
-/* The same for a longer stream: up to `offset_max` octets. The bound above grows with it. */
+/* Which offsets a long stream may have reached, if `expected` is one of them, or nearly so: up to
+ * `max`, and modulo `modulus` (a power of two) from expected - behind to expected + ahead. */
+struct cookie_range {
+    uint32_t max;
+    uint32_t expected;
+    uint32_t modulus;
+    uint32_t behind;
+    uint32_t ahead;
+};
+
+/* How many offsets are believed under one candidate: the bound above with this instead of
+ * COOKIE_OFFSET_MAX + 1. */
+uint64_t cookie_range_size(const struct cookie_range *range);
+
+/* The same for a longer stream. Of candidates that fit, one where the offset is as expected. */
 bool cookie_verify_within(const struct stateless_tcp_keys *keys, const struct packet *packet,
-                          uint32_t offset_max, struct cookie_proof *proof_out);
+                          const struct cookie_range *range, struct cookie_proof *proof_out);
 
 /* The same for cookie_make_first(), if the client's initial sequence number was `irs`. */
 bool cookie_verify_first(const struct stateless_tcp_keys *keys, const struct packet *packet,
                          uint32_t irs, uint32_t offset_max, struct cookie_proof *proof_out);
+
+/* The Fast Open cookie for the sender of `packet` (RFC 7413 4.1.2), of the present epoch. */
+void cookie_make_fast_open(const struct stateless_tcp_keys *keys, const struct packet *packet,
+                           uint8_t cookie_out[PACKET_FAST_OPEN_COOKIE_LEN]);
+
+/* Whether the packet carries one that was made for its sender, in either epoch. */
+bool cookie_verify_fast_open(const struct stateless_tcp_keys *keys, const struct packet *packet);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "stateless_tcp/modern.h"
+#include "stateless_tcp/modern_send.h"
 
 #include "stateless_tcp/framing.h"
 
@@ -7,30 +7,33 @@
 
 enum {
     SEQ_MASK = (1 << MODERN_SEQ_BITS) - 1,
+    OFFSET_MASK = (1 << MODERN_OFFSET_BITS) - 1,
 };
 
-static_assert(MODERN_OFFSET_BITS + MODERN_SEQ_BITS + 1 < 32, "TSval must not pass half its range");
+static_assert(MODERN_OFFSET_BITS + MODERN_SEQ_BITS + 1 == 32, "a point fills a TSval");
+static_assert(STATELESS_TCP_STREAM_CAP < 1u << (MODERN_OFFSET_BITS - 1),
+              "TSval must not pass half its range in one step");
+static_assert(STATELESS_TCP_STREAM_CAP + MODERN_AHEAD_MAX < 1u << MODERN_OFFSET_BITS,
+              "points are ambiguous in our stream");
 static_assert(MODERN_WINDOW + MODERN_REQUESTS_MAX <= 1 << MODERN_SEQ_BITS, "points are ambiguous");
 
-struct point {
-    uint32_t offset; /* in our stream */
-    uint32_t seq;    /* in the client's, modulo 2^MODERN_SEQ_BITS */
-    bool is_done;
-};
-
-static uint32_t point_make(uint32_t offset, uint32_t seq, bool is_done)
+static bool is_done(uint32_t value)
 {
-    assert(offset <= MODERN_OFFSET_MAX);
-    return offset << (MODERN_SEQ_BITS + 1) | (seq & SEQ_MASK) << 1 | is_done;
+    return value & 1;
 }
 
-static struct point point_read(uint32_t value)
+/* The point in a TSval that came back from a client that holds `held` octets, and is as near to it
+ * as the cookie's range says. False: it is none. */
+static bool point_read(uint32_t value, uint32_t held, struct point *point_out)
 {
-    return (struct point){
-        .offset = value >> (MODERN_SEQ_BITS + 1) & MODERN_OFFSET_MAX,
+    uint32_t behind = (held - (value >> (MODERN_SEQ_BITS + 1))) & OFFSET_MASK;
+    uint32_t offset = behind <= MODERN_AHEAD_MAX ? held - behind : held - behind + OFFSET_MASK + 1;
+    *point_out = (struct point){
+        .offset = offset,
         .seq = value >> 1 & SEQ_MASK,
-        .is_done = value & 1,
+        .is_done = is_done(value),
     };
+    return offset <= MODERN_OFFSET_MAX;
 }
 
 static enum stateless_tcp_outcome reply(const struct packet *packet,
@@ -64,10 +67,11 @@ static enum stateless_tcp_outcome reply_reset(const struct stateless_tcp_config 
     return config->has_stale_reset ? reply(packet, &segment, train) : STATELESS_TCP_DROP;
 }
 
-/* RFC 9293 3.10.7.2, the state LISTEN. */
-static enum stateless_tcp_outcome receive_syn(const struct stateless_tcp_config *config,
-                                              const struct stateless_tcp_keys *keys,
-                                              const struct packet *packet, struct train *train)
+/* The SYN+ACK for the SYN in `packet`, acknowledging `data_len` octets of its data. */
+static enum stateless_tcp_outcome reply_syn_ack(const struct stateless_tcp_config *config,
+                                                const struct stateless_tcp_keys *keys,
+                                                const struct packet *packet, uint32_t data_len,
+                                                struct train *train)
 {
     uint32_t headers_len =
         PACKET_TCP_HEADER_LEN +
@@ -75,11 +79,17 @@ static enum stateless_tcp_outcome receive_syn(const struct stateless_tcp_config 
     uint32_t room = packet->ip_len - headers_len;
     bool has_timestamps = packet->has_timestamps && room >= PACKET_TCP_TIMESTAMPS_OPTION_LEN;
     room -= has_timestamps ? PACKET_TCP_TIMESTAMPS_OPTION_LEN : 0;
+    uint8_t cookie[PACKET_FAST_OPEN_COOKIE_LEN];
+    bool has_cookie = config->has_fast_open && packet->has_fast_open && has_timestamps &&
+                      room >= PACKET_TCP_FAST_OPEN_OPTION_LEN;
+    room -= has_cookie ? PACKET_TCP_FAST_OPEN_OPTION_LEN : 0;
+    if (has_cookie)
+        cookie_make_fast_open(keys, packet, cookie);
     bool has_mss = room >= PACKET_TCP_MSS_OPTION_LEN;
     room -= has_mss ? PACKET_TCP_MSS_OPTION_LEN : 0;
     struct packet_segment syn_ack = {
         .seq = has_timestamps ? cookie_make(keys, packet) : cookie_make_first(keys, packet),
-        .ack = packet->seq + 1,
+        .ack = packet->seq + 1 + data_len,
         .window = MODERN_WINDOW,
         .flags = PACKET_SYN | PACKET_ACK,
         .mss = has_mss ? config->mss : 0,
@@ -87,6 +97,7 @@ static enum stateless_tcp_outcome receive_syn(const struct stateless_tcp_config 
         .has_timestamps = has_timestamps,
         .timestamp_value = point_make(0, packet->seq + 1, true),
         .timestamp_echo = packet->timestamp_value,
+        .fast_open_cookie = has_cookie ? cookie : NULL,
     };
     return reply(packet, &syn_ack, train);
 }
@@ -160,7 +171,8 @@ static enum stateless_tcp_outcome receive_after(const struct stateless_tcp_confi
     bool has_our_fin = query->held > query->point_offset;
     query->at += query->point_len;
     query->left -= query->point_len;
-    query->ack += query->point_len;
+    query->request_seq += query->point_len;
+    query->ack = query->request_seq;
     query->is_prefix_absent &= query->point_len == 0;
     query->point_len = 0;
     if (query->left == 0) {
@@ -182,22 +194,87 @@ static uint16_t segment_size(const struct stateless_tcp_config *config, const st
     return config->segment_size < most ? config->segment_size : most;
 }
 
+/* The client has sent ahead of responses that it does not hold yet, up to those that `entry` tells
+ * of. `ack`: of the point. */
+static enum stateless_tcp_outcome receive_ahead(const struct packet *packet, uint32_t ack,
+                                                struct recent_entry *entry,
+                                                struct stateless_tcp_query *query,
+                                                struct train *train)
+{
+    if (entry->sent < entry->end) { /* their turn comes later; but this is an ACK too */
+        if (recent_octets(query->recent, entry) != NULL && query->held >= entry->start)
+            modern_send_more(query, entry, train);
+        return train->frame_count > 0 ? STATELESS_TCP_SEND : STATELESS_TCP_DROP;
+    }
+    uint32_t flight = entry->end - query->held;
+    if (flight >= modern_send_cwnd(query, entry) || flight >= packet->window)
+        return STATELESS_TCP_DROP;
+    query->is_ahead = true;
+    query->ack = ack;
+    return STATELESS_TCP_QUERY;
+}
+
+/* Whether what is asked was answered lately, and with which octets: then they are sent, since some
+ * of them may be there. */
+static bool is_answered(const struct stateless_tcp_query *query, const struct recent_entry *entry)
+{
+    return entry != NULL && entry->seq == query->request_seq &&
+           entry->seq_end == query->request_seq + query->left && entry->start <= query->held &&
+           query->held < entry->end && recent_octets(query->recent, entry) != NULL;
+}
+
+/* Where the responses belong is known: what may be done about them? `entry`: of the connection;
+ * NULL: none. */
+static enum stateless_tcp_outcome
+judge_requests(const struct packet *packet, const struct point *point, bool is_settled,
+               struct recent_entry *entry, struct stateless_tcp_query *query, struct train *train)
+{
+    bool has_fin = packet->flags & PACKET_FIN;
+    bool is_partly_there = packet->sack_count > 0;
+    enum stateless_tcp_outcome outcome = STATELESS_TCP_QUERY;
+    /* One more than the point is our FIN, if all the requests are before it: the first octet of a
+     * response never arrives alone. */
+    if (query->held == point->offset ||
+        (packet->has_timestamps && query->held == point->offset + 1))
+        outcome = receive_after(query->config, packet, has_fin, query, train);
+    else if (query->point_len == 0 && query->held < point->offset)
+        return entry != NULL && entry->seq_end == packet->seq && entry->end == point->offset &&
+                       !entry->has_fin && entry->end <= MODERN_CLOSE_AT
+                   ? receive_ahead(packet, point->ack, entry, query, train)
+                   : STATELESS_TCP_DROP;
+    else
+        is_partly_there = true;
+    if (outcome != STATELESS_TCP_QUERY)
+        return outcome;
+    if (!is_answered(query, entry))
+        return is_partly_there && !is_settled ? reply_reset(query->config, packet, train)
+                                              : STATELESS_TCP_QUERY;
+    bool is_half_closed =
+        query->is_half_closed && query->at + query->left == packet->payload + packet->payload_len;
+    entry->has_fin |= is_half_closed;
+    modern_send_again(query, entry, entry->seq_end + is_half_closed, train);
+    return STATELESS_TCP_SEND;
+}
+
 static enum stateless_tcp_outcome
 receive_data(const struct stateless_tcp_config *config, const struct packet *packet,
              const struct cookie_proof *proof, const struct point *point, bool is_settled,
-             struct stateless_tcp_query *query, struct train *train)
+             struct recent *recent, struct stateless_tcp_query *query, struct train *train)
 {
     bool has_fin = packet->flags & PACKET_FIN;
-    bool is_after = proof->offset == point->offset;
     if (packet->payload_len == LENGTH_LEN && !has_fin) {
         /* A length that travels alone; its ACK may acknowledge nothing else that is open. */
-        if (!is_after || ((point->seq - packet->seq) & SEQ_MASK) != 0)
+        if (proof->offset != point->offset || ((point->seq - packet->seq) & SEQ_MASK) != 0)
             return STATELESS_TCP_DROP;
         return reply_ack(packet, packet->seq + LENGTH_LEN, 0, packet->timestamp_echo, train);
     }
     *query = (struct stateless_tcp_query){
         .config = config,
         .packet = packet,
+        .recent = recent,
+        .connection = proof->connection,
+        .base = packet->ack - proof->offset,
+        .request_seq = packet->seq,
         .ack = packet->seq,
         .segment_size = segment_size(config, packet, proof->mss_class),
         .held = proof->offset,
@@ -209,19 +286,50 @@ receive_data(const struct stateless_tcp_config *config, const struct packet *pac
                                                 : STATELESS_TCP_DROP;
     query->is_half_closed =
         has_fin && query->at + query->left == packet->payload + packet->payload_len;
-    enum stateless_tcp_outcome outcome = STATELESS_TCP_QUERY;
-    /* One more than the point is our FIN, if all the requests are before it: the first octet of a
-     * response never arrives alone. */
-    if (is_after || (packet->has_timestamps && proof->offset == point->offset + 1))
-        outcome = receive_after(config, packet, has_fin, query, train);
-    else if (query->point_len == 0 && proof->offset < point->offset)
-        return STATELESS_TCP_DROP; /* sent ahead of a response that is not there yet */
-    else if (!is_settled)
-        return reply_reset(config, packet, train);
+    enum stateless_tcp_outcome outcome = judge_requests(
+        packet, point, is_settled, recent_find(recent, proof->connection), query, train);
     query->requests = query->at;
     query->start = query->point_offset;
     query->is_start_known = query->point_len == 0;
     return outcome;
+}
+
+/* Requests with a SYN, whose sender has proven by its cookie that it hears us. */
+static enum stateless_tcp_outcome receive_fast_open(const struct stateless_tcp_config *config,
+                                                    const struct stateless_tcp_keys *keys,
+                                                    const struct packet *packet,
+                                                    struct stateless_tcp_query *query)
+{
+    const struct point first = {.seq = (packet->seq + 1) & SEQ_MASK, .is_done = true};
+    struct packet data = *packet; /* as its data would come without the SYN */
+    data.seq = packet->seq + 1;
+    *query = (struct stateless_tcp_query){
+        .config = config,
+        .keys = keys,
+        .packet = packet,
+        .base = cookie_make(keys, packet) + 1,
+        .request_seq = packet->seq + 1,
+        .ack = packet->seq + 1,
+        .segment_size = segment_size(config, packet, cookie_class(packet->mss)),
+        .is_start_known = true,
+        .is_fast_open = true,
+    };
+    if (!find_requests(&data, &first, query))
+        return STATELESS_TCP_DROP;
+    query->requests = query->at;
+    return STATELESS_TCP_QUERY;
+}
+
+/* RFC 9293 3.10.7.2, the state LISTEN. */
+static enum stateless_tcp_outcome
+receive_syn(const struct stateless_tcp_config *config, const struct stateless_tcp_keys *keys,
+            const struct packet *packet, struct stateless_tcp_query *query, struct train *train)
+{
+    if (config->has_fast_open && packet->payload_len > 0 && packet->has_timestamps &&
+        cookie_verify_fast_open(keys, packet) &&
+        receive_fast_open(config, keys, packet, query) == STATELESS_TCP_QUERY)
+        return STATELESS_TCP_QUERY;
+    return reply_syn_ack(config, keys, packet, 0, train);
 }
 
 /* A FIN alone. It may be acknowledged only if everything before it is answered and there. */
@@ -238,6 +346,31 @@ static enum stateless_tcp_outcome receive_fin(const struct stateless_tcp_config 
                      point_make(point->offset, point->seq, true), train);
 }
 
+/* Neither data nor FIN, but something of the train is missing: going on with it. */
+static enum stateless_tcp_outcome receive_progress(const struct stateless_tcp_config *config,
+                                                   const struct packet *packet,
+                                                   const struct cookie_proof *proof,
+                                                   const struct point *point, struct recent *recent,
+                                                   struct train *train)
+{
+    struct recent_entry *entry = recent_find(recent, proof->connection);
+    if (entry == NULL || entry->end != point->offset || entry->start > proof->offset ||
+        ((entry->seq_end - point->seq) & SEQ_MASK) != 0 ||
+        packet->seq - entry->seq_end > MODERN_WINDOW || recent_octets(recent, entry) == NULL)
+        return STATELESS_TCP_DROP;
+    const struct stateless_tcp_query query = {
+        .config = config,
+        .packet = packet,
+        .recent = recent,
+        .connection = proof->connection,
+        .base = packet->ack - proof->offset,
+        .segment_size = segment_size(config, packet, proof->mss_class),
+        .held = proof->offset,
+    };
+    modern_send_more(&query, entry, train);
+    return train->frame_count > 0 ? STATELESS_TCP_SEND : STATELESS_TCP_DROP;
+}
+
 /* Neither data nor FIN: the completion ACK. */
 static enum stateless_tcp_outcome receive_ack(const struct packet *packet, uint32_t held,
                                               const struct point *point, struct train *train)
@@ -251,12 +384,24 @@ static enum stateless_tcp_outcome receive_ack(const struct packet *packet, uint3
     return reply_ack(packet, ack, 0, point_make(point->offset, point->seq, true), train);
 }
 
+struct cookie_range modern_range(const struct packet *packet)
+{
+    return (struct cookie_range){
+        .max = MODERN_OFFSET_MAX,
+        .expected = packet->timestamp_echo >> (MODERN_SEQ_BITS + 1),
+        .modulus = OFFSET_MASK + 1,
+        .behind = STATELESS_TCP_STREAM_CAP,
+        .ahead = MODERN_AHEAD_MAX,
+    };
+}
+
 static bool is_proven(const struct stateless_tcp_keys *keys, const struct packet *packet,
                       struct cookie_proof *proof, struct point *point_out)
 {
     if (packet->has_timestamps) {
-        *point_out = point_read(packet->timestamp_echo);
-        return cookie_verify_within(keys, packet, MODERN_OFFSET_MAX, proof);
+        const struct cookie_range range = modern_range(packet);
+        return cookie_verify_within(keys, packet, &range, proof) &&
+               point_read(packet->timestamp_echo, proof->offset, point_out);
     }
     /* The client's stream begins here, or did so with the length of what is here. */
     for (uint32_t behind = 0; behind <= LENGTH_LEN; behind += LENGTH_LEN) {
@@ -268,20 +413,36 @@ static bool is_proven(const struct stateless_tcp_keys *keys, const struct packet
     return false;
 }
 
-enum stateless_tcp_outcome modern_receive(const struct stateless_tcp_config *config,
-                                          const struct stateless_tcp_keys *keys,
-                                          const struct packet *packet, bool is_settled,
-                                          struct stateless_tcp_query *query_out,
-                                          struct train *train)
+/* Where a segment begins right behind the train sent last, that train's end is the point, whatever
+ * came back: the client may not have got it yet, or echoes the one before (RFC 7323 4.3 (2)). */
+static void refine_point(const struct packet *packet, const struct cookie_proof *proof,
+                         const struct recent *recent, struct point *point)
+{
+    const struct recent_entry *entry = recent_find(recent, proof->connection);
+    uint32_t behind = (packet->seq - point->seq) & SEQ_MASK;
+    if (behind == 0 || !packet->has_timestamps || entry == NULL || entry->seq_end != packet->seq ||
+        proof->offset > entry->end + entry->has_fin)
+        return;
+    uint32_t ack = proof->offset >= entry->start ? entry->seq : entry->ack;
+    if (proof->offset >= point->offset && behind <= MODERN_WINDOW)
+        ack = packet->seq - behind;
+    *point = (struct point){
+        .offset = entry->end, .seq = packet->seq & SEQ_MASK, .is_done = true, .ack = ack};
+}
+
+enum stateless_tcp_outcome
+modern_receive(const struct stateless_tcp_config *config, const struct stateless_tcp_keys *keys,
+               const struct packet *packet, bool is_settled, struct recent *recent,
+               struct stateless_tcp_query *query_out, struct train *train)
 {
     assert(config->burst >= 1 && config->burst <= TRAIN_FRAMES_MAX);
     unsigned flags = packet->flags & (PACKET_SYN | PACKET_ACK | PACKET_RST | PACKET_FIN);
     if (flags == PACKET_SYN)
-        return receive_syn(config, keys, packet, train);
+        return receive_syn(config, keys, packet, query_out, train);
     if ((flags & (PACKET_SYN | PACKET_ACK | PACKET_RST)) != PACKET_ACK)
         return STATELESS_TCP_DROP;
     bool is_pure_ack = packet->payload_len == 0 && !(flags & PACKET_FIN);
-    if (is_pure_ack && (!packet->has_timestamps || point_read(packet->timestamp_echo).is_done))
+    if (is_pure_ack && (!packet->has_timestamps || is_done(packet->timestamp_echo)))
         return STATELESS_TCP_DROP; /* the most frequent case, and the cheapest */
 
     struct cookie_proof proof;
@@ -289,10 +450,13 @@ enum stateless_tcp_outcome modern_receive(const struct stateless_tcp_config *con
     if (!is_proven(keys, packet, &proof, &point))
         return is_pure_ack ? STATELESS_TCP_DROP : reply_reset(config, packet, train);
     if (is_pure_ack)
-        return receive_ack(packet, proof.offset, &point, train);
+        return proof.offset < point.offset
+                   ? receive_progress(config, packet, &proof, &point, recent, train)
+                   : receive_ack(packet, proof.offset, &point, train);
+    refine_point(packet, &proof, recent, &point);
     if (packet->payload_len == 0)
         return receive_fin(config, packet, proof.offset, &point, train);
-    return receive_data(config, packet, &proof, &point, is_settled, query_out, train);
+    return receive_data(config, packet, &proof, &point, is_settled, recent, query_out, train);
 }
 
 void modern_send(struct stateless_tcp_query *query, uint8_t *stream, size_t response_len)
@@ -317,38 +481,16 @@ void modern_send(struct stateless_tcp_query *query, uint8_t *stream, size_t resp
         query->left = 0;
 }
 
-/* The segments from `sent` on. */
-static void send_segments(const struct stateless_tcp_query *query, uint32_t sent, uint32_t ack_done,
-                          uint32_t end, bool has_fin, struct train *train)
+/* Behind the SYN+ACK: all in one segment, or nothing. */
+static void finish_fast_open(const struct stateless_tcp_query *query,
+                             const struct recent_entry *entry, struct train *train)
 {
-    const struct packet *packet = query->packet;
-    uint32_t window = packet->window, rest = query->stream_at - sent;
-    bool is_single = rest <= query->segment_size && rest <= window;
-    struct packet_segment segment = {
-        .seq = packet->ack,
-        .ack = is_single ? ack_done : query->ack,
-        .window = MODERN_WINDOW,
-        .flags = PACKET_ACK,
-        .has_timestamps = packet->has_timestamps,
-        .timestamp_value = point_make(end, query->ack + query->answered_len, is_single),
-        .timestamp_echo = packet->timestamp_value,
-    };
-    for (unsigned i = 0; i < query->config->burst && rest > 0 && window > 0; i++) {
-        uint32_t len = rest < query->segment_size ? rest : query->segment_size;
-        if (len > window && i > 0) /* RFC 9293 3.8.6.2.1: no silly pieces */
-            break;
-        len = len < window ? len : window;
-        if (len == 1 && rest > 1) /* one octet more than a point must be a FIN */
-            break;
-        if (len == rest)
-            segment.flags |= has_fin ? PACKET_PSH | PACKET_FIN : PACKET_PSH;
-        if (!packet_reply_tcp(packet, &segment, query->stream + sent, len, train))
-            break;
-        segment.seq += len;
-        sent += len;
-        rest -= len;
-        window -= len;
-    }
+    bool is_sent = query->answered_len > 0 && entry->end <= query->segment_size &&
+                   entry->end <= query->packet->window;
+    reply_syn_ack(query->config, query->keys, query->packet, is_sent ? query->answered_len : 0,
+                  train);
+    if (is_sent)
+        modern_send_train(query, entry, query->stream, entry->seq_end, train);
 }
 
 void modern_finish(struct stateless_tcp_query *query, struct train *train)
@@ -357,20 +499,30 @@ void modern_finish(struct stateless_tcp_query *query, struct train *train)
     bool is_all = query->answered_len > 0 &&
                   query->requests + query->answered_len == packet->payload + packet->payload_len;
     bool is_half_closed = query->is_half_closed && is_all;
-    bool has_fin = query->is_closing || is_half_closed;
-    uint32_t held_here = query->held - query->start; /* of these responses */
-    uint32_t end = query->start + query->stream_at;
+    const struct recent_entry entry = {
+        .seq = query->request_seq,
+        .seq_end = query->request_seq + query->answered_len,
+        .start = query->start,
+        .end = query->start + query->stream_at,
+        .ack = query->ack,
+        .has_fin = query->is_closing || is_half_closed,
+    };
+    if (query->is_fast_open) {
+        finish_fast_open(query, &entry, train);
+        return;
+    }
     /* No response, or not the responses of which the client holds a part. */
-    if (query->stream_at == 0 || !query->is_start_known || query->start > MODERN_OFFSET_MAX ||
-        end > MODERN_OFFSET_MAX || held_here > query->stream_at + has_fin) {
+    if (query->stream_at == 0 || !query->is_start_known || entry.start > MODERN_OFFSET_MAX ||
+        entry.end > MODERN_OFFSET_MAX || query->held > entry.end + entry.has_fin ||
+        (query->held < entry.start && !query->is_ahead)) {
         reply_reset(query->config, packet, train);
         return;
     }
-    uint32_t ack_done = query->ack + query->answered_len + is_half_closed;
-    if (held_here < query->stream_at) {
-        send_segments(query, held_here, ack_done, end, has_fin, train);
+    uint32_t ack_done = entry.seq_end + is_half_closed;
+    if (query->held < entry.end) {
+        modern_send_train(query, &entry, query->stream, ack_done, train);
         return;
     }
-    reply_ack(packet, ack_done, has_fin && held_here == query->stream_at ? PACKET_FIN : 0,
-              point_make(end, query->ack + query->answered_len, true), train);
+    reply_ack(packet, ack_done, entry.has_fin && query->held == entry.end ? PACKET_FIN : 0,
+              point_make(entry.end, entry.seq_end, true), train);
 }

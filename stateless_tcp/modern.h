@@ -20,10 +20,10 @@
  * for each boundary N between requests where in our stream the response to what follows begins.
  * Each segment of ours carries one point (N, F(N)) in its TSval:
  *
- *      31   30                          13   12                      1     0
- *     +---+--------------------------------+--------------------------+------+
- *     | 0 | F(N), octets after our SYN: 18 | N modulo 2^12            | done |
- *     +---+--------------------------------+--------------------------+------+
+ *      31                                13   12                      1     0
+ *     +-------------------------------------+--------------------------+------+
+ *     | F(N), octets after our SYN, mod 2^19 | N modulo 2^12            | done |
+ *     +-------------------------------------+--------------------------+------+
  *
  * namely that of the end of what is being answered: the same in every segment of a train. `done`:
  * nothing is to be acknowledged any more. The client gives back the point of the segment in order
@@ -44,8 +44,10 @@
  * begin at or before the next octet that it expects; and clients join requests when they send them
  * again, but do not cut them.
  *
- * What the client holds, SEG.ACK, may be anything between: sending goes on there. TSval never
- * decreases: F grows by 14 or more with each response, and for the same N only `done` changes, once.
+ * What the client holds, SEG.ACK, may be anything between: sending goes on there. F modulo 2^19 is F
+ * since the cookie proves SEG.ACK, and F is never far from it. TSval never decreases (modulo 2^32, as
+ * RFC 7323 5.2 compares): F grows by 14 or more with each response, by less than 2^18, and for the
+ * same N only `done` changes, once.
  *
  * NO LOOP. A segment without data or FIN is answered only if its echo is not `done` and it
  * acknowledges F(N) exactly; the answer is `done`. That is one answer for each point.
@@ -60,40 +62,61 @@
  * theirs. A request cut elsewhere is met with silence, until the client joins it.
  *
  * AHEAD. A request that travels in a segment of its own while the one before it is unanswered waits
- * for the client's timer: where its response belongs is not known before. Several in one segment
- * are answered at once.
+ * for the client's timer: where its response belongs is not known before. The cache (recent.h)
+ * mostly knows; then it is answered at once, acknowledging only what was open to acknowledge before,
+ * since the response before it may still get lost. Several in one segment need no cache.
  *
- * END. F has 18 bits: once a response ends beyond MODERN_CLOSE_AT our FIN follows it.
+ * GOING ON. What exceeds a burst or the window is sent by the cache as ACKs come in, and holes that
+ * SACK shows are filled (modern_send.h). Without it the client's timer does both. Segments without
+ * data are looked at for this only if their echo is not `done`, as above.
  *
- * VERSIONS. Inside a response sending goes on only if it can be the same response: the caller says
- * so (is_settled), else RST. Beginnings and completions do not depend on it.
+ * END. No cookie proves more than MODERN_OFFSET_MAX octets: once a response ends beyond
+ * MODERN_CLOSE_AT our FIN follows it.
+ *
+ * FAST OPEN, if enabled. A SYN that carries a cookie of ours (RFC 7413) has proven its address: its
+ * requests are answered behind the SYN+ACK. What fits one segment is acknowledged in the SYN+ACK,
+ * else the client, learning that only its SYN arrived, sends the data again at once, and all is as
+ * above. The one segment, if it gets lost, is lost: the price of a round trip less.
+ *
+ * VERSIONS. Inside a response, or where SACK says that later pieces of it are there, sending goes on
+ * only if it can be the same response: from the cache, or if the caller says so (is_settled); else
+ * RST. Beginnings and completions do not depend on it. (Left is this: a whole response is overtaken
+ * by the client's timer, the zone changes in between, and the late one arrives as well.)
  *
  * MANNERS. Never beyond SEG.ACK + SEG.WND (we do not offer scaling), nor config->burst segments.
  * Options count: a segment's data is no more than the client's MSS less their 12 octets (RFC 6691).
  * Before a proof at most one packet leaves, no larger than the one it answers: options go into a
- * SYN+ACK as far as the SYN had room for as many, Timestamps first, then MSS.
+ * SYN+ACK as far as the SYN had room for as many: Timestamps first, then a Fast Open cookie if asked
+ * for, then MSS.
  */
 #ifndef STATELESS_TCP_MODERN_H
 #define STATELESS_TCP_MODERN_H
 
 #include "stateless_tcp/stateless_tcp.h"
 
-#define MODERN_OFFSET_BITS 18
-#define MODERN_SEQ_BITS 12
-/* Of our stream, as cookies prove it; a guess is then right once in 2^32 / (6 * 2^18) = 2,730
- * times, and draws no more than a burst. */
-#define MODERN_OFFSET_MAX ((1u << MODERN_OFFSET_BITS) - 1)
+#define MODERN_OFFSET_BITS 19 /* of F in a point */
+#define MODERN_SEQ_BITS 12    /* of N */
+/* Of our stream, as cookies prove it, and how far the client may be from the point that it carries:
+ * inside the longest train, or a window and our FIN ahead. A guess is then right once in
+ *
+ *     2^32 / (COOKIE_EPOCHS x COOKIE_CLASSES x 2^22 / 2^19 x (131,074 + 65,536 + 1)) = 455
+ *
+ * times, and draws no more than a burst: 29 octets on average for the 71 or more that it costs. */
+#define MODERN_OFFSET_MAX ((1u << 22) - 1)
+#define MODERN_AHEAD_MAX (65535u + 1)
 #define MODERN_CLOSE_AT (MODERN_OFFSET_MAX - 1 - STATELESS_TCP_STREAM_CAP)
 /* More than two segments: some clients never send more than half a window at once. */
 #define MODERN_WINDOW 2560
 #define MODERN_REQUESTS_MAX 1536 /* octets of requests that are looked at in one segment */
 
+/* What cookies may prove for a segment with timestamps. */
+struct cookie_range modern_range(const struct packet *packet);
+
 /* The three steps of stateless_tcp.h. */
-enum stateless_tcp_outcome modern_receive(const struct stateless_tcp_config *config,
-                                          const struct stateless_tcp_keys *keys,
-                                          const struct packet *packet, bool is_settled,
-                                          struct stateless_tcp_query *query_out,
-                                          struct train *train);
+enum stateless_tcp_outcome
+modern_receive(const struct stateless_tcp_config *config, const struct stateless_tcp_keys *keys,
+               const struct packet *packet, bool is_settled, struct recent *recent,
+               struct stateless_tcp_query *query_out, struct train *train);
 void modern_send(struct stateless_tcp_query *query, uint8_t *stream, size_t response_len);
 void modern_finish(struct stateless_tcp_query *query, struct train *train);
 

@@ -18,12 +18,14 @@ enum {
     PROTOCOL_ROUTING = 43,
     PROTOCOL_DESTINATION = 60,
 
-    /* TCP options (RFC 9293 3.2, RFC 2018, RFC 7323) */
+    /* TCP options (RFC 9293 3.2, RFC 2018, RFC 7323, RFC 7413) */
     OPTION_END = 0,
     OPTION_NONE = 1,
     OPTION_MSS = 2,
     OPTION_SACK_PERMITTED = 4,
+    OPTION_SACK = 5,
     OPTION_TIMESTAMPS = 8,
+    OPTION_FAST_OPEN = 34,
 
     TTL = 64,
     IPV4_MORE_FRAGMENTS_OR_OFFSET = 0x3fff,
@@ -249,6 +251,16 @@ static int parse_ipv6(struct cursor *cursor, struct packet *packet)
     return parse_ipv6_extensions(cursor, header[6]);
 }
 
+static void parse_sacks(const uint8_t *value, size_t len, struct packet *packet)
+{
+    packet->sack_count = 0;
+    for (; len >= 8 && packet->sack_count < PACKET_SACKS_MAX; value += 8, len -= 8)
+        packet->sacks[packet->sack_count++] = (struct packet_sack){
+            .left = wire_load_be32(value),
+            .right = wire_load_be32(value + 4),
+        };
+}
+
 static bool parse_tcp_options(const uint8_t *options, size_t len, struct packet *packet)
 {
     for (size_t i = 0; i < len;) {
@@ -271,6 +283,13 @@ static bool parse_tcp_options(const uint8_t *options, size_t len, struct packet 
             packet->has_timestamps = true;
             packet->timestamp_value = wire_load_be32(value);
             packet->timestamp_echo = wire_load_be32(value + 4);
+        } else if (kind == OPTION_SACK) {
+            parse_sacks(value, option_len - 2u, packet);
+        } else if (kind == OPTION_FAST_OPEN) {
+            packet->has_fast_open = true;
+            packet->has_fast_open_cookie = option_len == 2 + PACKET_FAST_OPEN_COOKIE_LEN;
+            if (packet->has_fast_open_cookie)
+                memcpy(packet->fast_open_cookie, value, PACKET_FAST_OPEN_COOKIE_LEN);
         }
         i += option_len;
     }
@@ -439,6 +458,7 @@ static uint16_t transport_checksum(const struct packet *packet, uint8_t protocol
 static size_t options_len(const struct packet_segment *segment)
 {
     size_t len = segment->mss ? PACKET_TCP_MSS_OPTION_LEN : 0;
+    len += segment->fast_open_cookie != NULL ? PACKET_TCP_FAST_OPEN_OPTION_LEN : 0;
     if (segment->has_timestamps)
         return len + PACKET_TCP_TIMESTAMPS_OPTION_LEN;
     return len + (segment->has_sack_permitted ? 4u : 0u);
@@ -452,6 +472,13 @@ static void put_options(uint8_t *at, const struct packet_segment *segment)
         at[1] = PACKET_TCP_MSS_OPTION_LEN;
         wire_store_be16(at + 2, segment->mss);
         at += PACKET_TCP_MSS_OPTION_LEN;
+    }
+    if (segment->fast_open_cookie != NULL) {
+        at[0] = at[1] = OPTION_NONE;
+        at[2] = OPTION_FAST_OPEN;
+        at[3] = 2 + PACKET_FAST_OPEN_COOKIE_LEN;
+        memcpy(at + 4, segment->fast_open_cookie, PACKET_FAST_OPEN_COOKIE_LEN);
+        at += PACKET_TCP_FAST_OPEN_OPTION_LEN;
     }
     if (segment->has_timestamps || segment->has_sack_permitted) {
         at[0] = segment->has_sack_permitted ? OPTION_SACK_PERMITTED : OPTION_NONE;

@@ -27,15 +27,19 @@
 #define PACKET_TCP_HEADER_LEN 20
 #define PACKET_TCP_MSS_OPTION_LEN 4
 #define PACKET_TCP_TIMESTAMPS_OPTION_LEN 12 /* with what aligns it: padding, or SACK-permitted */
+#define PACKET_TCP_FAST_OPEN_OPTION_LEN 12  /* with two octets of padding */
+#define PACKET_FAST_OPEN_COOKIE_LEN 8       /* of ours (RFC 7413 2 allows 4 to 16) */
+#define PACKET_SACKS_MAX 4                  /* as many as fit a header (RFC 2018 3) */
 #define PACKET_UDP_HEADER_LEN 8
 
 /* Two tags: an 802.1ad service tag around an 802.1Q customer tag. */
 #define PACKET_VLAN_MAX 2
 
 /* Headers in front of a payload of ours, at most. */
-#define PACKET_HEADERS_MAX                                                       \
-    (PACKET_ETHERNET_HEADER_LEN + 4 * PACKET_VLAN_MAX + PACKET_IPV6_HEADER_LEN + \
-     PACKET_TCP_HEADER_LEN + PACKET_TCP_MSS_OPTION_LEN + PACKET_TCP_TIMESTAMPS_OPTION_LEN)
+#define PACKET_HEADERS_MAX                                                                  \
+    (PACKET_ETHERNET_HEADER_LEN + 4 * PACKET_VLAN_MAX + PACKET_IPV6_HEADER_LEN +            \
+     PACKET_TCP_HEADER_LEN + PACKET_TCP_MSS_OPTION_LEN + PACKET_TCP_TIMESTAMPS_OPTION_LEN + \
+     PACKET_TCP_FAST_OPEN_OPTION_LEN)
 
 /* Largest UDP payload that fits an Ethernet frame of 1500 octets under both IP versions. We never
  * fragment, so this is the end, whatever the client offers. */
@@ -76,6 +80,12 @@ struct packet_vlan {
     uint16_t control;  /* priority, drop eligible, VLAN identifier */
 };
 
+/* Octets of ours that the client holds out of order: `left` up to, not including, `right`. */
+struct packet_sack {
+    uint32_t left;
+    uint32_t right;
+};
+
 struct packet {
     uint8_t mac_source[6];
     uint8_t mac_destination[6];
@@ -100,6 +110,11 @@ struct packet {
     bool has_timestamps;
     uint32_t timestamp_value;
     uint32_t timestamp_echo;
+    uint8_t sack_count;
+    struct packet_sack sacks[PACKET_SACKS_MAX]; /* as received */
+    bool has_fast_open;                         /* RFC 7413; without a cookie it asks for one */
+    bool has_fast_open_cookie;                  /* one as long as ours */
+    uint8_t fast_open_cookie[PACKET_FAST_OPEN_COOKIE_LEN];
 
     /* In the frame's memory, and valid as long. */
     const uint8_t *payload;
@@ -141,6 +156,7 @@ struct packet_segment {
     bool has_timestamps;
     uint32_t timestamp_value;
     uint32_t timestamp_echo;
+    const uint8_t *fast_open_cookie; /* PACKET_FAST_OPEN_COOKIE_LEN octets; NULL: left out */
 };
 
 /* Append to `train` a segment that answers `packet`: addresses, ports and MACs exchanged, VLAN tags

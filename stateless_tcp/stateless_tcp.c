@@ -114,6 +114,7 @@ static enum stateless_tcp_outcome receive_data(const struct stateless_tcp_config
 enum stateless_tcp_outcome stateless_tcp_receive(const struct stateless_tcp_config *config,
                                                  const struct stateless_tcp_keys *keys,
                                                  const struct packet *packet, bool is_settled,
+                                                 struct recent *recent,
                                                  struct stateless_tcp_query *query_out,
                                                  struct train *train)
 {
@@ -125,7 +126,7 @@ enum stateless_tcp_outcome stateless_tcp_receive(const struct stateless_tcp_conf
     case STATELESS_TCP_CLASSIC:
         break;
     case STATELESS_TCP_MODERN:
-        return modern_receive(config, keys, packet, is_settled, query_out, train);
+        return modern_receive(config, keys, packet, is_settled, recent, query_out, train);
     }
     unsigned flags = packet->flags & (PACKET_SYN | PACKET_ACK | PACKET_RST | PACKET_FIN);
     if (flags == PACKET_SYN)

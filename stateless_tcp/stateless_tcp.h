@@ -21,7 +21,7 @@
  * that comes after our own FIN (it was one too low). What it does not do, by design: repeat what
  * was lost, look at the window, answer a second request after its FIN.
  *
- *     switch (stateless_tcp_receive(&config, &keys, &packet, settled, &query, train)) {
+ *     switch (stateless_tcp_receive(&config, &keys, &packet, settled, recent, &query, train)) {
  *     case STATELESS_TCP_DROP:                  silence; the train is empty
  *     case STATELESS_TCP_SEND:                  the train is complete
  *         break;
@@ -34,14 +34,16 @@
  *
  * Profile `modern` has its own page: modern.h.
  *
- * Pure: no clock, no random choice, no allocation, no state. The same arguments give the same
- * octets; with retransmissions that is what correctness means here. Any thread.
+ * Pure: no clock, no random choice, no allocation, no state but the cache that `modern` may be given.
+ * The same arguments give the same octets; with retransmissions that is what correctness means here.
+ * Any thread.
  */
 #ifndef STATELESS_TCP_STATELESS_TCP_H
 #define STATELESS_TCP_STATELESS_TCP_H
 
 #include "stateless_tcp/cookie.h"
 #include "stateless_tcp/packet.h"
+#include "stateless_tcp/recent.h"
 #include "stateless_tcp/train.h"
 
 /* Room for the responses to one segment: whoever has not yet filled half of it gets one more. */
@@ -54,7 +56,7 @@
 #define STATELESS_TCP_SEGMENT_MIN 512
 #define STATELESS_TCP_SEGMENT_MAX 1220
 #define STATELESS_TCP_SEGMENT_DEFAULT 512
-#define STATELESS_TCP_BURST_DEFAULT 10 /* RFC 6928 */
+#define STATELESS_TCP_BURST_DEFAULT 10 /* segments, RFC 6928 */
 
 enum stateless_tcp_profile {
     STATELESS_TCP_CLASSIC,
@@ -68,6 +70,7 @@ struct stateless_tcp_config {
     uint16_t segment_size; /* most payload in a segment of ours; never beyond the client's class */
     uint16_t burst;        /* modern: most segments with data at once; 1 or more */
     bool has_stale_reset;  /* modern: what cannot be served gets RST, not silence */
+    bool has_fast_open;    /* modern: requests may come with the SYN (RFC 7413) */
     enum packet_checksum_policy checksum_policy;
 };
 
@@ -95,6 +98,11 @@ struct stateless_tcp_query {
 
     /* modern only */
     const struct stateless_tcp_config *config;
+    const struct stateless_tcp_keys *keys; /* with a SYN only */
+    struct recent *recent;
+    uint64_t connection;     /* cookie_proof.connection */
+    uint32_t base;           /* the number of our first octet */
+    uint32_t request_seq;    /* of the client's first octet in `requests` */
     const uint8_t *stream;   /* the responses so far, stream_at octets */
     const uint8_t *requests; /* the first of them */
     uint32_t answered_len;   /* octets of requests whose responses are there */
@@ -103,14 +111,18 @@ struct stateless_tcp_query {
     uint32_t point_len;      /* and how many octets of the requests are before it */
     uint32_t start;          /* place of the first response in our stream, once known */
     bool is_start_known;
+    bool is_ahead;       /* responses before these are still on their way */
     bool is_closing;     /* our FIN ends what is sent */
     bool is_half_closed; /* the client's FIN is behind the requests */
+    bool is_fast_open;   /* they came with the SYN */
 };
 
 /* Look at one segment, already parsed and sent to an address that is ours.
  *
  * `is_settled`: responses have been the same for so long that the client cannot hold half of an
  *   older one. If not, `modern` does not resume inside a response (`classic` never does).
+ * `recent`: for `modern`, and where there are several threads each has its own; NULL: none. It is
+ *   the one thing here that remembers, and nothing depends on it but speed (recent.h).
  * `packet` and its frame stay valid until stateless_tcp_finish(). `train` is empty, with room of
  * TRAIN_CAP.
  * DROP: what shows no proof of address, or wants no answer: pure ACKs, probes, RST, SYN+ACK, pieces
@@ -123,6 +135,7 @@ struct stateless_tcp_query {
 enum stateless_tcp_outcome stateless_tcp_receive(const struct stateless_tcp_config *config,
                                                  const struct stateless_tcp_keys *keys,
                                                  const struct packet *packet, bool is_settled,
+                                                 struct recent *recent,
                                                  struct stateless_tcp_query *query_out,
                                                  struct train *train);
 

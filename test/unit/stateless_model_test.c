@@ -144,7 +144,8 @@ static void server_receive(struct world *world, const struct segment *segment)
     must_be(packet_parse(frame, frame_len, false, PACKET_CHECKSUM_NEVER, &packet) == PACKET_TCP);
     struct train train = {.octets = train_octets, .cap = TRAIN_CAP};
     struct stateless_tcp_query query;
-    if (stateless_tcp_receive(&config, &keys, &packet, true, &query, &train) == STATELESS_TCP_QUERY)
+    if (stateless_tcp_receive(&config, &keys, &packet, true, NULL, &query, &train) ==
+        STATELESS_TCP_QUERY)
         respond_to(&query, &train);
     must_be(train.frame_count <= config.burst);
     const uint8_t *at = train.octets;
@@ -665,7 +666,7 @@ static void shake_hands(void)
     struct train train = {.octets = train_octets, .cap = TRAIN_CAP};
     ck_assert_int_eq(packet_parse(frame, frame_len, false, PACKET_CHECKSUM_AUTO, &packet),
                      PACKET_TCP);
-    ck_assert_int_eq(stateless_tcp_receive(&config, &keys, &packet, true, &query, &train),
+    ck_assert_int_eq(stateless_tcp_receive(&config, &keys, &packet, true, NULL, &query, &train),
                      STATELESS_TCP_SEND);
     struct frame_view view = frame_view(train.octets, train.frame_len[0]);
     iss = view.seq;

@@ -20,6 +20,7 @@ static struct train train;
 static size_t frame_len, response_len;
 static bool is_settled;
 static unsigned evaluated;
+static struct recent *recent; /* NULL but where the cache is tested */
 
 static const uint8_t framed[] = {0, 17, 0x12, 0x34, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1};
 
@@ -43,7 +44,7 @@ static enum stateless_tcp_outcome serve(const struct frame_spec *spec)
     train = (struct train){.octets = train_octets, .cap = TRAIN_CAP};
     evaluated = 0;
     enum stateless_tcp_outcome outcome =
-        stateless_tcp_receive(&config, &keys, &packet, is_settled, &query, &train);
+        stateless_tcp_receive(&config, &keys, &packet, is_settled, recent, &query, &train);
     if (outcome == STATELESS_TCP_QUERY) {
         const uint8_t *request;
         size_t request_len;
@@ -330,22 +331,25 @@ START_TEST(guessing_does_not_pay)
     connect_to(&c, 4);
     ask(&c);
     response_len = 60000;
-    double chance = (double)COOKIE_EPOCHS * COOKIE_CLASSES * (MODERN_OFFSET_MAX + 1) / 4294967296.0;
-    double burst_octets = config.burst * (14.0 + 40 + 20 + 12 + 1220);
-    ck_assert_double_lt(chance * burst_octets, 8);
     config.has_stale_reset = false;
     struct packet packet;
     struct cookie_proof proof;
     frame_len = frame_build(&c.spec, frame);
     ck_assert_int_eq(packet_parse(frame, frame_len, false, PACKET_CHECKSUM_ALWAYS, &packet),
                      PACKET_TCP);
+    const struct cookie_range range = modern_range(&packet);
+    double chance =
+        (double)COOKIE_EPOCHS * COOKIE_CLASSES * (double)cookie_range_size(&range) / 4294967296.0;
+    double burst_octets = config.burst * (40.0 + 20 + 12 + 1220);
+    ck_assert_double_lt(chance, 1.0 / 455);
+    ck_assert_double_lt(chance * burst_octets, 29); /* less than the packet that draws it */
     uint32_t random = 12345, right = 0;
     for (unsigned i = 0; i < 1000000; i++) {
         random ^= random << 13;
         random ^= random >> 17;
         random ^= random << 5;
         packet.ack = random;
-        right += cookie_verify_within(&keys, &packet, MODERN_OFFSET_MAX, &proof);
+        right += cookie_verify_within(&keys, &packet, &range, &proof);
     }
     ck_assert_uint_lt(right, (uint32_t)(chance * 1000000 * 2));
     ck_assert_uint_gt(right, (uint32_t)(chance * 1000000 / 2));
@@ -375,15 +379,17 @@ START_TEST(own_output_ends)
             ck_assert_int_eq(
                 packet_parse(at, train.frame_len[j], false, PACKET_CHECKSUM_ALWAYS, &packet),
                 PACKET_TCP);
-            ck_assert_int_ne(stateless_tcp_receive(&config, &keys, &packet, true, &query, &one),
-                             STATELESS_TCP_QUERY);
+            ck_assert_int_ne(
+                stateless_tcp_receive(&config, &keys, &packet, true, NULL, &query, &one),
+                STATELESS_TCP_QUERY);
             ck_assert_uint_le(one.len, train.frame_len[j]);
             if (one.frame_count == 0)
                 continue;
             ck_assert_int_eq(packet_parse(answer, one.len, false, PACKET_CHECKSUM_ALWAYS, &packet),
                              PACKET_TCP);
-            ck_assert_int_eq(stateless_tcp_receive(&config, &keys, &packet, true, &query, &two),
-                             STATELESS_TCP_DROP);
+            ck_assert_int_eq(
+                stateless_tcp_receive(&config, &keys, &packet, true, NULL, &query, &two),
+                STATELESS_TCP_DROP);
         }
     }
 }

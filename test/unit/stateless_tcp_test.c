@@ -44,7 +44,7 @@ static enum stateless_tcp_outcome serve_with(const struct stateless_tcp_config *
     train = (struct train){.octets = train_octets, .cap = TRAIN_CAP};
     struct stateless_tcp_query query;
     enum stateless_tcp_outcome outcome =
-        stateless_tcp_receive(config, &keys, &packet, true, &query, &train);
+        stateless_tcp_receive(config, &keys, &packet, true, NULL, &query, &train);
     request_count = 0;
     if (outcome == STATELESS_TCP_QUERY) {
         const uint8_t *request;
@@ -444,7 +444,7 @@ START_TEST(own_output_is_silent)
             ck_assert_int_eq(packet_parse(octets + at, output.frame_len[j], false,
                                           PACKET_CHECKSUM_ALWAYS, &packet),
                              PACKET_TCP);
-            ck_assert_int_eq(stateless_tcp_receive(&config, &keys, &packet, true, &query, &none),
+            ck_assert_int_eq(stateless_tcp_receive(&config, &keys, &packet, true, NULL, &query, &none),
                              STATELESS_TCP_DROP);
             ck_assert_uint_eq(none.frame_count, 0);
         }

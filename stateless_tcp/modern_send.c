@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "stateless_tcp/modern_send.h"
+
+#include <assert.h>
+
+static uint32_t least(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint32_t most(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+uint32_t point_make(uint32_t offset, uint32_t seq, bool is_done)
+{
+    return offset << (MODERN_SEQ_BITS + 1) | (seq & ((1u << MODERN_SEQ_BITS) - 1)) << 1 | is_done;
+}
+
+/* Segments from `from` up to `to`, `count` at most. Returns where they end. */
+static uint32_t send_range(const struct stateless_tcp_query *query,
+                           const struct recent_entry *entry, const uint8_t *octets, uint32_t from,
+                           uint32_t to, unsigned count, uint32_t ack, bool is_done,
+                           struct train *train)
+{
+    const struct packet *packet = query->packet;
+    struct packet_segment segment = {
+        .ack = ack,
+        .window = MODERN_WINDOW,
+        .has_timestamps = packet->has_timestamps,
+        .timestamp_value = point_make(entry->end, entry->seq_end, is_done),
+        .timestamp_echo = packet->timestamp_value,
+    };
+    for (; count > 0 && from < to; count--) {
+        uint32_t rest = entry->end - from, len = least(rest, query->segment_size);
+        if (len > to - from && from != query->held) /* RFC 9293 3.8.6.2.1: no silly pieces */
+            break;
+        len = least(len, to - from);
+        if (len == 1 && rest > 1) /* one octet more than a point must be a FIN */
+            break;
+        segment.seq = query->base + from;
+        segment.flags = PACKET_ACK;
+        if (len == rest)
+            segment.flags |= entry->has_fin ? PACKET_PSH | PACKET_FIN : PACKET_PSH;
+        if (!packet_reply_tcp(packet, &segment, octets + (from - entry->start), len, train))
+            break;
+        from += len;
+    }
+    return from;
+}
+
+/* The end of what the client has room for. */
+static uint32_t window_end(const struct stateless_tcp_query *query)
+{
+    return query->held + query->packet->window;
+}
+
+/* What is to be sent in one segment acknowledges the requests: if it is lost they come again. */
+static bool is_single(const struct stateless_tcp_query *query, const struct recent_entry *entry)
+{
+    return query->held >= entry->start && entry->end - query->held <= query->segment_size &&
+           entry->end <= window_end(query);
+}
+
+/* Begin at what the client holds. */
+static void begin(const struct stateless_tcp_query *query, struct recent_entry *entry,
+                  const uint8_t *octets, uint32_t ack_done, struct train *train)
+{
+    const struct stateless_tcp_config *config = query->config;
+    entry->held = query->held;
+    entry->repaired = entry->recover = query->held;
+    entry->sent = most(query->held, entry->start);
+    if (is_single(query, entry)) {
+        entry->sent =
+            send_range(query, entry, octets, query->held, entry->end, 1, ack_done, true, train);
+        return;
+    }
+    uint32_t flight = entry->sent - query->held; /* of responses before these */
+    uint32_t room = entry->cwnd > flight ? entry->cwnd - flight : 0;
+    room = least(room, config->burst * query->segment_size);
+    uint32_t to = least(least(entry->end, window_end(query)), entry->sent + room);
+    entry->sent =
+        send_range(query, entry, octets, entry->sent, to, config->burst, entry->ack, false, train);
+}
+
+/* Slow start below ssthresh, about a segment for each round trip above it (RFC 5681 3.1). */
+static void grow(struct recent_entry *entry, uint32_t held, uint32_t segment_size)
+{
+    if (held <= entry->held)
+        return;
+    uint32_t acked = held - entry->held;
+    entry->cwnd += entry->cwnd < entry->ssthresh
+                       ? acked
+                       : (uint32_t)((uint64_t)segment_size * acked / entry->cwnd);
+    entry->held = held;
+    entry->sent = most(entry->sent, held);
+}
+
+uint32_t modern_send_cwnd(const struct stateless_tcp_query *query,
+                          const struct recent_entry *before)
+{
+    if (before == NULL)
+        return query->config->burst * query->segment_size;
+    struct recent_entry grown = *before;
+    grow(&grown, least(query->held, before->end), query->segment_size);
+    return grown.cwnd;
+}
+
+void modern_send_train(const struct stateless_tcp_query *query, const struct recent_entry *entry,
+                       const uint8_t *octets, uint32_t ack_done, struct train *train)
+{
+    struct recent_entry here = *entry;
+    const struct recent_entry *before = recent_find(query->recent, query->connection);
+    here.connection = query->connection;
+    here.cwnd = modern_send_cwnd(query, before);
+    here.ssthresh = before == NULL ? UINT32_MAX : before->ssthresh;
+    begin(query, &here, octets, ack_done, train);
+    struct recent_entry *kept = recent_take(query->recent, query->connection);
+    if (kept == NULL)
+        return;
+    *kept = here;
+    if (here.end - here.start > query->segment_size)
+        recent_keep(query->recent, kept, octets, here.end - here.start);
+}
+
+void modern_send_again(const struct stateless_tcp_query *query, struct recent_entry *entry,
+                       uint32_t ack_done, struct train *train)
+{
+    /* The client's timer has spoken, so begin anew (RFC 5681 3.1). */
+    uint32_t flight = entry->sent > query->held ? entry->sent - query->held : 0;
+    entry->ssthresh = most(flight / 2, 2 * query->segment_size);
+    entry->cwnd = query->config->burst * query->segment_size;
+    begin(query, entry, recent_octets(query->recent, entry), ack_done, train);
+}
+
+/* What SACK blocks say, in octets. */
+struct holes {
+    uint32_t first_end; /* where the first hole ends, in our stream; held: there is none */
+    uint32_t sacked;    /* behind it */
+};
+
+static struct holes find_holes(const struct stateless_tcp_query *query,
+                               const struct recent_entry *entry)
+{
+    const struct packet *packet = query->packet;
+    struct holes holes = {.first_end = entry->sent};
+    for (unsigned i = 0; i < packet->sack_count; i++) {
+        uint32_t left = packet->sacks[i].left - query->base;
+        uint32_t right = packet->sacks[i].right - query->base;
+        /* D-SACK (RFC 2883) and nonsense lie outside. */
+        if (left <= query->held || right > entry->sent + entry->has_fin || left >= right)
+            continue;
+        holes.first_end = least(holes.first_end, left);
+        holes.sacked += right - left;
+    }
+    holes.sacked = least(holes.sacked, entry->sent - holes.first_end);
+    if (holes.sacked == 0)
+        holes.first_end = query->held;
+    return holes;
+}
+
+/* RFC 6675 4, IsLost; or nothing else is in the air that could still show it (RFC 5827). */
+static bool is_lost(const struct stateless_tcp_query *query, const struct recent_entry *entry,
+                    const struct holes *holes)
+{
+    return holes->sacked > 2 * query->segment_size ||
+           (holes->sacked > 0 && holes->first_end + holes->sacked >= entry->sent);
+}
+
+void modern_send_more(const struct stateless_tcp_query *query, struct recent_entry *entry,
+                      struct train *train)
+{
+    const uint8_t *octets = recent_octets(query->recent, entry);
+    unsigned burst = query->config->burst;
+    assert(octets != NULL && query->held < entry->end);
+    grow(entry, query->held, query->segment_size);
+    struct holes holes = find_holes(query, entry);
+    uint32_t flight = entry->sent - query->held;
+    uint32_t pipe = flight - holes.sacked;
+    if (is_lost(query, entry, &holes)) {
+        if (entry->recover <= query->held) {
+            entry->ssthresh = entry->cwnd = most(flight / 2, 2 * query->segment_size);
+            entry->recover = entry->sent;
+        }
+        uint32_t from = most(query->held, entry->repaired);
+        if (from < holes.first_end)
+            entry->repaired = send_range(query, entry, octets, from, holes.first_end, burst,
+                                         entry->ack, false, train);
+        pipe -= holes.first_end - query->held;
+    }
+    uint32_t room = entry->cwnd > pipe ? entry->cwnd - pipe : 0;
+    uint32_t to = least(least(entry->end, window_end(query)), entry->sent + room);
+    entry->sent = send_range(query, entry, octets, entry->sent, to, burst - train->frame_count,
+                             entry->ack, false, train);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * modern_send.h - the sending half of `modern`: what of a train goes out now. For modern.c only.
+ *
+ * Three moments: its beginning (the client asks, or asks again), its going on (an ACK makes room),
+ * its repair (an ACK shows a hole). The last two need recent.h; without it the first does it all.
+ *
+ *     congestion   cwnd begins with config->burst segments (RFC 6928), grows by what is acknowledged,
+ *                  halves when a hole is seen (RFC 5681, RFC 6675); no event draws more than a burst
+ *     flow         nothing beyond SEG.ACK + SEG.WND: no scaling is offered, so the field is the window
+ *     holes        sent again once, when more than two segments, or all that there was, arrived
+ *                  behind them; whatever else is lost the client's timer brings back
+ */
+#ifndef STATELESS_TCP_MODERN_SEND_H
+#define STATELESS_TCP_MODERN_SEND_H
+
+#include "stateless_tcp/modern.h"
+
+struct point {
+    uint32_t offset; /* in our stream */
+    uint32_t seq;    /* in the client's, modulo 2^MODERN_SEQ_BITS */
+    bool is_done;
+    uint32_t ack; /* a number of the client's: all before it is answered, and there */
+};
+
+/* The value of a TSval. */
+uint32_t point_make(uint32_t offset, uint32_t seq, bool is_done);
+
+/* Begin a train, or begin again where the client's part of it ends.
+ * `query`: config, packet, recent, connection, segment_size, base and held are read.
+ * `entry`: seq, seq_end, start, end, ack, has_fin; start <= held + window, held < end.
+ * `octets`: end - start; they need not outlive the call. `ack_done`: what may be acknowledged once the
+ * client holds everything. */
+void modern_send_train(const struct stateless_tcp_query *query, const struct recent_entry *entry,
+                       const uint8_t *octets, uint32_t ack_done, struct train *train);
+
+/* The same for a train of which `entry`, an entry of query->recent, still has the octets. */
+void modern_send_again(const struct stateless_tcp_query *query, struct recent_entry *entry,
+                       uint32_t ack_done, struct train *train);
+
+/* Go on with such a train: query->packet acknowledges query->held, which is before its end. */
+void modern_send_more(const struct stateless_tcp_query *query, struct recent_entry *entry,
+                      struct train *train);
+
+/* How much of our stream may be in the air at once towards the client of the connection: after what
+ * is known of the train before, which may be none (NULL). */
+uint32_t modern_send_cwnd(const struct stateless_tcp_query *query,
+                          const struct recent_entry *before);
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * recent.h - what was answered lately: a cache that makes `modern` fast, and that it can do without.
+ *
+ *     entries   one for each slot: the last train of a connection - which requests, where in our
+ *               stream, how far it was sent. A connection's slot follows from the hash behind its
+ *               cookie; whoever comes later takes it.
+ *     octets    a ring of the responses that took several segments. Whoever comes later overwrites
+ *               the oldest.
+ *
+ * It has the size that it was made with, for all connections together, for ever. Nothing is kept
+ * for a client's sake: an entry or octets that are gone mean that the client's retransmission timer
+ * does the work, as it does behind a second server that shares the keys. What is found is right:
+ * an entry is of the very connection, and octets are those that were sent.
+ *
+ * Only connections that have proven their address come here, so a flood of SYNs changes nothing.
+ *
+ * Pure but for the memory that it is given; one thread at a time.
+ */
+#ifndef STATELESS_TCP_RECENT_H
+#define STATELESS_TCP_RECENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Sizes, in octets: the least that is of use (one entry, the longest response), and what serves some
+ * ten thousand clients that ask at the same time. */
+#define RECENT_SIZE_MIN (256u * 1024)
+#define RECENT_SIZE_DEFAULT (4u * 1024 * 1024)
+
+/* The last train of one connection. Numbers of the client's stream are its own sequence numbers,
+ * those of ours count octets after our SYN. */
+struct recent_entry {
+    uint64_t connection; /* cookie_proof.connection; 0: nobody */
+    uint64_t at;         /* where its octets are, counted from the ring's beginning */
+    uint32_t octets_len; /* 0: none were kept */
+
+    uint32_t seq, seq_end; /* the requests: from, up to */
+    uint32_t start, end;   /* the responses */
+    uint32_t ack;          /* what the train acknowledges: nothing that was open */
+    bool has_fin;          /* it ends our stream */
+
+    uint32_t held;           /* the client has all before it */
+    uint32_t sent;           /* we have sent all before it */
+    uint32_t repaired;       /* holes before it were sent again */
+    uint32_t recover;        /* what was sent before the last loss was seen (RFC 6675) */
+    uint32_t cwnd, ssthresh; /* octets (RFC 5681) */
+};
+
+struct recent {
+    struct recent_entry *entries;
+    uint32_t entry_mask;
+    uint8_t *octets;
+    uint32_t octets_cap;
+    uint64_t written; /* octets ever, those left free at the end included */
+};
+
+/* Make a cache of `size` octets of memory, aligned for any type and zeroed, which stays the caller's
+ * and must outlive it. size: RECENT_SIZE_MIN or more. A quarter is for entries. */
+struct recent recent_make(void *memory, size_t size);
+
+/* The entry of a connection; NULL: it has none, or there is no cache (`recent` is NULL), or no
+ * connection (0). Valid until the next recent_take(). */
+struct recent_entry *recent_find(const struct recent *recent, uint64_t connection);
+
+/* The entry for a connection, to be filled: what was in its slot is gone. NULL: no cache,
+ * or no connection. */
+struct recent_entry *recent_take(struct recent *recent, uint64_t connection);
+
+/* Keep `len` octets for an entry, if they fit at all. */
+void recent_keep(struct recent *recent, struct recent_entry *entry, const uint8_t *octets,
+                 uint32_t len);
+
+/* The octets kept for an entry, as many as it says; NULL: none, or they were overwritten. Valid
+ * until the next recent_keep(). */
+const uint8_t *recent_octets(const struct recent *recent, const struct recent_entry *entry);
+
+#endif
