@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -261,6 +262,8 @@ static bool is_same_file(const char *a, const char *b)
 static int replay_capture(struct replay *replay, struct zonedb_view *view)
 {
     static uint8_t stream[SERVE_STREAM_CAP];
+    static max_align_t memory[RECENT_SIZE_DEFAULT / sizeof(max_align_t)];
+    struct recent recent = recent_make(memory, sizeof memory);
     struct serve serve = {
         .view = view,
         .policy = &replay->policy,
@@ -268,6 +271,7 @@ static int replay_capture(struct replay *replay, struct zonedb_view *view)
         .endpoints = replay->endpoints,
         .endpoint_count = replay->endpoint_count,
         .is_settled = true, /* there is one snapshot */
+        .recent = &recent,
         .stream = stream,
     };
     struct io_config config = {.path_in = replay->path_in, .path_out = replay->path_out};

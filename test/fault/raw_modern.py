@@ -177,8 +177,7 @@ def test_nothing_lost(asker):
 def check_losses(asker, percent, sizes, count):
     asker.net.lose(percent)
     try:
-        # The longest takes long (ten segments for each timer of the client): once is enough.
-        for address, these in ((V4, sizes), (V6, sizes[:4])):
+        for address, these in ((V4, sizes), (V6, sizes)):
             said = asker.say("many", address, 53, count, count, *these)
             print(f"    {percent} %:", said, flush=True)
             assert " 0 failed" in said, said
@@ -192,11 +191,11 @@ def test_1_percent_lost(asker):
 
 
 def test_5_percent_lost(asker):
-    check_losses(asker, 5, SIZES[:-1], 60)
+    check_losses(asker, 5, SIZES, 60)
 
 
 def test_20_percent_lost(asker):
-    check_losses(asker, 20, SIZES[:5], 40)
+    check_losses(asker, 20, SIZES, 40)
 
 
 def test_requests_as_they_come(asker):
@@ -217,9 +216,9 @@ def test_requests_as_they_come(asker):
 def test_long_lived_connection_ends_in_order(asker):
     """Our stream has an end, and it is a FIN behind a whole response."""
     expect(asker.say("connect", V4, 53), "connected")
-    said = [asker.say("ask", 9000) for _ in range(60)]
+    said = [asker.say("ask", 60000) for _ in range(80)]
     same = said.count("same")
-    assert 10 < same < 60 and said[:same] == ["same"] * same, said
+    assert 40 < same < 80 and said[:same] == ["same"] * same, said
     assert "end after 0 of 2 octets" in said[same] or "Error" in said[same], said[same]
 
 

@@ -444,8 +444,9 @@ START_TEST(own_output_is_silent)
             ck_assert_int_eq(packet_parse(octets + at, output.frame_len[j], false,
                                           PACKET_CHECKSUM_ALWAYS, &packet),
                              PACKET_TCP);
-            ck_assert_int_eq(stateless_tcp_receive(&config, &keys, &packet, true, NULL, &query, &none),
-                             STATELESS_TCP_DROP);
+            ck_assert_int_eq(
+                stateless_tcp_receive(&config, &keys, &packet, true, NULL, &query, &none),
+                STATELESS_TCP_DROP);
             ck_assert_uint_eq(none.frame_count, 0);
         }
     }
