@@ -64,6 +64,85 @@ bool address_parse(const char *text, struct sockaddr_storage *address_out)
     return true;
 }
 
+/* Digits without a leading zero: 24, not 024, which some would read as 20. */
+static bool address_parse_length(const char *text, unsigned *len_out)
+{
+    size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || digits > 3 || text[digits] != '\0' || (digits > 1 && text[0] == '0'))
+        return false;
+    *len_out = (unsigned)strtoul(text, NULL, 10);
+    return true;
+}
+
+/* Clear what is beyond the length. Returns whether there was anything. */
+static bool prefix_clear_host(struct prefix *prefix)
+{
+    bool is_any_set = false;
+    for (unsigned bit = prefix->len; bit < 8 * sizeof prefix->address.octets; bit++) {
+        uint8_t mask = (uint8_t)(0x80 >> bit % 8), *octet = &prefix->address.octets[bit / 8];
+        is_any_set |= (*octet & mask) != 0;
+        *octet &= (uint8_t)~mask;
+    }
+    return is_any_set;
+}
+
+enum address_prefix_outcome address_parse_prefix(const char *text, struct prefix *prefix_out)
+{
+    char host[INET6_ADDRSTRLEN];
+    size_t host_len = strcspn(text, "/");
+    struct prefix prefix = {0};
+    if (host_len >= sizeof host)
+        return ADDRESS_PREFIX_MALFORMED;
+    memcpy(host, text, host_len);
+    host[host_len] = '\0';
+    if (inet_pton(AF_INET, host, prefix.address.octets) == 1)
+        prefix.address.family = 4;
+    else if (inet_pton(AF_INET6, host, prefix.address.octets) == 1)
+        prefix.address.family = 6;
+    else
+        return ADDRESS_PREFIX_MALFORMED;
+    unsigned len_max = prefix.address.family == 4 ? 32 : 128, len = len_max;
+    if (text[host_len] == '/' && !address_parse_length(text + host_len + 1, &len))
+        return ADDRESS_PREFIX_MALFORMED;
+    if (len > len_max)
+        return ADDRESS_PREFIX_LEN_TOO_LARGE;
+    prefix.len = (uint8_t)len;
+    bool has_host_bits = prefix_clear_host(&prefix);
+    *prefix_out = prefix;
+    return has_host_bits ? ADDRESS_PREFIX_HOST_BITS : ADDRESS_PREFIX_GOOD;
+}
+
+char *address_prefix_to_text(const struct prefix *prefix, char *text)
+{
+    char host[INET6_ADDRSTRLEN];
+    inet_ntop(prefix->address.family == 4 ? AF_INET : AF_INET6, prefix->address.octets, host,
+              sizeof host);
+    snprintf(text, ADDRESS_TEXT_MAX, "%s/%u", host, prefix->len);
+    return text;
+}
+
+bool address_to_endpoint(const struct sockaddr *address, struct packet_endpoint *endpoint_out)
+{
+    *endpoint_out = (struct packet_endpoint){0};
+    if (address->sa_family == AF_INET) {
+        struct sockaddr_in in4;
+        memcpy(&in4, address, sizeof in4);
+        endpoint_out->address.family = 4;
+        memcpy(endpoint_out->address.octets, &in4.sin_addr, 4);
+        endpoint_out->port = ntohs(in4.sin_port);
+        return true;
+    }
+    if (address->sa_family == AF_INET6) {
+        struct sockaddr_in6 in6;
+        memcpy(&in6, address, sizeof in6);
+        endpoint_out->address.family = 6;
+        memcpy(endpoint_out->address.octets, &in6.sin6_addr, 16);
+        endpoint_out->port = ntohs(in6.sin6_port);
+        return true;
+    }
+    return false;
+}
+
 char *address_to_text(const struct sockaddr_storage *address, char *text)
 {
     char host[INET6_ADDRSTRLEN] = "", zone[IF_NAMESIZE + 1] = "";

@@ -23,6 +23,8 @@ static const char *const verify_choices[] = {"auto", "always", "never", NULL};
 #define NUMBER(member, low, high) \
     .kind = CONFIG_KIND_NUMBER, MEMBER(member), .min = (low), .max = (high)
 #define SWITCH(member) .kind = CONFIG_KIND_SWITCH, .argument = "on|off", MEMBER(member)
+#define PREFIXES(member) \
+    .kind = CONFIG_KIND_PREFIXES, .argument = "ADDRESS[/LENGTH]", MEMBER(member)
 #define CHOICE(member, list) .kind = CONFIG_KIND_CHOICE, MEMBER(member), .choices = (list)
 
 /* clang-format off */
@@ -83,6 +85,9 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
         CHOICE(tcp_verify_checksum, verify_choices)},
     [CONFIG_KEY_TCP_KEY_FILE] = {"tcp", "key-file", "tcp-key-file", "FILE",
         "stateless TCP: secret, for servers that share it (default: random)", TEXT(tcp_key_file)},
+    [CONFIG_KEY_TCP_TRANSFER_PEERS] = {"tcp", "transfer-peers", "tcp-transfer-peers", .help =
+        "stateless TCP: who gets the kernel's instead; may be repeated",
+        PREFIXES(tcp_transfer_peers)},
 };
 /* clang-format on */
 
@@ -223,6 +228,40 @@ static int config_check_proxy(const struct config *config, struct config_error *
                          config->proxy);
 }
 
+void config_clear(struct config *config, const struct config_key *key)
+{
+    assert(key->kind == CONFIG_KIND_PREFIXES);
+    memset((char *)config + key->offset, 0, sizeof(struct config_prefixes));
+}
+
+static int config_add_prefix(struct config_prefixes *prefixes, const char *value,
+                             struct config_error *error)
+{
+    char text[ADDRESS_TEXT_MAX];
+    struct prefix prefix;
+    switch (address_parse_prefix(value, &prefix)) {
+    case ADDRESS_PREFIX_GOOD:
+        break;
+    case ADDRESS_PREFIX_MALFORMED:
+        return config_refuse(error,
+                             "\"%.100s\" is not ADDRESS or ADDRESS/LENGTH with a numeric IPv4 or "
+                             "IPv6 address, such as 192.0.2.1 or 2001:db8::/32",
+                             value);
+    case ADDRESS_PREFIX_LEN_TOO_LARGE:
+        return config_refuse(error, "\"%.100s\" is longer than its address: %u bits", value,
+                             strchr(value, ':') != NULL ? 128 : 32);
+    case ADDRESS_PREFIX_HOST_BITS:
+        return config_refuse(error, "\"%.100s\" has bits set beyond its length; is it %s?", value,
+                             address_prefix_to_text(&prefix, text));
+    }
+    if (prefix.len == 0)
+        return config_refuse(error, "\"%.100s\" is everybody; for that say tcp: kernel", value);
+    if (prefixes->count == CONFIG_PREFIXES_MAX)
+        return config_refuse(error, "more than %d of them", CONFIG_PREFIXES_MAX);
+    prefixes->items[prefixes->count++] = prefix;
+    return 0;
+}
+
 int config_set(struct config *config, const struct config_key *key, const char *value,
                struct config_error *error)
 {
@@ -253,6 +292,8 @@ int config_set(struct config *config, const struct config_key *key, const char *
         if (choice >= 0)
             *(unsigned *)(void *)member = (unsigned)choice;
         return choice >= 0 ? 0 : -EINVAL;
+    case CONFIG_KIND_PREFIXES:
+        return config_add_prefix((struct config_prefixes *)(void *)member, value, error);
     }
     return -EINVAL;
 }
@@ -281,6 +322,44 @@ int config_listen_set_interface(struct config_listen *listen, const char *interf
         return config_refuse(error, "\"%.100s\" cannot be the name of an interface", interface);
     memcpy(listen->interface, interface, len + 1);
     return 0;
+}
+
+static bool prefixes_are_same(const struct config_prefixes *a, const struct config_prefixes *b)
+{
+    bool is_same = a->count == b->count;
+    for (size_t i = 0; is_same && i < a->count; i++)
+        is_same = a->items[i].len == b->items[i].len &&
+                  a->items[i].address.family == b->items[i].address.family &&
+                  memcmp(a->items[i].address.octets, b->items[i].address.octets,
+                         sizeof a->items[i].address.octets) == 0;
+    return is_same;
+}
+
+static bool config_is_same_value(const struct config *a, const struct config *b,
+                                 const struct config_key *key)
+{
+    const void *in_a = (const char *)a + key->offset, *in_b = (const char *)b + key->offset;
+    switch (key->kind) {
+    case CONFIG_KIND_TEXT:
+    case CONFIG_KIND_HIDE:
+        return strcmp(in_a, in_b) == 0;
+    case CONFIG_KIND_NUMBER:
+    case CONFIG_KIND_CHOICE:
+        return *(const unsigned *)in_a == *(const unsigned *)in_b;
+    case CONFIG_KIND_SWITCH:
+        return *(const bool *)in_a == *(const bool *)in_b;
+    case CONFIG_KIND_PREFIXES:
+        return prefixes_are_same(in_a, in_b);
+    }
+    return false;
+}
+
+bool config_is_same_stateless(const struct config *a, const struct config *b)
+{
+    for (unsigned k = CONFIG_KEY_TCP_PROFILE; k < CONFIG_KEY_COUNT; k++)
+        if (!config_is_same_value(a, b, &config_keys[k]))
+            return false;
+    return true;
 }
 
 /* "FILE:LINE: NAME" or "--OPTION", as the value came from here or there. */
@@ -340,6 +419,11 @@ int config_check(const struct config *config, struct config_error *error)
             "by asking again, and a back end may say something else then",
             config_place(config, config->line[CONFIG_KEY_PROXY], "proxy", "proxy", place,
                          sizeof place));
+    if (config->proxy[0] != '\0' && config->tcp_transfer_peers.count != 0)
+        return config_refuse(error, "%s: a proxy has no kernel TCP to leave them to",
+                             config_place(config, config->line[CONFIG_KEY_TCP_TRANSFER_PEERS],
+                                          "transfer-peers", "tcp-transfer-peers", place,
+                                          sizeof place));
     if (config->database[0] == '\0' && config->proxy[0] == '\0')
         return config_refuse(error, "%s%sno database: say %s", file != NULL ? file : "",
                              file != NULL ? ":1: " : "",

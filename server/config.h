@@ -25,6 +25,7 @@
 #define CONFIG_WORKERS_MAX 64
 #define CONFIG_TEXT_MAX 256
 #define CONFIG_NSID_MAX 128
+#define CONFIG_PREFIXES_MAX 64
 /* RFC 7828 counts the timeout in 100 ms units in 16 bits. */
 #define CONFIG_IDLE_TIMEOUT_MAX_S 6553
 
@@ -53,7 +54,8 @@ struct config_listen {
     unsigned line;               /* in the file; 0: command line */
 };
 
-/* Index into config_keys. Keys of one group stand together. */
+/* Index into config_keys. Keys of one group stand together. Those of stateless TCP come last, from
+ * CONFIG_KEY_TCP_PROFILE on. */
 enum config_key_id {
     CONFIG_KEY_DATABASE,
     CONFIG_KEY_PROXY,
@@ -80,7 +82,13 @@ enum config_key_id {
     CONFIG_KEY_TCP_SEGMENT,
     CONFIG_KEY_TCP_VERIFY_CHECKSUM,
     CONFIG_KEY_TCP_KEY_FILE,
+    CONFIG_KEY_TCP_TRANSFER_PEERS,
     CONFIG_KEY_COUNT,
+};
+
+struct config_prefixes {
+    size_t count;
+    struct prefix items[CONFIG_PREFIXES_MAX];
 };
 
 /* Texts are NUL-terminated; "" means not set. */
@@ -118,17 +126,20 @@ struct config {
     unsigned tcp_segment;         /* 0: as the profile has it */
     unsigned tcp_verify_checksum; /* enum config_verify_checksum */
     char tcp_key_file[PATH_MAX];
+    struct config_prefixes
+        tcp_transfer_peers; /* their TCP is the kernel's, where it is stateless */
 
     size_t listen_count;
     struct config_listen listen[CONFIG_LISTEN_MAX];
 };
 
 enum config_kind {
-    CONFIG_KIND_TEXT,   /* char[], any text but the empty one */
-    CONFIG_KIND_HIDE,   /* char[], "off" stored as "" */
-    CONFIG_KIND_NUMBER, /* unsigned, min..max */
-    CONFIG_KIND_SWITCH, /* bool, on or off */
-    CONFIG_KIND_CHOICE, /* unsigned, index into choices */
+    CONFIG_KIND_TEXT,     /* char[], any text but the empty one */
+    CONFIG_KIND_HIDE,     /* char[], "off" stored as "" */
+    CONFIG_KIND_NUMBER,   /* unsigned, min..max */
+    CONFIG_KIND_SWITCH,   /* bool, on or off */
+    CONFIG_KIND_CHOICE,   /* unsigned, index into choices */
+    CONFIG_KIND_PREFIXES, /* struct config_prefixes; in the file a list */
 };
 
 struct config_key {
@@ -157,9 +168,12 @@ struct config_error {
 /* Everything at its default, no address, no database. */
 void config_init(struct config *config);
 
-/* Give a key its value. Outcomes: 0; -EINVAL with the reason, without its place, in `error`. */
+/* Give a key its value; of CONFIG_KIND_PREFIXES, one more. Outcomes: 0; -EINVAL with the reason, without its place, in `error`. */
 int config_set(struct config *config, const struct config_key *key, const char *value,
                struct config_error *error);
+
+/* Forget the values of a key of CONFIG_KIND_PREFIXES. */
+void config_clear(struct config *config, const struct config_key *key);
 
 /* The index of `value` in `choices`, or -1; `error` then lists them. */
 int config_choose(const char *const *choices, const char *value, struct config_error *error);
@@ -174,6 +188,9 @@ int config_listen_set_interface(struct config_listen *listen, const char *interf
 /* Check what no key can check alone, after the last one is set. Outcomes: 0; -EINVAL with place and
  * reason in `error`. */
 int config_check(const struct config *config, struct config_error *error);
+
+/* Whether every key that stateless TCP depends on has the same value in both; addresses aside. */
+bool config_is_same_stateless(const struct config *a, const struct config *b);
 
 /* Read a file over `config`. Everything in it is known, said once and valid, or it is refused with
  * file, line and reason. Outcomes: 0; -EINVAL; -EIO it cannot be read; -ENOMEM. */

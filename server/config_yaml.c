@@ -29,8 +29,14 @@ struct raw_listen {
     char *value[LISTEN_KEY_COUNT];
 };
 
+union raw_value {
+    char *text;
+    char **list; /* of a key of CONFIG_KIND_PREFIXES */
+};
+
 struct raw {
-    char *value[CONFIG_KEY_COUNT];
+    union raw_value value[CONFIG_KEY_COUNT];
+    uint32_t list_count[CONFIG_KEY_COUNT];
     struct raw_listen *listen;
     uint32_t listen_count;
 };
@@ -44,6 +50,7 @@ struct reader {
     unsigned root_line;
     unsigned listen_line[CONFIG_LISTEN_MAX];
     unsigned listen_key_line[CONFIG_LISTEN_MAX][LISTEN_KEY_COUNT];
+    unsigned peer_line[CONFIG_PREFIXES_MAX];
 };
 
 __attribute__((format(printf, 3, 4))) static int reader_refuse(const struct reader *reader,
@@ -141,6 +148,25 @@ static int reader_mark_listen(struct reader *reader, yaml_document_t *document,
     return 0;
 }
 
+static int reader_mark_peers(struct reader *reader, yaml_document_t *document,
+                             const yaml_node_t *list)
+{
+    if (list->type != YAML_SEQUENCE_NODE)
+        return 0;
+    const yaml_node_item_t *items = list->data.sequence.items.start;
+    size_t count = (size_t)(list->data.sequence.items.top - items);
+    for (size_t i = 0; i < count; i++) {
+        const yaml_node_t *item = yaml_document_get_node(document, items[i]);
+        if (i == CONFIG_PREFIXES_MAX)
+            return reader_refuse(reader, node_line(item), "transfer-peers: more than %d of them",
+                                 CONFIG_PREFIXES_MAX);
+        if (item->type == YAML_SCALAR_NODE && strlen(node_text(item)) != item->data.scalar.length)
+            return reader_refuse(reader, node_line(item), "transfer-peers: has a NUL in it");
+        reader->peer_line[i] = (unsigned)node_line(item);
+    }
+    return 0;
+}
+
 static bool is_same_group(const char *a, const char *b)
 {
     return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
@@ -160,6 +186,9 @@ static int reader_mark_group(struct reader *reader, yaml_document_t *document,
             if (is_same_group(known->group, group) && strcmp(known->name, node_text(key)) == 0) {
                 reader->config->line[k] = (unsigned)node_line(key);
                 is_known = true;
+                if (k == CONFIG_KEY_TCP_TRANSFER_PEERS &&
+                    reader_mark_peers(reader, document, value) != 0)
+                    return -EINVAL;
             } else if (group == NULL && is_same_group(known->group, node_text(key))) {
                 is_known = true;
                 if (value->type == YAML_MAPPING_NODE &&
@@ -249,31 +278,49 @@ static cyaml_schema_field_t schema_text(const char *name, size_t offset)
                                      CYAML_UNLIMITED)}};
 }
 
-/* A group is a mapping that lies inside of the root's array of texts: its keys stand together. */
+static const cyaml_schema_value_t schema_item = {
+    CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, CYAML_UNLIMITED)};
+
+/* The field of key `k`, in a mapping whose first key is `first`. */
+static cyaml_schema_field_t schema_key(unsigned k, unsigned first)
+{
+    size_t base = offsetof(struct raw, value) + first * sizeof(union raw_value);
+    size_t offset = (k - first) * sizeof(union raw_value);
+    if (config_keys[k].kind != CONFIG_KIND_PREFIXES)
+        return schema_text(config_keys[k].name, offset);
+    return (cyaml_schema_field_t){
+        .key = config_keys[k].name,
+        .data_offset = (uint32_t)offset,
+        .count_offset = (uint32_t)(offsetof(struct raw, list_count) + k * sizeof(uint32_t) - base),
+        .count_size = sizeof(uint32_t),
+        .value = {CYAML_VALUE_SEQUENCE(CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, char *,
+                                       &schema_item, 0, CONFIG_PREFIXES_MAX)}};
+}
+
+/* A group is a mapping that lies inside of the root's array of values: its keys stand together. */
 static void schema_make(struct schema *schema)
 {
     size_t top = 0, in_group = 0;
     memset(schema, 0, sizeof *schema);
     for (unsigned k = 0; k < CONFIG_KEY_COUNT;) {
         const char *group = config_keys[k].group;
-        size_t offset = offsetof(struct raw, value) + k * sizeof(char *);
         if (group == NULL) {
-            schema->top[top++] = schema_text(config_keys[k++].name, offset);
+            schema->top[top++] = schema_key(k++, 0);
             continue;
         }
         cyaml_schema_field_t *fields = &schema->group[in_group];
         unsigned first = k;
         for (; k < CONFIG_KEY_COUNT && is_same_group(config_keys[k].group, group); k++)
-            schema->group[in_group++] =
-                schema_text(config_keys[k].name, (k - first) * sizeof(char *));
+            schema->group[in_group++] = schema_key(k, first);
         in_group++; /* the field without a key that ends them */
-        schema->top[top++] =
-            (cyaml_schema_field_t){.key = group,
-                                   .data_offset = (uint32_t)offset,
-                                   .value = {.type = CYAML_MAPPING,
-                                             .flags = CYAML_FLAG_OPTIONAL,
-                                             .data_size = (uint32_t)((k - first) * sizeof(char *)),
-                                             .mapping = {.fields = fields}}};
+        schema->top[top++] = (cyaml_schema_field_t){
+            .key = group,
+            .data_offset =
+                (uint32_t)(offsetof(struct raw, value) + first * sizeof(union raw_value)),
+            .value = {.type = CYAML_MAPPING,
+                      .flags = CYAML_FLAG_OPTIONAL,
+                      .data_size = (uint32_t)((k - first) * sizeof(union raw_value)),
+                      .mapping = {.fields = fields}}};
     }
     assert(in_group <= CONFIG_KEY_COUNT + GROUPS_MAX && top <= CONFIG_KEY_COUNT);
     for (unsigned k = 0; k < LISTEN_KEY_COUNT; k++)
@@ -334,11 +381,17 @@ static int reader_meaning(struct reader *reader, const struct raw *raw)
 {
     struct config *config = reader->config;
     struct config_error reason;
-    for (unsigned k = 0; k < CONFIG_KEY_COUNT; k++)
-        if (raw->value[k] != NULL &&
-            config_set(config, &config_keys[k], raw->value[k], &reason) != 0)
-            return reader_refuse(reader, config->line[k], "%s: %.400s", config_keys[k].name,
-                                 reason.text);
+    for (unsigned k = 0; k < CONFIG_KEY_COUNT; k++) {
+        const struct config_key *key = &config_keys[k];
+        bool is_list = key->kind == CONFIG_KIND_PREFIXES;
+        if (!is_list && raw->value[k].text != NULL &&
+            config_set(config, key, raw->value[k].text, &reason) != 0)
+            return reader_refuse(reader, config->line[k], "%s: %.400s", key->name, reason.text);
+        for (uint32_t i = 0; is_list && i < raw->list_count[k]; i++)
+            if (config_set(config, key, raw->value[k].list[i], &reason) != 0)
+                return reader_refuse(reader, reader->peer_line[i], "%s: %.400s", key->name,
+                                     reason.text);
+    }
     for (uint32_t i = 0; i < raw->listen_count; i++) {
         char *const *value = raw->listen[i].value;
         const unsigned *line = reader->listen_key_line[i];

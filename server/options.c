@@ -122,6 +122,17 @@ static int options_unused(const char *option, struct config_error *error)
     return -EINVAL;
 }
 
+/* A list on the command line replaces the file's, as addresses do. */
+static int options_set_key(struct config *config, int k, const char *value,
+                           struct config_error *error)
+{
+    const struct config_key *key = &config_keys[k];
+    if (key->kind == CONFIG_KIND_PREFIXES && config->line[k] != 0)
+        config_clear(config, key);
+    config->line[k] = 0;
+    return config_set(config, key, value, error);
+}
+
 static int options_apply_one(struct options *options, int option, const char *value,
                              struct config_error *error)
 {
@@ -139,8 +150,7 @@ static int options_apply_one(struct options *options, int option, const char *va
         return options_settle(options->config, &options->interface, options->is_interface_settled,
                               config_listen_set_interface, value, error);
     default:
-        options->config->line[option - OPTION_KEY] = 0;
-        return config_set(options->config, &config_keys[option - OPTION_KEY], value, error);
+        return options_set_key(options->config, option - OPTION_KEY, value, error);
     }
 }
 

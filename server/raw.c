@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "server/raw.h"
 
+#include "server/address.h"
 #include "server/proxy_worker.h"
 #include "server/serve.h"
 #include "stateless_tcp/io/guard.h"
@@ -37,6 +38,8 @@ struct raw_worker {
     struct packet_endpoint *endpoints; /* as of now, ENDPOINTS_MAX */
     size_t endpoint_count;
     uint64_t endpoints_s; /* when that was */
+    struct prefix *peers;
+    size_t peer_count;
 
     struct stateless_tcp_keys keys;
     uint64_t keys_epoch;
@@ -46,28 +49,6 @@ struct raw_worker {
     uint8_t *recent_memory; /* of `recent`; NULL: there is none */
     struct recent recent;
 };
-
-static bool address_from(const struct sockaddr *socket_address, struct packet_endpoint *out)
-{
-    *out = (struct packet_endpoint){0};
-    if (socket_address->sa_family == AF_INET) {
-        struct sockaddr_in in;
-        memcpy(&in, socket_address, sizeof(in));
-        out->address.family = 4;
-        memcpy(out->address.octets, &in.sin_addr, 4);
-        out->port = ntohs(in.sin_port);
-        return true;
-    }
-    if (socket_address->sa_family == AF_INET6) {
-        struct sockaddr_in6 in6;
-        memcpy(&in6, socket_address, sizeof(in6));
-        out->address.family = 6;
-        memcpy(out->address.octets, &in6.sin6_addr, 16);
-        out->port = ntohs(in6.sin6_port);
-        return true;
-    }
-    return false;
-}
 
 static bool is_unspecified(const struct packet_address *address)
 {
@@ -106,7 +87,7 @@ static void endpoints_refresh(struct raw_worker *worker, uint64_t now_s)
     for (const struct ifaddrs *each = all; each != NULL; each = each->ifa_next) {
         struct packet_endpoint found;
         if (strcmp(each->ifa_name, worker->interface) == 0 && each->ifa_addr != NULL &&
-            address_from(each->ifa_addr, &found))
+            address_to_endpoint(each->ifa_addr, &found))
             endpoints_add_all(worker, &found.address);
     }
     freeifaddrs(all);
@@ -129,7 +110,7 @@ static bool has_host_address(const struct ifaddrs *all, const struct packet_addr
 {
     for (; all != NULL; all = all->ifa_next) {
         struct packet_endpoint found;
-        if (all->ifa_addr != NULL && address_from(all->ifa_addr, &found) &&
+        if (all->ifa_addr != NULL && address_to_endpoint(all->ifa_addr, &found) &&
             is_same_address(&found.address, address))
             return true;
     }
@@ -211,6 +192,17 @@ static int loopback_check(const struct raw_worker *worker, struct io_error *erro
     return -EADDRNOTAVAIL;
 }
 
+static void filter_peers(FILE *filter, const struct prefix *peers, size_t peer_count)
+{
+    for (size_t i = 0; i < peer_count; i++) {
+        char prefix[ADDRESS_TEXT_MAX];
+        fprintf(filter, "%s%s", i == 0 ? " and not (src net " : " or src net ",
+                address_prefix_to_text(&peers[i], prefix));
+    }
+    if (peer_count != 0)
+        putc(')', filter);
+}
+
 /* The capture filter in pcap's language, to be freed; NULL: no memory. It only spares us work: what
  * is ours is decided frame by frame. pcap does not look behind IPv6 extension headers; packets with
  * one that we walk are let through. */
@@ -221,6 +213,7 @@ static char *worker_filter(const struct raw_worker *worker)
     FILE *filter = open_memstream(&text, &len);
     if (filter == NULL)
         return NULL;
+    putc('(', filter);
     for (size_t i = 0; i < worker->named_count; i++) {
         const struct packet_endpoint *named = &worker->named[i];
         bool is_v4 = named->address.family == 4;
@@ -232,6 +225,8 @@ static char *worker_filter(const struct raw_worker *worker)
         fprintf(filter, " and (tcp dst port %u%s))", named->port,
                 is_v4 ? "" : " or ip6[6] = 0 or ip6[6] = 43 or ip6[6] = 60");
     }
+    putc(')', filter);
+    filter_peers(filter, worker->peers, worker->peer_count);
     bool is_bad = ferror(filter);
     if (fclose(filter) != 0 || is_bad) {
         free(text);
@@ -249,12 +244,13 @@ static int worker_name(struct raw_worker *worker, const struct raw_config *confi
     worker->stream = malloc(SERVE_STREAM_CAP);
     worker->named = calloc(config->address_count, sizeof(*worker->named));
     worker->endpoints = calloc(ENDPOINTS_MAX, sizeof(*worker->endpoints));
+    worker->peers = calloc(config->peer_count + 1, sizeof(*worker->peers));
     bool has_recent = config->tcp->profile == STATELESS_TCP_MODERN;
     worker->recent_memory = has_recent ? calloc(1, RECENT_SIZE_DEFAULT) : NULL;
     if (worker->recent_memory != NULL)
         worker->recent = recent_make(worker->recent_memory, RECENT_SIZE_DEFAULT);
     if (worker->stream == NULL || worker->named == NULL || worker->endpoints == NULL ||
-        (has_recent && worker->recent_memory == NULL)) {
+        worker->peers == NULL || (has_recent && worker->recent_memory == NULL)) {
         snprintf(error->text, sizeof(error->text), "out of memory");
         return -ENOMEM;
     }
@@ -266,9 +262,12 @@ static int worker_name(struct raw_worker *worker, const struct raw_config *confi
         return -EINVAL;
     }
     strcpy(worker->interface, config->interface);
+    for (; worker->peer_count < config->peer_count; worker->peer_count++)
+        worker->peers[worker->peer_count] = config->peers[worker->peer_count];
     for (size_t i = 0; i < config->address_count; i++) {
-        bool is_internet = address_from((const struct sockaddr *)&config->addresses[i].address,
-                                        &worker->named[worker->named_count++]);
+        bool is_internet =
+            address_to_endpoint((const struct sockaddr *)&config->addresses[i].address,
+                                &worker->named[worker->named_count++]);
         assert(is_internet);
         (void)is_internet;
     }
@@ -289,8 +288,8 @@ static int worker_attach(struct raw_worker *worker, struct io_error *error)
     int result = io_backend_libpcap.open(&io_config, &worker->io, error);
     free(filter);
     if (result == 0)
-        result = guard_open(worker->interface, worker->named, worker->named_count, &worker->guard,
-                            error);
+        result = guard_open(worker->interface, worker->named, worker->named_count, worker->peers,
+                            worker->peer_count, &worker->guard, error);
     return result;
 }
 
@@ -355,6 +354,8 @@ static int worker_answer(struct raw_worker *worker, const struct respond_policy 
         .keys = &worker->keys,
         .endpoints = worker->endpoints,
         .endpoint_count = worker->endpoint_count,
+        .peers = worker->peers,
+        .peer_count = worker->peer_count,
         /* A clock that was set back settles nothing. */
         .is_settled = worker->now_s >= worker->committed_s + SERVE_SETTLED_S,
         .recent = worker->recent_memory != NULL ? &worker->recent : NULL,
@@ -422,6 +423,7 @@ void raw_worker_close(struct raw_worker *worker)
         io_backend_libpcap.close(worker->io);
     guard_close(worker->guard);
     free(worker->named);
+    free(worker->peers);
     free(worker->endpoints);
     free(worker->stream);
     free(worker->recent_memory);

@@ -13,6 +13,7 @@
 
 #include "server/keys.h"
 #include "stateless_tcp/io/io.h"
+#include "stateless_tcp/prefix.h"
 #include "stateless_tcp/stateless_tcp.h"
 #include "zonedb/respond.h"
 
@@ -29,7 +30,9 @@ struct raw_address {
 struct raw_config {
     const char *interface;
     const struct raw_address *addresses;
-    size_t address_count; /* 1 or more */
+    size_t address_count;       /* 1 or more */
+    const struct prefix *peers; /* whose TCP is left to the kernel */
+    size_t peer_count;
     struct zonedb *db;
     const struct sockaddr_storage *proxy; /* a back end, asked instead of `db`; NULL: none */
     const struct stateless_tcp_config *tcp;

@@ -53,7 +53,8 @@ void serve_frame(const struct serve *serve, const struct io_frame *frame, struct
         serve_udp(serve, &packet, train);
         return;
     case PACKET_TCP:
-        serve_tcp(serve, &packet, train);
+        if (!prefix_has(serve->peers, serve->peer_count, &packet.source))
+            serve_tcp(serve, &packet, train);
         return;
     }
 }

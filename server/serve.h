@@ -6,6 +6,7 @@
 #define SERVER_SERVE_H
 
 #include "stateless_tcp/io/io.h"
+#include "stateless_tcp/prefix.h"
 #include "stateless_tcp/stateless_tcp.h"
 #include "zonedb/respond.h"
 
@@ -25,6 +26,8 @@ struct serve {
     const struct stateless_tcp_keys *keys;
     const struct packet_endpoint *endpoints; /* what is ours */
     size_t endpoint_count;
+    const struct prefix *peers; /* whose TCP is the kernel's to answer */
+    size_t peer_count;
     bool is_settled;       /* the last commit was SERVE_SETTLED_S ago, or longer */
     struct recent *recent; /* for stateless TCP; NULL: none */
     uint8_t *stream;       /* SERVE_STREAM_CAP octets to work in */

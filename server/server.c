@@ -23,6 +23,7 @@
 struct endpoint {
     struct sockaddr_storage address;
     bool is_tcp;
+    bool is_for_peers;    /* TCP: of the transfer peers alone */
     unsigned given_count; /* of them, those that their workers own by now */
     int fd[CONFIG_WORKERS_MAX];
 };
@@ -100,6 +101,11 @@ static struct endpoint *generation_find(struct generation *generation,
     return NULL;
 }
 
+static struct worker_socket endpoint_socket(const struct endpoint *endpoint, unsigned w)
+{
+    return (struct worker_socket){endpoint->fd[w], endpoint->is_tcp, endpoint->is_for_peers};
+}
+
 /* Whether the port is ours already, by whatever address: then a probe would meet ourselves. */
 static bool generation_has_port(const struct generation *generation, uint16_t port)
 {
@@ -111,7 +117,7 @@ static bool generation_has_port(const struct generation *generation, uint16_t po
 
 /* Take the endpoint over from the former generation, or open it. */
 static int generation_add(struct generation *generation, struct generation *former,
-                          const struct sockaddr_storage *address, bool is_tcp,
+                          const struct sockaddr_storage *address, bool is_tcp, bool is_for_peers,
                           unsigned worker_count, struct server_error *error)
 {
     struct endpoint *endpoint = &generation->endpoints[generation->endpoint_count];
@@ -121,10 +127,12 @@ static int generation_add(struct generation *generation, struct generation *form
     generation->endpoint_count++;
     if (before != NULL) {
         *endpoint = *before;
+        endpoint->is_for_peers = is_for_peers;
         return 0;
     }
     endpoint->address = *address;
     endpoint->is_tcp = is_tcp;
+    endpoint->is_for_peers = is_for_peers;
     for (unsigned w = 0; w < CONFIG_WORKERS_MAX; w++)
         endpoint->fd[w] = -1;
     for (unsigned w = 0; w < worker_count; w++) {
@@ -134,6 +142,13 @@ static int generation_add(struct generation *generation, struct generation *form
             return refuse(error, outcome, "%s", reason.text);
     }
     return 0;
+}
+
+/* Where TCP is stateless it is the kernel's beside, for the peers. */
+static bool has_kernel_tcp(const struct config *config, const struct config_listen *listen)
+{
+    return listen->tcp == CONFIG_TCP_KERNEL ||
+           (listen->tcp == CONFIG_TCP_STATELESS && config->tcp_transfer_peers.count != 0);
 }
 
 static int generation_open_sockets(struct generation *generation, struct generation *former,
@@ -148,16 +163,17 @@ static int generation_open_sockets(struct generation *generation, struct generat
         const struct config_listen *listen = &config->listen[i];
         if (generation_has_port(former, address_port(&listen->address)))
             continue;
-        outcome = socket_probe(&listen->address, listen->tcp == CONFIG_TCP_KERNEL, &reason);
+        outcome = socket_probe(&listen->address, has_kernel_tcp(config, listen), &reason);
         if (outcome != 0)
             return refuse(error, outcome, "%s", reason.text);
     }
     for (size_t i = 0; i < config->listen_count && outcome == 0; i++) {
         const struct config_listen *listen = &config->listen[i];
-        outcome = generation_add(generation, former, &listen->address, false, worker_count, error);
-        if (outcome == 0 && listen->tcp == CONFIG_TCP_KERNEL)
-            outcome =
-                generation_add(generation, former, &listen->address, true, worker_count, error);
+        outcome =
+            generation_add(generation, former, &listen->address, false, false, worker_count, error);
+        if (outcome == 0 && has_kernel_tcp(config, listen))
+            outcome = generation_add(generation, former, &listen->address, true,
+                                     listen->tcp == CONFIG_TCP_STATELESS, worker_count, error);
     }
     return outcome;
 }
@@ -184,17 +200,22 @@ static int generation_open(struct server *server, const struct config *config,
         return refuse(error, -ENOMEM, "out of memory");
     generation->config = *config;
     generation->settings.policy = config_policy(&generation->config);
-    generation->settings.tcp = (struct tcp_limits){.connections_max = config->tcp_connections_max,
-                                                   .idle_timeout_s = config->tcp_idle_timeout_s};
-    int outcome = generation_open_sockets(generation, former, server->worker_count, error);
-    if (outcome == 0) {
-        outcome = stateless_open(
-            &generation->config, server->db, &server->park, &generation->settings.policy,
-            former != NULL ? former->stateless : NULL, &generation->stateless, &reason);
-        if (outcome != 0)
-            refuse(error, outcome, "%s", reason.text);
-    }
+    generation->settings.tcp =
+        (struct tcp_limits){.connections_max = config->tcp_connections_max,
+                            .idle_timeout_s = config->tcp_idle_timeout_s,
+                            .peers = generation->config.tcp_transfer_peers.items,
+                            .peer_count = generation->config.tcp_transfer_peers.count};
+    struct stateless_set *before = former != NULL ? former->stateless : NULL;
+    /* Guards before listeners: what is not a peer's never begins a connection with the kernel. */
+    int outcome =
+        stateless_open(&generation->config, server->db, &server->park, &generation->settings.policy,
+                       before, &generation->stateless, &reason);
+    if (outcome != 0)
+        refuse(error, outcome, "%s", reason.text);
+    else
+        outcome = generation_open_sockets(generation, former, server->worker_count, error);
     if (outcome != 0) {
+        stateless_abandon(generation->stateless, before);
         generation_drop(generation);
         return outcome;
     }
@@ -242,8 +263,7 @@ static int server_open_workers(struct server *server, const int *cpus, unsigned 
             worker_open(server->db, &server->park, &now->settings, cpu, &server->workers[w]);
         for (size_t i = 0; i < now->endpoint_count && outcome == 0; i++) {
             struct endpoint *endpoint = &now->endpoints[i];
-            outcome = worker_add_socket(server->workers[w],
-                                        (struct worker_socket){endpoint->fd[w], endpoint->is_tcp});
+            outcome = worker_add_socket(server->workers[w], endpoint_socket(endpoint, w));
             endpoint->given_count = w + 1; /* it is closed already if that failed */
         }
         if (outcome != 0)
@@ -327,8 +347,9 @@ static void server_change_worker(struct server *server, struct generation *next,
     size_t add_count = 0, remove_count = 0;
     for (size_t i = 0; i < next->endpoint_count; i++) {
         const struct endpoint *endpoint = &next->endpoints[i];
-        if (generation_find(now, &endpoint->address, endpoint->is_tcp) == NULL)
-            add[add_count++] = (struct worker_socket){endpoint->fd[w], endpoint->is_tcp};
+        const struct endpoint *before = generation_find(now, &endpoint->address, endpoint->is_tcp);
+        if (before == NULL || before->is_for_peers != endpoint->is_for_peers)
+            add[add_count++] = endpoint_socket(endpoint, w);
     }
     for (size_t i = 0; i < now->endpoint_count; i++) {
         const struct endpoint *endpoint = &now->endpoints[i];
@@ -399,6 +420,10 @@ void server_describe(struct server *server, char *text, size_t text_cap)
         used += (size_t)snprintf(text + used, text_cap - used, "%s %s (%s%s)", i == 0 ? "" : ",",
                                  address_to_text(&listen->address, address), tcp, interface);
     }
+    size_t peers = config->tcp_transfer_peers.count;
+    if (stateless_count(server->now->stateless) != 0 && peers != 0 && used < text_cap)
+        snprintf(text + used, text_cap - used, "; kernel TCP there for %zu transfer peer%s", peers,
+                 peers == 1 ? "" : "s");
 }
 
 void server_close(struct server *server)

@@ -21,7 +21,8 @@ struct stateless {
     char interface[IF_NAMESIZE];
     struct raw_address addresses[CONFIG_LISTEN_MAX];
     size_t address_count;
-    struct stateless_tcp_config tcp;
+    struct config config;            /* its addresses aside: how to serve */
+    struct stateless_tcp_config tcp; /* the same, for packets */
     struct keys_secret secret;
     struct respond_policy policy;
     struct zonedb *db;
@@ -143,6 +144,8 @@ static int member_open(struct stateless *member, struct io_error *error)
     const struct raw_config config = {.interface = member->interface,
                                       .addresses = member->addresses,
                                       .address_count = member->address_count,
+                                      .peers = member->config.tcp_transfer_peers.items,
+                                      .peer_count = member->config.tcp_transfer_peers.count,
                                       .db = member->db,
                                       .proxy = member->is_proxy ? &member->proxy : NULL,
                                       .tcp = &member->tcp,
@@ -229,9 +232,7 @@ static int set_secret(const struct config *config, const struct stateless_set *f
 
 static bool is_same(const struct stateless *a, const struct stateless *b)
 {
-    if (a->address_count != b->address_count || a->tcp.profile != b->tcp.profile ||
-        a->tcp.mss != b->tcp.mss || a->tcp.segment_size != b->tcp.segment_size ||
-        a->tcp.checksum_policy != b->tcp.checksum_policy ||
+    if (a->address_count != b->address_count || !config_is_same_stateless(&a->config, &b->config) ||
         memcmp(&a->secret, &b->secret, sizeof a->secret) != 0)
         return false;
     for (size_t i = 0; i < a->address_count; i++)
@@ -294,6 +295,7 @@ int stateless_open(const struct config *config, struct zonedb *db, struct park *
         outcome = set_secret(config, former, &secret, error);
     for (size_t i = 0; i < set->count && outcome == 0; i++) {
         struct stateless *member = set->members[i];
+        member->config = *config;
         member->tcp = tcp_config(config);
         member->secret = secret;
         member->db = db;
@@ -310,6 +312,11 @@ int stateless_open(const struct config *config, struct zonedb *db, struct park *
     else
         *set_out = set;
     return outcome;
+}
+
+void stateless_abandon(struct stateless_set *set, struct stateless_set *former)
+{
+    set_close(set, former);
 }
 
 void stateless_halt(struct stateless_set *set)
@@ -347,6 +354,11 @@ void stateless_close(struct stateless_set *set)
 {
     stateless_halt(set);
     set_close(set, NULL);
+}
+
+size_t stateless_count(const struct stateless_set *set)
+{
+    return set != NULL ? set->count : 0;
 }
 
 const char *stateless_interface(const struct stateless_set *set,

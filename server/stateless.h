@@ -27,6 +27,9 @@ int stateless_open(const struct config *config, struct zonedb *db, struct park *
                    const struct respond_policy *policy, struct stateless_set *former,
                    struct stateless_set **set_out, struct stateless_error *error);
 
+/* Undo stateless_open(): `former` is in use as before. NULL is allowed for both. */
+void stateless_abandon(struct stateless_set *set, struct stateless_set *former);
+
 /* Run all of a set, by its policy. `former` as for stateless_open(), halted: what the set did not
  * take over of it is closed, and it is freed. Outcomes: 0; negative errno: no thread. */
 int stateless_start(struct stateless_set *set, struct stateless_set *former);
@@ -39,6 +42,9 @@ void stateless_wake(struct stateless_set *set);
 
 /* End threads, close, free. NULL is allowed. */
 void stateless_close(struct stateless_set *set);
+
+/* Interfaces served. NULL is allowed. */
+size_t stateless_count(const struct stateless_set *set);
 
 /* The interface that serves this address, for people; "" if there is none. */
 const char *stateless_interface(const struct stateless_set *set,

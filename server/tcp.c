@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "server/tcp.h"
 
+#include "server/address.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -185,11 +187,30 @@ static bool is_exhausted(int problem)
     return problem == EMFILE || problem == ENFILE || problem == ENOBUFS || problem == ENOMEM;
 }
 
-int tcp_accept(struct tcp *tcp, int listener, uint64_t now_ms)
+static bool is_peer(const struct tcp *tcp, const struct sockaddr *address)
+{
+    struct packet_endpoint endpoint;
+    return address_to_endpoint(address, &endpoint) &&
+           prefix_has(tcp->limits.peers, tcp->limits.peer_count, &endpoint.address);
+}
+
+static void socket_reset(int fd)
+{
+    const struct linger at_once = {.l_onoff = 1};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    close(fd);
+}
+
+int tcp_accept(struct tcp *tcp, int listener, bool is_for_peers, uint64_t now_ms)
 {
     for (unsigned i = 0; i < ACCEPT_BATCH; i++) {
-        int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0) {
+        struct sockaddr_storage client;
+        socklen_t client_len = sizeof client;
+        int fd = accept4(listener, (struct sockaddr *)&client, &client_len,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0 && is_for_peers && !is_peer(tcp, (const struct sockaddr *)&client)) {
+            socket_reset(fd);
+        } else if (fd >= 0) {
             while (tcp->count >= tcp->limits.connections_max)
                 connection_close(tcp, tcp->oldest);
             connection_open(tcp, fd, now_ms);

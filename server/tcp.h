@@ -17,6 +17,7 @@
 #ifndef SERVER_TCP_H
 #define SERVER_TCP_H
 
+#include "stateless_tcp/prefix.h"
 #include "zonedb/respond.h"
 
 #include <stdbool.h>
@@ -33,7 +34,9 @@ struct tcp_connection;
 
 struct tcp_limits {
     unsigned connections_max;
-    unsigned idle_timeout_s; /* also what edns-tcp-keepalive announces (RFC 7828) */
+    unsigned idle_timeout_s;    /* also what edns-tcp-keepalive announces (RFC 7828) */
+    const struct prefix *peers; /* whom listeners for peers take */
+    size_t peer_count;
 };
 
 /* How to answer now. The view is refreshed by the caller. */
@@ -53,10 +56,11 @@ void tcp_close(struct tcp *tcp);
 /* New limits, from now on. */
 void tcp_set_limits(struct tcp *tcp, const struct tcp_limits *limits);
 
-/* Take what waits at a listener, a limited number at a time. Outcomes: 0 nothing waits; 1 more may
+/* Take what waits at a listener, a limited number at a time; `is_for_peers`: reset at once what
+ * comes from anybody else. Outcomes: 0 nothing waits; 1 more may
  * wait; -EMFILE descriptors or memory ran out and there is no connection to close: do not ask again
  * for a while. */
-int tcp_accept(struct tcp *tcp, int listener, uint64_t now_ms);
+int tcp_accept(struct tcp *tcp, int listener, bool is_for_peers, uint64_t now_ms);
 
 /* epoll has an event for a connection. It may be closed then; its memory stays until
  * tcp_reap(). An event for one that was closed in between is passed over. */

@@ -144,9 +144,10 @@ static void worker_listen(struct worker *worker, bool is_listening)
                          EVENT_SOCKET(i));
 }
 
-static void worker_accept(struct worker *worker, int listener)
+static void worker_accept(struct worker *worker, const struct worker_socket *listener)
 {
-    if (worker->accept_from_ms != 0 || tcp_accept(worker->tcp, listener, worker->now_ms) >= 0)
+    if (worker->accept_from_ms != 0 ||
+        tcp_accept(worker->tcp, listener->fd, listener->is_for_peers, worker->now_ms) >= 0)
         return;
     worker->accept_from_ms = worker->now_ms + ACCEPT_PAUSE_MS;
     worker_listen(worker, false);
@@ -158,9 +159,10 @@ static void worker_end_socket(struct worker *worker, struct worker_socket *socke
     const struct respond_policy *policy = &worker->settings->policy;
     bool is_more = true;
     for (unsigned i = 0; i < LAST_BATCHES && is_more; i++)
-        is_more = socket->is_tcp
-                      ? tcp_accept(worker->tcp, socket->fd, worker->now_ms) > 0
-                      : udp_serve(worker->udp, socket->fd, worker->view, policy) == UDP_BATCH;
+        is_more =
+            socket->is_tcp
+                ? tcp_accept(worker->tcp, socket->fd, socket->is_for_peers, worker->now_ms) > 0
+                : udp_serve(worker->udp, socket->fd, worker->view, policy) == UDP_BATCH;
     close(socket->fd);
     socket->fd = -1;
 }
@@ -170,6 +172,17 @@ static void worker_clear_wake(struct worker *worker)
     uint64_t value;
     ssize_t ignored = read(worker->wake, &value, sizeof value);
     (void)ignored;
+}
+
+/* Take note of what a socket is for now. False: it is a new one. */
+static bool worker_update_socket(struct worker *worker, const struct worker_socket *socket)
+{
+    for (size_t i = 0; i < SOCKETS_MAX; i++)
+        if (worker->sockets[i].fd == socket->fd) {
+            worker->sockets[i] = *socket;
+            return true;
+        }
+    return false;
 }
 
 static void worker_change(struct worker *worker)
@@ -182,7 +195,8 @@ static void worker_change(struct worker *worker)
                 if (worker->sockets[i].fd >= 0 && worker->sockets[i].fd == change->remove[r])
                     worker_end_socket(worker, &worker->sockets[i]);
         for (size_t i = 0; i < change->add_count; i++)
-            if (worker_add_socket(worker, change->add[i]) != 0)
+            if (!worker_update_socket(worker, &change->add[i]) &&
+                worker_add_socket(worker, change->add[i]) != 0)
                 log_write(LOG_LEVEL_ERROR, "a worker cannot watch a new socket");
         worker->settings = change->settings;
         tcp_set_limits(worker->tcp, &worker->settings->tcp);
@@ -210,7 +224,7 @@ static void worker_serve(struct worker *worker, const struct epoll_event *events
     for (int i = 0; i < count; i++) {
         uint64_t data = events[i].data.u64;
         if (EVENT_IS_SOCKET(data) && worker->sockets[EVENT_INDEX(data)].is_tcp)
-            worker_accept(worker, worker->sockets[EVENT_INDEX(data)].fd);
+            worker_accept(worker, &worker->sockets[EVENT_INDEX(data)]);
     }
     tcp_expire(worker->tcp, worker->now_ms);
     tcp_reap(worker->tcp);

@@ -23,7 +23,8 @@
 
 struct worker_socket {
     int fd;
-    bool is_tcp; /* a listener */
+    bool is_tcp;       /* a listener */
+    bool is_for_peers; /* a listener that takes none but struct tcp_limits' peers */
 };
 
 /* What a worker works with; constant while it is in use, the caller's. */
@@ -46,7 +47,8 @@ int worker_add_socket(struct worker *worker, struct worker_socket socket);
 /* Outcomes: 0; negative errno: no thread. */
 int worker_start(struct worker *worker);
 
-/* Have the thread use `settings`, serve `add` too, serve what waits at the descriptors `remove` a
+/* Have the thread use `settings`, serve `add` too (those that it has already it only takes note of,
+ * as they are now), serve what waits at the descriptors `remove` a
  * last time and close them. When this returns nothing of the old settings is in use any more. */
 void worker_apply(struct worker *worker, const struct worker_settings *settings,
                   const struct worker_socket *add, size_t add_count, const int *remove,

@@ -32,6 +32,16 @@ static bool is_name_plain(const char *interface)
            strpbrk(interface, "\"\\*\n") == NULL;
 }
 
+/* "accept" ends this chain only: whatever else filters on this host still has its say. */
+static void put_peer(FILE *rules, const char *interface, const struct prefix *peer)
+{
+    bool is_v4 = peer->address.family == 4;
+    char address[INET6_ADDRSTRLEN];
+    inet_ntop(is_v4 ? AF_INET : AF_INET6, peer->address.octets, address, sizeof(address));
+    fprintf(rules, "  iifname \"%s\" %s saddr %s/%u counter accept\n", interface,
+            is_v4 ? "ip" : "ip6", address, peer->len);
+}
+
 static void put_rule(FILE *rules, const char *interface, const struct packet_endpoint *endpoint)
 {
     static const uint8_t zeros[16];
@@ -48,7 +58,7 @@ static void put_rule(FILE *rules, const char *interface, const struct packet_end
 
 /* The ruleset as text, to be freed; NULL: no memory. */
 static char *guard_rules(const char *interface, const struct packet_endpoint *endpoints,
-                         size_t endpoint_count)
+                         size_t endpoint_count, const struct prefix *peers, size_t peer_count)
 {
     char *text = NULL;
     size_t len = 0;
@@ -59,6 +69,8 @@ static char *guard_rules(const char *interface, const struct packet_endpoint *en
             "table inet lethe-%ld-%u-%u {\n flags owner\n chain stateless {\n"
             "  type filter hook prerouting priority raw; policy accept;\n",
             (long)getpid(), if_nametoindex(interface), atomic_fetch_add(&guard_serial, 1));
+    for (size_t i = 0; i < peer_count; i++)
+        put_peer(rules, interface, &peers[i]);
     for (size_t i = 0; i < endpoint_count; i++)
         put_rule(rules, interface, &endpoints[i]);
     fputs(" }\n}\n", rules);
@@ -92,12 +104,13 @@ static int guard_apply(struct guard *guard, const char *interface, const char *r
 }
 
 int guard_open(const char *interface, const struct packet_endpoint *endpoints,
-               size_t endpoint_count, struct guard **guard_out, struct io_error *error)
+               size_t endpoint_count, const struct prefix *peers, size_t peer_count,
+               struct guard **guard_out, struct io_error *error)
 {
     *guard_out = NULL;
     if (!is_name_plain(interface))
         return guard_fail(error, -EINVAL, interface, "the interface's name cannot be quoted");
-    char *rules = guard_rules(interface, endpoints, endpoint_count);
+    char *rules = guard_rules(interface, endpoints, endpoint_count, peers, peer_count);
     struct guard *guard = calloc(1, sizeof(*guard));
     int result = -ENOMEM;
     if (rules != NULL && guard != NULL)

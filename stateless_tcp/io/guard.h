@@ -11,6 +11,7 @@
  *         flags owner
  *         chain stateless {
  *             type filter hook prerouting priority raw; policy accept;
+ *             iifname "eth0" ip saddr 198.51.100.0/24 counter accept         a peer, left to the kernel
  *             iifname "eth0" ip daddr 192.0.2.1 tcp dport 53 counter drop
  *             iifname "eth0" meta nfproto ipv6 fib daddr type local tcp dport 53 counter drop
  *         }
@@ -23,7 +24,7 @@
 #define STATELESS_TCP_IO_GUARD_H
 
 #include "stateless_tcp/io/io.h"
-#include "stateless_tcp/packet.h"
+#include "stateless_tcp/prefix.h"
 
 struct guard;
 
@@ -31,10 +32,12 @@ struct guard;
  *
  * `endpoints`: endpoint_count >= 1 of family 4 or 6, copied. An address of zeros means every
  * address of the family that is the host's own, also those that it will have later.
+ * `peers`: peer_count of them, copied: what they send on this interface passes.
  * Outcomes: 0; -EPERM; -EOPNOTSUPP the kernel has no nftables or no owner flag; other negative
  * errno; `error` says what failed and what to do. *guard_out is owned by the caller. */
 int guard_open(const char *interface, const struct packet_endpoint *endpoints,
-               size_t endpoint_count, struct guard **guard_out, struct io_error *error);
+               size_t endpoint_count, const struct prefix *peers, size_t peer_count,
+               struct guard **guard_out, struct io_error *error);
 
 /* Take it down. NULL is allowed. */
 void guard_close(struct guard *guard);

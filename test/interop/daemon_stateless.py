@@ -11,12 +11,13 @@ import signal
 import subprocess
 import sys
 
-from daemon_lib import (LETHED, SKIP, Daemon, Scratch, need_own_network, refusal, run, tcp,
-                        wait_until)
+from daemon_lib import (LETHED, SKIP, Daemon, Scratch, is_closed, need_own_network, refusal, run,
+                        tcp, wait_until)
 from netns import Here, Network
 
 PORT, OTHER_PORT = 5300, 5301
-V4, V6 = "198.18.1.1", "fd00:198:18:1::1"
+V4, V6, PEER_V4, PEER_V6 = "198.18.1.1", "fd00:198:18:1::1", "198.18.1.2", "fd00:198:18:1::2"
+OTHER_V4, OTHER_V6 = "198.18.1.5", "fd00:198:18:1::5"
 
 CLIENT = """
 import sys
@@ -31,6 +32,38 @@ for i in range(int(count)):
         assert Header(response).id == i and s.recv(1) == b"", "no end"
 print("length", len(response))
 """
+
+
+# Connects from a source, asks, says how long the response was, and keeps the connection.
+SESSION = """
+import sys
+sys.path.insert(0, sys.argv[1])
+arguments, sys.argv[1:] = sys.argv[2:], ["", ""]
+from daemon_lib import *
+source, address, port, qtype = arguments
+with socket.create_connection((address, int(port)), timeout=3, source_address=(source, 0)) as s:
+    s.sendall(framed(query("www.example", int(qtype))))
+    print(Header(read_message(s)).rcode, flush=True)
+    sys.stdin.read()
+"""
+
+
+class Session:
+    """A connection of the client, held while the server's side of it is looked at."""
+
+    def __init__(self, peer, source, address, qtype=1):
+        self.process = peer.client.start(
+            sys.executable, "-c", SESSION, os.path.dirname(os.path.abspath(__file__)), source,
+            address, str(PORT), str(qtype), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        self.rcode = int(line) if line else None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.communicate("")
 
 
 class Peer(Network):
@@ -175,11 +208,80 @@ def test_nobody_has_the_address():
 
 
 def test_kill_leaves_no_guard():
-    with Scratch() as scratch, Peer():
-        daemon = Daemon("--db", scratch.db, "--listen", f"{V4}@{PORT}", "--tcp", "stateless")
-        assert guards() == 1
-        daemon.end(signal.SIGKILL)
-        wait_until(lambda: guards() == 0, "the guard to go")
+    for more in ((), ("--tcp-transfer-peers", PEER_V4)):
+        for profile in ("classic", "modern"):
+            with Scratch() as scratch, Peer():
+                daemon = Daemon("--db", scratch.db, "--listen", f"{V4}@{PORT}", "--tcp",
+                                "stateless", "--tcp-profile", profile, *more)
+                assert guards() == 1 and (V4 in listening_tcp()) == bool(more)
+                daemon.end(signal.SIGKILL)
+                wait_until(lambda: guards() == 0, "the guard to go")
+                assert listening_tcp() == ""
+
+
+def kernel_connections():
+    """Addresses whose connections the kernel of the server knows."""
+    listed = subprocess.run(["ss", "-Htn", "state", "established", f"sport = :{PORT}"],
+                            capture_output=True, text=True, check=True).stdout
+    return [line.split()[-1].rsplit(":", 1)[0].strip("[]") for line in listed.splitlines()]
+
+
+def who_answers(peer, source, address):
+    """"kernel", "stateless", or nobody."""
+    with Session(peer, source, address) as session:
+        if session.rcode != 0:
+            return None
+        return "kernel" if source in kernel_connections() else "stateless"
+
+
+def test_transfer_peers():
+    """On one port: the kernel's TCP for peers, ours for others, both families."""
+    with Scratch() as scratch, Peer() as peer:
+        peer.client.ip(f"address add {OTHER_V4}/24 dev v1")
+        peer.client.ip(f"address add {OTHER_V6}/64 dev v1 nodad")
+        for profile in ("classic", "modern"):
+            with Daemon("--db", scratch.db, "--listen", f"{V4}@{PORT}", "--listen", f"{V6}@{PORT}",
+                        "--tcp", "stateless", "--tcp-profile", profile, "--tcp-transfer-peers",
+                        PEER_V4, "--tcp-transfer-peers", PEER_V6 + "/128") as daemon:
+                assert daemon.said("kernel TCP there for 2 transfer peers"), daemon.lines
+                assert who_answers(peer, PEER_V4, V4) == "kernel"
+                assert who_answers(peer, PEER_V6, V6) == "kernel"
+                assert who_answers(peer, OTHER_V4, V4) == "stateless"
+                assert who_answers(peer, OTHER_V6, V6) == "stateless"
+                with Session(peer, PEER_V4, V4, 252) as session:
+                    assert session.rcode == 5, session.rcode
+                # From the host itself, so past interface and guard: nobody's.
+                try:
+                    with tcp(V4, PORT, timeout=3) as s:
+                        assert is_closed(s, 3), "a stranger keeps its connection"
+                except ConnectionResetError:
+                    pass
+            assert guards() == 0 and listening_tcp() == ""
+
+
+def test_transfer_peers_reload():
+    with Scratch() as scratch, Peer() as peer:
+        def configure(tcp_mode, *peers):
+            return scratch.file("lethed.yaml", f"database: {scratch.db}\nlisten:\n"
+                                f"  - {{address: {V4}@{PORT}, tcp: {tcp_mode}}}\n"
+                                f"tcp: {{profile: modern, transfer-peers: [{', '.join(peers)}]}}\n")
+
+        with Daemon("--config", configure("stateless")) as daemon:
+            assert listening_tcp() == "" and who_answers(peer, PEER_V4, V4) == "stateless"
+            for tcp_mode, peers, expected in (
+                    ("stateless", ["198.18.1.0/30"], "kernel"), ("stateless", [OTHER_V4], "stateless"),
+                    ("stateless", [OTHER_V4, PEER_V4], "kernel"), ("kernel", [OTHER_V4], "kernel"),
+                    ("stateless", [OTHER_V4], "stateless"), ("stateless", [PEER_V4], "kernel"),
+                    ("stateless", [], "stateless"), ("off", [PEER_V4], None)):
+                configure(tcp_mode, *peers)
+                daemon.lines.clear()
+                daemon.signal(signal.SIGHUP)
+                wait_until(lambda: daemon.said("reloaded"), "the reload")
+                assert daemon.said("lethed: reloaded: "), daemon.lines
+                assert who_answers(peer, PEER_V4, V4) == expected, (tcp_mode, peers, expected)
+                assert guards() == (tcp_mode == "stateless")
+                assert (V4 in listening_tcp()) == (tcp_mode == "kernel" or
+                                                   tcp_mode == "stateless" and peers != [])
 
 
 need_own_network()

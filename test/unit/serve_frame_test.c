@@ -14,6 +14,8 @@ static struct stateless_tcp_config tcp;
 static const struct stateless_tcp_keys keys = {.epochs = {{1}, {2}}};
 static uint8_t stream[SERVE_STREAM_CAP], train_octets[TRAIN_CAP], built[FRAME_CAP];
 static struct packet_endpoint endpoint;
+static struct prefix peers[2];
+static size_t peer_count;
 static struct train train;
 
 static void setup(void)
@@ -44,6 +46,8 @@ static void serve(const struct frame_spec *spec)
                                .keys = &keys,
                                .endpoints = &endpoint,
                                .endpoint_count = 1,
+                               .peers = peers,
+                               .peer_count = peer_count,
                                .stream = stream};
     train = (struct train){.octets = train_octets, .cap = sizeof train_octets};
     serve_frame(&with, &frame, &train);
@@ -103,6 +107,40 @@ START_TEST(test_only_our_endpoints)
 }
 END_TEST
 
+/* A peer's TCP is the kernel's; its UDP is like anybody's. */
+START_TEST(test_peers_are_left_alone)
+{
+    endpoint = (struct packet_endpoint){.port = 53};
+    for (int family = 4; family <= 6; family += 2) {
+        struct frame_spec spec = frame_spec_client(family);
+        struct prefix *peer = &peers[family == 4 ? 1 : 0];
+        spec.flags = 2; /* SYN */
+        peer_count = 2;
+        peers[0] = (struct prefix){.address.family = 6, .len = 128};
+        peers[1] = (struct prefix){.address.family = 4, .len = 32};
+        serve(&spec);
+        ck_assert_uint_eq(train.frame_count, 1);
+        memcpy(peer->address.octets, spec.source, family == 4 ? 4 : 16);
+        serve(&spec);
+        ck_assert_uint_eq(train.frame_count, 0);
+        peer->len = family == 4 ? 24 : 64;
+        peer->address.octets[family == 4 ? 3 : 15] = 0;
+        serve(&spec);
+        ck_assert_uint_eq(train.frame_count, 0);
+        spec.source[family == 4 ? 2 : 7] ^= 1;
+        serve(&spec);
+        ck_assert_uint_eq(train.frame_count, 1);
+        spec.source[family == 4 ? 2 : 7] ^= 1;
+        spec.is_udp = true;
+        spec.payload = query;
+        spec.payload_len = sizeof query;
+        serve(&spec);
+        ck_assert_uint_eq(train.frame_count, 1);
+    }
+    peer_count = 0;
+}
+END_TEST
+
 /* No UDP limit over TCP. */
 START_TEST(test_tcp_answers_whole)
 {
@@ -136,6 +174,7 @@ int main(void)
     tcase_add_unchecked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, test_udp_never_exceeds_a_frame);
     tcase_add_test(tcase, test_only_our_endpoints);
+    tcase_add_test(tcase, test_peers_are_left_alone);
     tcase_add_test(tcase, test_tcp_answers_whole);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

@@ -70,7 +70,8 @@ static const char everything[] = "database: /db\n"
                                  "  verify-checksum: never\n"
                                  "  idle-timeout: 6553\n"
                                  "  max-connections: 5\n"
-                                 "  key-file: /key\n";
+                                 "  key-file: /key\n"
+                                 "  transfer-peers: [192.0.2.7, 2001:db8::/32]\n";
 
 START_TEST(test_everything)
 {
@@ -95,6 +96,10 @@ START_TEST(test_everything)
     ck_assert(config.tcp_idle_timeout_s == 6553 && config.tcp_connections_max == 5);
     ck_assert(config.tcp_mss == 536 && config.tcp_segment == 1220);
     ck_assert(config.tcp_verify_checksum == CONFIG_VERIFY_NEVER);
+    const struct config_prefixes *peers = &config.tcp_transfer_peers;
+    ck_assert_uint_eq(peers->count, 2);
+    ck_assert(peers->items[0].address.family == 4 && peers->items[0].len == 32);
+    ck_assert(peers->items[1].address.family == 6 && peers->items[1].len == 32);
     ck_assert_uint_eq(config.listen_count, 3);
     ck_assert(config.listen[0].tcp == CONFIG_TCP_STATELESS);
     ck_assert_str_eq(config.listen[0].interface, "eth0");
@@ -199,7 +204,28 @@ static const struct {
     {"any: full\nuser: \x01\n", 2, "not YAML"},
     {"any: full\nuser: \"a\\0b\"\n", 2, "user: has a NUL in it"},
     {"any: full\nuser: \"\\q\"\n", 2, "not YAML"},
+    {"tcp:\n  transfer-peers: 192.0.2.1\n", 2, "transfer-peers: must be a list"},
+    {"tcp:\n  transfer-peers:\n", 2, "transfer-peers: must be a list"},
+    {"tcp:\n  transfer-peers:\n    - ::1\n    - somebody\n", 4,
+     "transfer-peers: \"somebody\" is not ADDRESS or ADDRESS/LENGTH"},
+    {"tcp:\n  transfer-peers:\n    - ::1\n    -\n", 4,
+     "transfer-peers: \"\" is not ADDRESS or ADDRESS/LENGTH"},
+    {"tcp:\n  transfer-peers:\n    - ::1\n    - ['::2']\n", 4,
+     "transfer-peers: must be a single value"},
+    {"tcp:\n  transfer-peers: [192.0.2.1, {a: b}]\n", 2, "transfer-peers: must be a single value"},
+    {"tcp:\n  transfer-peers:\n    - \"::1\\0\"\n", 3, "transfer-peers: has a NUL in it"},
+    {"tcp:\n  transfer-peers: [192.0.2.1/24]\n", 2,
+     "\"192.0.2.1/24\" has bits set beyond its length; is it 192.0.2.0/24?"},
+    {"tcp:\n  transfer-peers:\n\n    - 192.0.2.1/33\n", 4,
+     "\"192.0.2.1/33\" is longer than its address: 32 bits"},
+    {"tcp:\n  transfer-peers: ['2001:db8::/129']\n", 2, "longer than its address: 128 bits"},
+    {"tcp:\n  transfer-peers: [192.0.2.0/24, 0.0.0.0/0]\n", 2, "is everybody"},
+    {"tcp:\n  transfer-peers: [192.0.2.1@53]\n", 2, "is not ADDRESS or ADDRESS/LENGTH"},
+    {"tcp:\n  transfer-peers: ['fe80::1%lo']\n", 2, "is not ADDRESS or ADDRESS/LENGTH"},
     /* What no key can know alone. */
+    {"proxy: ::1\nlisten: [{address: '::2', tcp: stateless}]\ntcp:\n  mss: 600\n"
+     "  transfer-peers: ['::3']\n",
+     5, "transfer-peers: a proxy has no kernel TCP"},
     {"database: d\n\nlisten:\n  - address: 192.0.2.1\n  - address: 192.0.2.1@53\n", 5,
      "192.0.2.1@53 is there twice"},
     {"database: d\nlisten:\n  - address: 192.0.2.1\n    interface: lo\n", 3,
@@ -258,6 +284,74 @@ START_TEST(test_too_many_addresses)
         snprintf(text + strlen(text), sizeof text - strlen(text), "  - address: 192.0.2.%u\n", i);
     ck_assert_int_eq(read_text(text), -EINVAL);
     ck_assert_str_eq(error.text, "file:66: listen: more than 64 addresses");
+}
+END_TEST
+
+START_TEST(test_too_many_peers)
+{
+    char text[8192] = "tcp:\n transfer-peers:\n";
+    for (unsigned i = 0; i <= CONFIG_PREFIXES_MAX; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "  - 192.0.2.%u\n", i);
+    ck_assert_int_eq(read_text(text), -EINVAL);
+    ck_assert_str_eq(error.text, "file:67: transfer-peers: more than 64 of them");
+    ck_assert_uint_eq(config.tcp_transfer_peers.count, 0);
+    for (unsigned i = 0; i < CONFIG_PREFIXES_MAX; i++)
+        ck_assert_int_eq(
+            config_set(&config, &config_keys[CONFIG_KEY_TCP_TRANSFER_PEERS], "::1", &error), 0);
+    ck_assert_int_eq(
+        config_set(&config, &config_keys[CONFIG_KEY_TCP_TRANSFER_PEERS], "::1", &error), -EINVAL);
+    ck_assert_str_eq(error.text, "more than 64 of them");
+}
+END_TEST
+
+/* Whatever key of stateless TCP changes, it is noticed; what is not one of them is not. */
+START_TEST(test_same_for_stateless)
+{
+    static const struct {
+        enum config_key_id key;
+        const char *value;
+        bool is_same;
+    } changes[] = {
+        {CONFIG_KEY_TCP_PROFILE, "classic", false},
+        {CONFIG_KEY_TCP_PROFILE, "modern", false},
+        {CONFIG_KEY_TCP_MSS, "537", false},
+        {CONFIG_KEY_TCP_SEGMENT, "513", false},
+        {CONFIG_KEY_TCP_VERIFY_CHECKSUM, "never", false},
+        {CONFIG_KEY_TCP_KEY_FILE, "/other", false},
+        {CONFIG_KEY_TCP_TRANSFER_PEERS, "192.0.2.1", false},
+        {CONFIG_KEY_TCP_IDLE_TIMEOUT, "9", true},
+        {CONFIG_KEY_UDP_PAYLOAD, "4096", true},
+        {CONFIG_KEY_DATABASE, "/other", true},
+    };
+    struct config *before = malloc(sizeof *before);
+    bool is_seen[CONFIG_KEY_COUNT] = {false};
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        config_init(before);
+        config_init(&config);
+        ck_assert(config_is_same_stateless(before, &config));
+        ck_assert_int_eq(
+            config_set(&config, &config_keys[changes[i].key], changes[i].value, &error), 0);
+        bool is_same = config_is_same_stateless(before, &config);
+        is_seen[changes[i].key] |= is_same == changes[i].is_same;
+    }
+    for (unsigned k = CONFIG_KEY_TCP_PROFILE; k < CONFIG_KEY_COUNT; k++)
+        ck_assert_msg(is_seen[k], "a change of %s is not seen", config_keys[k].name);
+    ck_assert(is_seen[CONFIG_KEY_TCP_IDLE_TIMEOUT] && is_seen[CONFIG_KEY_UDP_PAYLOAD]);
+    ck_assert(is_seen[CONFIG_KEY_DATABASE]);
+    /* As many peers, but others. */
+    config_init(before);
+    config_init(&config);
+    const struct config_key *peers = &config_keys[CONFIG_KEY_TCP_TRANSFER_PEERS];
+    ck_assert_int_eq(config_set(before, peers, "2001:db8::/32", &error), 0);
+    ck_assert_int_eq(config_set(&config, peers, "2001:db8::/33", &error), 0);
+    ck_assert(!config_is_same_stateless(before, &config));
+    config_clear(&config, peers);
+    ck_assert_int_eq(config_set(&config, peers, "2001:db9::/32", &error), 0);
+    ck_assert(!config_is_same_stateless(before, &config));
+    config_clear(&config, peers);
+    ck_assert_int_eq(config_set(&config, peers, "2001:db8::/32", &error), 0);
+    ck_assert(config_is_same_stateless(before, &config));
+    free(before);
 }
 END_TEST
 
@@ -406,7 +500,8 @@ START_TEST(test_example_shows_defaults)
             is_same = *(const bool *)shown == *(const bool *)expected;
         else if (key->kind == CONFIG_KIND_HIDE)
             is_same = strcmp(shown, expected) == 0;
-        else if (key->kind != CONFIG_KIND_TEXT && k != CONFIG_KEY_WORKERS &&
+        else if (key->kind != CONFIG_KIND_TEXT && key->kind != CONFIG_KIND_PREFIXES &&
+                 k != CONFIG_KEY_WORKERS &&
                  k != CONFIG_KEY_TCP_SEGMENT) /* 0: they depend on machine and profile */
             is_same = memcmp(shown, expected, sizeof(unsigned)) == 0;
         ck_assert_msg(is_same, "%s: the example shows something else than the default", key->name);
@@ -419,6 +514,6 @@ END_TEST
 
 TEST_MAIN("server_config", test_nothing_is_defaults, test_everything, test_proxy,
           test_broken_files_name_the_line, test_every_part_of_a_good_file_is_survived,
-          test_every_altered_octet_is_survived, test_too_many_addresses, test_too_long_texts,
-          test_files_that_cannot_be_read, test_manuals_know_every_key, test_example_has_every_key,
-          test_example_shows_defaults)
+          test_every_altered_octet_is_survived, test_too_many_addresses, test_too_many_peers,
+          test_same_for_stateless, test_too_long_texts, test_files_that_cannot_be_read,
+          test_manuals_know_every_key, test_example_has_every_key, test_example_shows_defaults)

@@ -106,6 +106,10 @@ static const struct {
     {"--proxy ::1 --listen ::2", "--listen: ::2@53 must have tcp: stateless"},
     {"--proxy ::1 --listen ::2 --tcp off", "--listen: ::2@53 must have tcp: stateless"},
     {"--proxy ::1", "nothing to listen on"},
+    {"--proxy ::1 --listen ::2 --tcp stateless --tcp-transfer-peers ::3",
+     "--tcp-transfer-peers: a proxy has no kernel TCP"},
+    {"--db d --listen ::1 --tcp-transfer-peers ::1/127",
+     "--tcp-transfer-peers: \"::1/127\" has bits set beyond its length; is it ::/127?"},
     {"--config /nonexistent.yaml", "/nonexistent.yaml: cannot be read"},
     {"--check-config --db d", "nothing to listen on"},
 };
@@ -151,6 +155,8 @@ static const char *sample(const struct config_key *key)
         return *((const bool *)&config + key->offset) ? "off" : "on";
     case CONFIG_KIND_CHOICE:
         return key->choices[1];
+    case CONFIG_KIND_PREFIXES:
+        return "192.0.2.0/24";
     }
     return NULL;
 }
@@ -165,13 +171,16 @@ START_TEST(test_every_key_has_an_option_that_does_the_same)
         bool is_proxy = k == CONFIG_KEY_PROXY;
         snprintf(words, sizeof words, "%s --listen ::1 %s --%s %s", is_proxy ? "" : "--db d",
                  is_proxy ? "--tcp stateless" : "", key->option, value);
-        snprintf(text, sizeof text, "%s%s%s: %s\n", key->group != NULL ? key->group : "",
-                 key->group != NULL ? ":\n  " : "", key->name, value);
+        bool is_list = key->kind == CONFIG_KIND_PREFIXES;
+        snprintf(text, sizeof text, "%s%s%s: %s%s%s\n", key->group != NULL ? key->group : "",
+                 key->group != NULL ? ":\n  " : "", key->name, is_list ? "[" : "", value,
+                 is_list ? "]" : "");
         ck_assert_msg(load(words) == 0, "%s: %s", words, error.text);
         config_init(by_file);
         ck_assert_msg(config_read_text(by_file, "f", text, strlen(text), &error) == 0, "%s: %s",
                       text, error.text);
         size_t size = key->cap != 0                     ? strlen(value) + 1
+                      : is_list                         ? sizeof(struct config_prefixes)
                       : key->kind == CONFIG_KIND_SWITCH ? sizeof(bool)
                                                         : sizeof(unsigned);
         ck_assert_mem_eq((const char *)&config + key->offset, (const char *)by_file + key->offset,
@@ -185,7 +194,8 @@ START_TEST(test_options_win_over_the_file)
 {
     char path[] = "/tmp/lethe-options-XXXXXX", words[256];
     static const char text[] = "database: from-file\nudp-payload: 1000\nany: full\n"
-                               "listen: [{address: '::1'}, {address: '::2'}]\n";
+                               "listen: [{address: '::1'}, {address: '::2'}]\n"
+                               "tcp: {transfer-peers: [192.0.2.7, 192.0.2.8]}\n";
     int fd = mkstemp(path);
     ck_assert_int_ge(fd, 0);
     ck_assert_int_eq(write(fd, text, sizeof text - 1), (ssize_t)sizeof text - 1);
@@ -197,6 +207,14 @@ START_TEST(test_options_win_over_the_file)
     snprintf(words, sizeof words, "--config %s --listen ::3", path);
     ck_assert_msg(load(words) == 0, "%s", error.text);
     ck_assert(config.listen_count == 1 && config.udp_payload == 1000);
+    ck_assert_uint_eq(config.tcp_transfer_peers.count, 2);
+    snprintf(words, sizeof words,
+             "--config %s --tcp-transfer-peers ::5 --tcp-transfer-peers 192.0.2.0/24 "
+             "--tcp-transfer-peers ::6",
+             path);
+    ck_assert_msg(load(words) == 0, "%s", error.text);
+    ck_assert_uint_eq(config.tcp_transfer_peers.count, 3);
+    ck_assert_uint_eq(config.tcp_transfer_peers.items[0].address.octets[15], 5);
     /* What is wrong on the command line is said of the command line, not of a line. */
     snprintf(words, sizeof words, "--config %s --tcp-profile baroque", path);
     ck_assert_int_eq(load(words), -EINVAL);

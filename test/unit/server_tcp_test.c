@@ -25,7 +25,8 @@ static const uint8_t query[] = "\0\35\22\64\0\0\0\1\0\0\0\0\0\0\3www\7example\0\
 
 static void set_up(unsigned connections_max, unsigned idle_timeout_s)
 {
-    const struct tcp_limits limits = {connections_max, idle_timeout_s};
+    const struct tcp_limits limits = {.connections_max = connections_max,
+                                      .idle_timeout_s = idle_timeout_s};
     struct socket_error error;
     socklen_t len = sizeof address;
     ck_assert_uint_eq((size_t)(query[0] << 8 | query[1]), QUERY_LEN - 2);
@@ -51,13 +52,18 @@ static void tear_down(void)
     fixture_close(&fixture);
 }
 
-static void client_open(unsigned i)
+static void client_open_at(unsigned i, bool is_for_peers)
 {
     struct timeval patience = {2, 0};
     clients[i] = socket(AF_INET, SOCK_STREAM, 0);
     setsockopt(clients[i], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     ck_assert_int_eq(connect(clients[i], (struct sockaddr *)&address, address_len(&address)), 0);
-    ck_assert_int_eq(tcp_accept(tcp, listener, now_ms), 0);
+    ck_assert_int_eq(tcp_accept(tcp, listener, is_for_peers, now_ms), 0);
+}
+
+static void client_open(unsigned i)
+{
+    client_open_at(i, false);
 }
 
 /* Hand over all events that there are. */
@@ -185,13 +191,42 @@ START_TEST(test_full)
     ck_assert_int_eq(hear(1), 0);
     ck_assert_int_eq(hear(2), -1);
     /* A lower limit counts from the next connection on. */
-    const struct tcp_limits lower = {1, 10};
+    const struct tcp_limits lower = {.connections_max = 1, .idle_timeout_s = 10};
     tcp_set_limits(tcp, &lower);
     client_open(4);
     tcp_reap(tcp);
     ck_assert_uint_eq(tcp_count(tcp), 1);
     say(4, query, QUERY_LEN);
     ck_assert_int_gt(hear(4), 40);
+    tear_down();
+}
+END_TEST
+
+/* A listener for peers: others are reset, and cost nobody a place. */
+START_TEST(test_listener_for_peers)
+{
+    struct prefix peers[] = {{.address = {6, {0}}, .len = 1},
+                             {.address = {4, {127, 0, 0, 2}}, .len = 32}};
+    struct tcp_limits limits = {.connections_max = 1, .idle_timeout_s = 10, .peers = peers};
+    set_up(1, 10);
+    client_open(0);
+    ck_assert_uint_eq(tcp_count(tcp), 1);
+    for (limits.peer_count = 0; limits.peer_count <= 2; limits.peer_count++) {
+        tcp_set_limits(tcp, &limits);
+        client_open_at(1, true);
+        ck_assert_int_eq(hear(1), -1);
+        ck_assert_int_eq(errno, ECONNRESET);
+        close(clients[1]);
+        say(0, query, QUERY_LEN);
+        ck_assert_int_gt(hear(0), 40);
+    }
+    peers[1].address.octets[3] = 1;
+    limits.peer_count = 2;
+    tcp_set_limits(tcp, &limits);
+    client_open_at(1, true);
+    ck_assert_int_eq(hear(0), 0); /* its place was taken */
+    say(1, query, QUERY_LEN);
+    ck_assert_int_gt(hear(1), 40);
     tear_down();
 }
 END_TEST
@@ -218,4 +253,5 @@ START_TEST(test_drain)
 END_TEST
 
 TEST_MAIN("server_tcp", test_waiting_holds_nothing, test_a_part_holds_its_octets,
-          test_who_does_not_read_is_bounded, test_idle_time, test_full, test_drain)
+          test_who_does_not_read_is_bounded, test_idle_time, test_full, test_listener_for_peers,
+          test_drain)
