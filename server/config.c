@@ -85,6 +85,9 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
         CHOICE(tcp_verify_checksum, verify_choices)},
     [CONFIG_KEY_TCP_KEY_FILE] = {"tcp", "key-file", "tcp-key-file", "FILE",
         "stateless TCP: secret, for servers that share it (default: random)", TEXT(tcp_key_file)},
+    [CONFIG_KEY_TCP_STALE_RESET] = {"tcp", "stale-reset", "tcp-stale-reset", .help =
+        "modern: reset what is no connection of ours any more (default: on)",
+        SWITCH(has_stale_reset)},
     [CONFIG_KEY_TCP_TRANSFER_PEERS] = {"tcp", "transfer-peers", "tcp-transfer-peers", .help =
         "stateless TCP: who gets the kernel's instead; may be repeated",
         PREFIXES(tcp_transfer_peers)},
@@ -108,6 +111,7 @@ void config_init(struct config *config)
     config->tcp_idle_timeout_s = 10;
     config->tcp_connections_max = 1000;
     config->tcp_mss = STATELESS_TCP_MSS_DEFAULT;
+    config->has_stale_reset = true;
 }
 
 struct respond_policy config_policy(const struct config *config)

@@ -82,6 +82,7 @@ enum config_key_id {
     CONFIG_KEY_TCP_SEGMENT,
     CONFIG_KEY_TCP_VERIFY_CHECKSUM,
     CONFIG_KEY_TCP_KEY_FILE,
+    CONFIG_KEY_TCP_STALE_RESET,
     CONFIG_KEY_TCP_TRANSFER_PEERS,
     CONFIG_KEY_COUNT,
 };
@@ -126,6 +127,7 @@ struct config {
     unsigned tcp_segment;         /* 0: as the profile has it */
     unsigned tcp_verify_checksum; /* enum config_verify_checksum */
     char tcp_key_file[PATH_MAX];
+    bool has_stale_reset;
     struct config_prefixes
         tcp_transfer_peers; /* their TCP is the kernel's, where it is stateless */
 

@@ -7,7 +7,17 @@
  * big-endian)
  *
  * Nothing is stored or agreed: servers that have the same secret, and the same server after a
- * restart, have the same keys, as long as their clocks differ by less than an epoch.
+ * restart, have the same keys, as long as their clocks agree.
+ *
+ *     epoch          |    e - 1    |      e      |    e + 1    |    e + 2    |
+ *     begun in e                    [ accepted .................. ] RST to what is asked
+ *
+ * So a connection lives KEYS_EPOCH_S seconds at least and twice that at most, counted from its
+ * beginning, whether it is idle or not; a request after that gets RST, and the client connects anew.
+ * KEYS_EPOCH_S is what edns-tcp-keepalive announces (RFC 7828), the same in every response: what is
+ * left of a connection would differ between a response and its repetition. DEVIATES from RFC 7828
+ * in that time does not begin again with each request; clients must cope with a close at any time
+ * (RFC 7766 6.2.4).
  *
  * Any thread.
  */
@@ -17,7 +27,7 @@
 #include "stateless_tcp/cookie.h"
 
 #define KEYS_SECRET_LEN 32
-#define KEYS_EPOCH_S 300
+#define KEYS_EPOCH_S 300 /* in units of 100 ms it fits 16 bits */
 
 struct keys_secret {
     uint8_t octets[KEYS_SECRET_LEN];

@@ -5,6 +5,8 @@
  */
 #include "server/serve.h"
 
+#include "server/keys.h"
+
 static void serve_udp(const struct serve *serve, const struct packet *packet, struct train *train)
 {
     const struct respond_client client = {.transport = RESPOND_UDP};
@@ -16,7 +18,12 @@ static void serve_udp(const struct serve *serve, const struct packet *packet, st
 
 static void serve_tcp(const struct serve *serve, const struct packet *packet, struct train *train)
 {
-    const struct respond_client client = {.transport = RESPOND_TCP};
+    /* A connection that ends with its first train has nothing to keep alive. */
+    const struct respond_client client = {
+        .transport = RESPOND_TCP,
+        .has_keepalive = serve->tcp->profile == STATELESS_TCP_MODERN && packet->has_timestamps,
+        .keepalive_100ms = KEYS_EPOCH_S * 10,
+    };
     struct stateless_tcp_query query;
     const uint8_t *request;
     size_t request_len;

@@ -89,6 +89,7 @@ static struct stateless_tcp_config tcp_config(const struct config *config)
         tcp.segment_size = STATELESS_TCP_SEGMENT_MAX;
         break;
     }
+    tcp.has_stale_reset = config->has_stale_reset;
     tcp.mss = (uint16_t)config->tcp_mss;
     if (config->tcp_segment != 0)
         tcp.segment_size = (uint16_t)config->tcp_segment;

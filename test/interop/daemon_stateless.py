@@ -1,21 +1,25 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""lethed with stateless TCP as a process. usage: daemon_stateless.py LETHED DAEMON_DB
+"""lethed with stateless TCP as a process. usage: daemon_stateless.py LETHED DAEMON_DB CLOCK_SHIFT
 
 The client lives in a second namespace behind a veth pair: what the kernel sends to itself never
 shows up as frames on an interface with addresses of its own.
 """
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import time
 
 from daemon_lib import (LETHED, SKIP, Daemon, Scratch, is_closed, need_own_network, refusal, run,
                         tcp, wait_until)
 from netns import Here, Network
 
 PORT, OTHER_PORT = 5300, 5301
+CLOCK_SHIFT = os.path.abspath(sys.argv[3])
+EPOCH_S = 300
 V4, V6, PEER_V4, PEER_V6 = "198.18.1.1", "fd00:198:18:1::1", "198.18.1.2", "fd00:198:18:1::2"
 OTHER_V4, OTHER_V6 = "198.18.1.5", "fd00:198:18:1::5"
 
@@ -45,6 +49,22 @@ with socket.create_connection((address, int(port)), timeout=3, source_address=(s
     s.sendall(framed(query("www.example", int(qtype))))
     print(Header(read_message(s)).rcode, flush=True)
     sys.stdin.read()
+"""
+
+
+# Asks on one connection as often as it is told to; prints "yes", or why not.
+IDLER = """
+import sys
+sys.path.insert(0, sys.argv[1])
+arguments, sys.argv[1:] = sys.argv[2:], ["", ""]
+from daemon_lib import *
+with tcp(arguments[0], int(arguments[1]), timeout=5) as s:
+    for ident, _ in enumerate(sys.stdin):
+        try:
+            s.sendall(framed(query("www.example", ident=ident)))
+            print("yes" if Header(read_message(s)).id == ident else "another", flush=True)
+        except OSError as problem:
+            print(type(problem).__name__, flush=True)
 """
 
 
@@ -219,6 +239,50 @@ def test_kill_leaves_no_guard():
                 assert listening_tcp() == ""
 
 
+def test_keepalive():
+    """What dig is told, over the wire (RFC 7828)."""
+    with Scratch() as scratch, Peer() as peer:
+        for profile, expected in (("modern", ["TCP KEEPALIVE: 300.0 secs"]), ("classic", [])):
+            with Daemon("--db", scratch.db, "--listen", f"{V4}@{PORT}", "--tcp", "stateless",
+                        "--tcp-profile", profile):
+                said = peer.client.run("dig", "+tcp", "+keepalive", "+tries=1", "-p", str(PORT),
+                                       "@" + V4, "www.example", "A").stdout
+                assert "status: NOERROR" in said and "ANSWER: 1" in said, said
+                assert re.findall("TCP KEEPALIVE: .*", said) == expected, said
+
+
+def test_idle_connections_and_time():
+    """The keys of a running server change; a connection outlives that once, and a restart too."""
+    with Scratch() as scratch, Peer() as peer:
+        # The daemon's time is the beginning of an epoch, so that none ends between two steps.
+        begin = EPOCH_S - int(time.time()) % EPOCH_S
+        shift = scratch.file("shift", str(begin))
+        key = scratch.file("key", "0123456789abcdef" * 4 + "\n")
+        options = ("--db", scratch.db, "--listen", f"{V4}@{PORT}", "--tcp", "stateless",
+                   "--tcp-profile", "modern", "--tcp-key-file", key)
+        environment = {"LD_PRELOAD": CLOCK_SHIFT, "CLOCK_SHIFT": shift,
+                       "ASAN_OPTIONS": "verify_asan_link_order=0"}
+        idler = peer.client.start(
+            sys.executable, "-c", IDLER, os.path.dirname(os.path.abspath(__file__)), V4, str(PORT),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+        def ask_after(seconds):
+            scratch.file("shift", str(begin + seconds))
+            idler.stdin.write("\n")
+            idler.stdin.flush()
+            return idler.stdout.readline().strip()
+
+        with Daemon(*options, environment=environment):
+            assert ask_after(0) == "yes"
+            assert ask_after(EPOCH_S) == "yes"
+        # The guard is away for a moment: that the kernel resets no one meanwhile, nobody asks.
+        with Daemon(*options, environment=environment):
+            assert ask_after(EPOCH_S) == "yes"
+            assert ask_after(2 * EPOCH_S) == "ConnectionResetError"
+        idler.communicate()
+        assert idler.returncode == 0
+
+
 def kernel_connections():
     """Addresses whose connections the kernel of the server knows."""
     listed = subprocess.run(["ss", "-Htn", "state", "established", f"sport = :{PORT}"],
@@ -285,7 +349,8 @@ def test_transfer_peers_reload():
 
 
 need_own_network()
-if shutil.which("nft") is None:
-    print("SKIP: needs nft, of the package nftables")
-    sys.exit(SKIP)
+for program, package in (("nft", "nftables"), ("dig", "bind9-dnsutils")):
+    if shutil.which(program) is None:
+        print(f"SKIP: needs {program}, of the package {package}")
+        sys.exit(SKIP)
 run(globals())

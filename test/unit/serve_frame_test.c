@@ -3,6 +3,7 @@
  * What is the join's own: whom it answers, and within which limits. What it answers in frames the
  * golden tests show.
  */
+#include "server/keys.h"
 #include "server/serve.h"
 #include "stateless_frames.h"
 #include "test_main.h"
@@ -11,7 +12,7 @@
 static struct fixture fixture;
 static struct respond_policy policy;
 static struct stateless_tcp_config tcp;
-static const struct stateless_tcp_keys keys = {.epochs = {{1}, {2}}};
+static struct stateless_tcp_keys keys = {.epochs = {{1}, {2}}};
 static uint8_t stream[SERVE_STREAM_CAP], train_octets[TRAIN_CAP], built[FRAME_CAP];
 static struct packet_endpoint endpoint;
 static struct prefix peers[2];
@@ -166,6 +167,131 @@ START_TEST(test_tcp_answers_whole)
 }
 END_TEST
 
+/* ---- what a connection of `modern` is told of its life, and how it ends ---- */
+
+/* ns.example SOA, EDNS with edns-tcp-keepalive; its length in front */
+static const uint8_t keeping[] = {0,   43,  0,  9,    0,   0,   0,   1,   0,   0,   0, 0, 0,  1, 2,
+                                  'n', 's', 7,  'e',  'x', 'a', 'm', 'p', 'l', 'e', 0, 0, 6,  0, 1,
+                                  0,   0,   41, 0x10, 0,   0,   0,   0,   0,   0,   4, 0, 11, 0, 0};
+
+static uint8_t options[12] = {1, 1, 8, 10, 0, 0, 0, 1};
+
+/* The client's options echo the timestamp of our first segment. */
+static void echo(void)
+{
+    struct frame_view view = frame_view(train_octets, train.frame_len[0]);
+    for (size_t at = 0; at + 10 <= view.options_len; at++)
+        if (view.options[at] == 8 && view.options[at + 1] == 10)
+            memcpy(options + 8, view.options + at + 2, 4);
+}
+
+/* Open a connection; `spec` is then ready to carry its first request. */
+static struct frame_spec client_connected(int family, bool has_timestamps)
+{
+    struct frame_spec spec = frame_spec_client(family);
+    endpoint = (struct packet_endpoint){.port = 53};
+    memset(options + 8, 0, 4);
+    ck_assert_uint_eq(keeping[1], sizeof keeping - 2);
+    spec.flags = 2; /* SYN */
+    spec.options = has_timestamps ? options : NULL;
+    spec.options_len = has_timestamps ? sizeof options : 0;
+    serve(&spec);
+    ck_assert_uint_eq(train.frame_count, 1);
+    echo();
+    spec.seq++;
+    spec.ack = frame_view(train_octets, train.len).seq + 1;
+    spec.flags = 0x18; /* PSH, ACK */
+    spec.payload = keeping;
+    spec.payload_len = sizeof keeping;
+    return spec;
+}
+
+static const uint8_t *find_keepalive(const struct frame_view *view)
+{
+    return memmem(view->payload, view->payload_len, "\0\13\0\2", 4);
+}
+
+START_TEST(test_keepalive)
+{
+    for (int family = 4; family <= 6; family += 2) {
+        tcp.profile = STATELESS_TCP_MODERN;
+        tcp.segment_size = STATELESS_TCP_SEGMENT_MAX;
+        struct frame_spec spec = client_connected(family, true);
+        serve(&spec);
+        struct frame_view view = frame_view(train_octets, train.frame_len[0]);
+        const uint8_t *option = find_keepalive(&view);
+        ck_assert_ptr_nonnull(option);
+        ck_assert_uint_eq((unsigned)(option[4] << 8 | option[5]), KEYS_EPOCH_S * 10);
+        ck_assert_uint_eq(view.flags & 1, 0);
+        /* Without timestamps, and in classic, a FIN follows: nothing to announce. */
+        spec = client_connected(family, false);
+        serve(&spec);
+        view = frame_view(train_octets, train.frame_len[0]);
+        ck_assert_uint_gt(view.payload_len, 14);
+        ck_assert_ptr_null(find_keepalive(&view));
+        tcp = stateless_tcp_config_default();
+        tcp.profile = STATELESS_TCP_CLASSIC;
+        spec = client_connected(family, true);
+        serve(&spec);
+        view = frame_view(train_octets + train.frame_len[0], train.frame_len[1]);
+        ck_assert_uint_gt(view.payload_len, 14);
+        ck_assert_ptr_null(find_keepalive(&view));
+    }
+}
+END_TEST
+
+static const struct keys_secret secret = {{1, 2, 3}};
+
+/* A request on an idle connection at that time; the flags of what comes back, its payload's length. */
+static uint8_t ask_at(struct frame_spec *spec, uint64_t now_s, size_t *len_out)
+{
+    keys_at(&secret, now_s, &keys);
+    serve(spec);
+    if (train.frame_count == 0)
+        return 0;
+    struct frame_view view = frame_view(train_octets, train.len);
+    ck_assert_uint_eq(train.frame_count, 1);
+    *len_out = view.payload_len;
+    if (view.payload_len != 0) { /* the next request comes after this response */
+        echo();
+        spec->seq += (uint32_t)spec->payload_len;
+        spec->ack += (uint32_t)view.payload_len;
+    }
+    return view.flags;
+}
+
+START_TEST(test_connections_outlive_one_rotation_of_keys)
+{
+    const uint64_t epoch_s = 1786000200;
+    ck_assert_uint_eq(epoch_s % KEYS_EPOCH_S, 0);
+    static const uint64_t begins_s[] = {0, 150, KEYS_EPOCH_S - 1};
+    size_t len;
+    tcp.profile = STATELESS_TCP_MODERN;
+    tcp.segment_size = STATELESS_TCP_SEGMENT_MAX;
+    for (size_t i = 0; i < sizeof begins_s / sizeof *begins_s; i++) {
+        keys_at(&secret, epoch_s + begins_s[i], &keys);
+        struct frame_spec spec = client_connected(4, true);
+        /* at once, at the least age that is promised, at the last moment */
+        const uint64_t asks_s[] = {begins_s[i], begins_s[i] + KEYS_EPOCH_S, 2 * KEYS_EPOCH_S - 1};
+        for (size_t a = 0; a < sizeof asks_s / sizeof *asks_s; a++) {
+            ck_assert_uint_eq(ask_at(&spec, epoch_s + asks_s[a], &len) & 0x17, 0x10); /* ACK */
+            ck_assert_uint_gt(len, 14);
+        }
+        /* RFC 9293 3.10.7.1 */
+        uint32_t expected = spec.ack;
+        ck_assert_uint_eq(ask_at(&spec, epoch_s + 2 * KEYS_EPOCH_S, &len), 4); /* RST */
+        ck_assert_uint_eq(frame_view(train_octets, train.len).seq, expected);
+        ck_assert_uint_eq(len, 0);
+        tcp.has_stale_reset = false;
+        ck_assert_uint_eq(ask_at(&spec, epoch_s + 2 * KEYS_EPOCH_S, &len), 0);
+        tcp.has_stale_reset = true;
+        /* A clock that was set back: the key of an epoch to come is nobody's yet. */
+        ck_assert_uint_eq(ask_at(&spec, epoch_s - 1, &len), 4);
+        ck_assert_uint_eq(ask_at(&spec, epoch_s + begins_s[i], &len) & 0x17, 0x10);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("serve_frame");
@@ -176,6 +302,8 @@ int main(void)
     tcase_add_test(tcase, test_only_our_endpoints);
     tcase_add_test(tcase, test_peers_are_left_alone);
     tcase_add_test(tcase, test_tcp_answers_whole);
+    tcase_add_test(tcase, test_keepalive);
+    tcase_add_test(tcase, test_connections_outlive_one_rotation_of_keys);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -71,6 +71,7 @@ static const char everything[] = "database: /db\n"
                                  "  idle-timeout: 6553\n"
                                  "  max-connections: 5\n"
                                  "  key-file: /key\n"
+                                 "  stale-reset: off\n"
                                  "  transfer-peers: [192.0.2.7, 2001:db8::/32]\n";
 
 START_TEST(test_everything)
@@ -94,6 +95,7 @@ START_TEST(test_everything)
     ck_assert_str_eq(config.tcp_key_file, "/key");
     ck_assert(config.workers == 3 && !config.is_pinned);
     ck_assert(config.tcp_idle_timeout_s == 6553 && config.tcp_connections_max == 5);
+    ck_assert(!config.has_stale_reset);
     ck_assert(config.tcp_mss == 536 && config.tcp_segment == 1220);
     ck_assert(config.tcp_verify_checksum == CONFIG_VERIFY_NEVER);
     const struct config_prefixes *peers = &config.tcp_transfer_peers;
@@ -164,6 +166,7 @@ static const struct {
     {"tcp:\n  verify-checksum: on\n", 2, "is not auto, always or never"},
     {"tcp:\n  profile: baroque\n", 2, "profile: \"baroque\" is not classic or modern"},
     {"any: full\ntcp:\n  profile: 2\n", 3, "profile: \"2\" is not classic or modern"},
+    {"tcp:\n  stale-reset: yes\n", 2, "stale-reset: \"yes\" is not off or on"},
     {"nsid: 0x123\n", 1, "nsid: 0x must be followed by"},
     {"nsid: 0x12xy\n", 1, "hexadecimal digits"},
     {"nsid: 0x\n", 1, "nsid: 0x must be followed by"},
@@ -318,6 +321,7 @@ START_TEST(test_same_for_stateless)
         {CONFIG_KEY_TCP_SEGMENT, "513", false},
         {CONFIG_KEY_TCP_VERIFY_CHECKSUM, "never", false},
         {CONFIG_KEY_TCP_KEY_FILE, "/other", false},
+        {CONFIG_KEY_TCP_STALE_RESET, "off", false},
         {CONFIG_KEY_TCP_TRANSFER_PEERS, "192.0.2.1", false},
         {CONFIG_KEY_TCP_IDLE_TIMEOUT, "9", true},
         {CONFIG_KEY_UDP_PAYLOAD, "4096", true},
