@@ -22,6 +22,9 @@ static const char *const verify_choices[] = {"auto", "always", "never", NULL};
     .kind = CONFIG_KIND_HIDE, MEMBER(member), .cap = sizeof((struct config *)0)->member
 #define NUMBER(member, low, high) \
     .kind = CONFIG_KIND_NUMBER, MEMBER(member), .min = (low), .max = (high)
+#define SIZE(member, low, high)                                                          \
+    .kind = CONFIG_KIND_SIZE, .argument = "OCTETS[K|M|G]", MEMBER(member), .min = (low), \
+    .max = (high)
 #define SWITCH(member) .kind = CONFIG_KIND_SWITCH, .argument = "on|off", MEMBER(member)
 #define PREFIXES(member) \
     .kind = CONFIG_KIND_PREFIXES, .argument = "ADDRESS[/LENGTH]", MEMBER(member)
@@ -88,6 +91,11 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     [CONFIG_KEY_TCP_STALE_RESET] = {"tcp", "stale-reset", "tcp-stale-reset", .help =
         "modern: reset what is no connection of ours any more (default: on)",
         SWITCH(has_stale_reset)},
+    [CONFIG_KEY_TCP_RECENT_RESPONSES] = {"tcp", "recent-responses", "tcp-recent-responses", .help =
+        "modern: memory of each interface for speed, 0: none (default: 4M)",
+        SIZE(tcp_recent_size, RECENT_SIZE_MIN, CONFIG_RECENT_SIZE_MAX)},
+    [CONFIG_KEY_TCP_FAST_OPEN] = {"tcp", "fast-open", "tcp-fast-open", .help =
+        "modern: take requests that come with the SYN (default: off)", SWITCH(has_fast_open)},
     [CONFIG_KEY_TCP_TRANSFER_PEERS] = {"tcp", "transfer-peers", "tcp-transfer-peers", .help =
         "stateless TCP: who gets the kernel's instead; may be repeated",
         PREFIXES(tcp_transfer_peers)},
@@ -112,6 +120,7 @@ void config_init(struct config *config)
     config->tcp_connections_max = 1000;
     config->tcp_mss = STATELESS_TCP_MSS_DEFAULT;
     config->has_stale_reset = true;
+    config->tcp_recent_size = RECENT_SIZE_DEFAULT;
 }
 
 struct respond_policy config_policy(const struct config *config)
@@ -167,6 +176,23 @@ static int config_set_number(const struct config_key *key, const char *value, un
         return config_refuse(error, "\"%.100s\" is not a number from %u to %u", value, key->min,
                              key->max);
     *number_out = (unsigned)number;
+    return 0;
+}
+
+/* "512K": octets, with K, M or G for powers of 1024. */
+static int config_set_size(const struct config_key *key, const char *value, unsigned *size_out,
+                           struct config_error *error)
+{
+    static const char units[] = "KMG";
+    size_t digits = strspn(value, "0123456789");
+    const char *unit = value[digits] != '\0' ? strchr(units, value[digits]) : NULL;
+    unsigned shift = unit != NULL ? 10 * (unsigned)(unit - units + 1) : 0;
+    unsigned long long size = digits <= 10 ? strtoull(value, NULL, 10) << shift : ULLONG_MAX;
+    if (digits == 0 || strlen(value) != digits + (unit != NULL) ||
+        (size != 0 && (size < key->min || size > key->max)))
+        return config_refuse(error, "\"%.100s\" is not 0 or a size from %uK to %uG, such as 4M",
+                             value, key->min >> 10, key->max >> 30);
+    *size_out = (unsigned)size;
     return 0;
 }
 
@@ -286,6 +312,8 @@ int config_set(struct config *config, const struct config_key *key, const char *
         return 0;
     case CONFIG_KIND_NUMBER:
         return config_set_number(key, value, (unsigned *)(void *)member, error);
+    case CONFIG_KIND_SIZE:
+        return config_set_size(key, value, (unsigned *)(void *)member, error);
     case CONFIG_KIND_SWITCH:
         choice = config_choose(switch_choices, value, error);
         if (choice >= 0)
@@ -348,6 +376,7 @@ static bool config_is_same_value(const struct config *a, const struct config *b,
     case CONFIG_KIND_HIDE:
         return strcmp(in_a, in_b) == 0;
     case CONFIG_KIND_NUMBER:
+    case CONFIG_KIND_SIZE:
     case CONFIG_KIND_CHOICE:
         return *(const unsigned *)in_a == *(const unsigned *)in_b;
     case CONFIG_KIND_SWITCH:
@@ -423,6 +452,10 @@ int config_check(const struct config *config, struct config_error *error)
             "by asking again, and a back end may say something else then",
             config_place(config, config->line[CONFIG_KEY_PROXY], "proxy", "proxy", place,
                          sizeof place));
+    if (config->proxy[0] != '\0' && config->has_fast_open)
+        return config_refuse(error, "%s: a proxy has no response at hand to send with its SYN+ACK",
+                             config_place(config, config->line[CONFIG_KEY_TCP_FAST_OPEN],
+                                          "fast-open", "tcp-fast-open", place, sizeof place));
     if (config->proxy[0] != '\0' && config->tcp_transfer_peers.count != 0)
         return config_refuse(error, "%s: a proxy has no kernel TCP to leave them to",
                              config_place(config, config->line[CONFIG_KEY_TCP_TRANSFER_PEERS],

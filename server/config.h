@@ -26,6 +26,7 @@
 #define CONFIG_TEXT_MAX 256
 #define CONFIG_NSID_MAX 128
 #define CONFIG_PREFIXES_MAX 64
+#define CONFIG_RECENT_SIZE_MAX (1u << 30)
 /* RFC 7828 counts the timeout in 100 ms units in 16 bits. */
 #define CONFIG_IDLE_TIMEOUT_MAX_S 6553
 
@@ -83,6 +84,8 @@ enum config_key_id {
     CONFIG_KEY_TCP_VERIFY_CHECKSUM,
     CONFIG_KEY_TCP_KEY_FILE,
     CONFIG_KEY_TCP_STALE_RESET,
+    CONFIG_KEY_TCP_RECENT_RESPONSES,
+    CONFIG_KEY_TCP_FAST_OPEN,
     CONFIG_KEY_TCP_TRANSFER_PEERS,
     CONFIG_KEY_COUNT,
 };
@@ -128,6 +131,8 @@ struct config {
     unsigned tcp_verify_checksum; /* enum config_verify_checksum */
     char tcp_key_file[PATH_MAX];
     bool has_stale_reset;
+    unsigned tcp_recent_size; /* octets, of each interface; 0: none */
+    bool has_fast_open;
     struct config_prefixes
         tcp_transfer_peers; /* their TCP is the kernel's, where it is stateless */
 
@@ -139,6 +144,7 @@ enum config_kind {
     CONFIG_KIND_TEXT,     /* char[], any text but the empty one */
     CONFIG_KIND_HIDE,     /* char[], "off" stored as "" */
     CONFIG_KIND_NUMBER,   /* unsigned, min..max */
+    CONFIG_KIND_SIZE,     /* unsigned octets, 0 or min..max, as 4M */
     CONFIG_KIND_SWITCH,   /* bool, on or off */
     CONFIG_KIND_CHOICE,   /* unsigned, index into choices */
     CONFIG_KIND_PREFIXES, /* struct config_prefixes; in the file a list */

@@ -245,10 +245,10 @@ static int worker_name(struct raw_worker *worker, const struct raw_config *confi
     worker->named = calloc(config->address_count, sizeof(*worker->named));
     worker->endpoints = calloc(ENDPOINTS_MAX, sizeof(*worker->endpoints));
     worker->peers = calloc(config->peer_count + 1, sizeof(*worker->peers));
-    bool has_recent = config->tcp->profile == STATELESS_TCP_MODERN;
-    worker->recent_memory = has_recent ? calloc(1, RECENT_SIZE_DEFAULT) : NULL;
+    bool has_recent = config->tcp->profile == STATELESS_TCP_MODERN && config->recent_size != 0;
+    worker->recent_memory = has_recent ? calloc(1, config->recent_size) : NULL;
     if (worker->recent_memory != NULL)
-        worker->recent = recent_make(worker->recent_memory, RECENT_SIZE_DEFAULT);
+        worker->recent = recent_make(worker->recent_memory, config->recent_size);
     if (worker->stream == NULL || worker->named == NULL || worker->endpoints == NULL ||
         worker->peers == NULL || (has_recent && worker->recent_memory == NULL)) {
         snprintf(error->text, sizeof(error->text), "out of memory");

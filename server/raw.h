@@ -36,6 +36,8 @@ struct raw_config {
     struct zonedb *db;
     const struct sockaddr_storage *proxy; /* a back end, asked instead of `db`; NULL: none */
     const struct stateless_tcp_config *tcp;
+    size_t
+        recent_size; /* octets for the cache of recent.h; 0: none, else RECENT_SIZE_MIN or more */
     const struct keys_secret *secret; /* cookie keys come from it and the clock */
 };
 

@@ -90,6 +90,7 @@ static struct stateless_tcp_config tcp_config(const struct config *config)
         break;
     }
     tcp.has_stale_reset = config->has_stale_reset;
+    tcp.has_fast_open = config->has_fast_open;
     tcp.mss = (uint16_t)config->tcp_mss;
     if (config->tcp_segment != 0)
         tcp.segment_size = (uint16_t)config->tcp_segment;
@@ -150,6 +151,7 @@ static int member_open(struct stateless *member, struct io_error *error)
                                       .db = member->db,
                                       .proxy = member->is_proxy ? &member->proxy : NULL,
                                       .tcp = &member->tcp,
+                                      .recent_size = member->config.tcp_recent_size,
                                       .secret = &member->secret};
     int outcome = raw_worker_open(&config, &member->raw, error);
     atomic_store(&member->is_open, outcome == 0);

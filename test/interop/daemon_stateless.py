@@ -28,12 +28,13 @@ import sys
 sys.path.insert(0, sys.argv[1])
 arguments, sys.argv[1:] = sys.argv[2:], ["", ""]
 from daemon_lib import *
-address, port, name, qtype, count = arguments
+address, port, name, qtype, count, profile = arguments
 for i in range(int(count)):
     with tcp(address, int(port), timeout=3) as s:
         s.sendall(framed(query(name, int(qtype), ident=i)))
         response = read_message(s)
-        assert Header(response).id == i and s.recv(1) == b"", "no end"
+        assert Header(response).id == i, "another"
+        assert profile == "modern" or s.recv(1) == b"", "no end"
 print("length", len(response))
 """
 
@@ -92,15 +93,19 @@ class Peer(Network):
     def __init__(self):
         super().__init__(number=1, server=Here())
 
-    def ask(self, address, port=PORT, name="www.example", qtype=1, count=1):
+    def ask(self, address, port=PORT, name="www.example", qtype=1, count=1, profile="classic"):
         """Length of the response over TCP; None: no response."""
         done = self.client.run(sys.executable, "-c", CLIENT,
                                os.path.dirname(os.path.abspath(__file__)), address, str(port), name,
-                               str(qtype), str(count), check=False)
+                               str(qtype), str(count), profile, check=False)
         if "length" in done.stdout:
             return int(done.stdout.split()[1])
         print("      client:", done.stderr.strip().split("\n")[-1])
         return None
+
+    def counter(self, name):
+        """Of the client's kernel, as nstat(8) names it."""
+        return int(self.client.run("nstat", "-asz", name).stdout.split(name)[1].split()[0])
 
     def ask_udp(self, address, port=PORT):
         done = self.client.run(sys.executable, "-c",
@@ -251,6 +256,59 @@ def test_keepalive():
                 assert re.findall("TCP KEEPALIVE: .*", said) == expected, said
 
 
+def clock_by(file):
+    """For a daemon that lives as many seconds later as the file says."""
+    return {"LD_PRELOAD": CLOCK_SHIFT, "CLOCK_SHIFT": file,
+            "ASAN_OPTIONS": "verify_asan_link_order=0"}
+
+
+# Asks as often as told, with the SYN if the kernel has a cookie; prints the lengths.
+OPENER = """
+import sys
+sys.path.insert(0, sys.argv[1])
+arguments, sys.argv[1:] = sys.argv[2:], ["", ""]
+from daemon_lib import *
+address, port, count = arguments
+for ident in range(int(count)):
+    with socket.socket(family_of(address), socket.SOCK_STREAM) as s:
+        s.sendto(framed(query("www.example", ident=ident)), socket.MSG_FASTOPEN,
+                 (address, int(port)))
+        s.settimeout(5)
+        assert Header(read_message(s)).id == ident
+"""
+
+
+def test_fast_open():
+    """Off unless asked for; then the second request of a client comes with its SYN."""
+    with Scratch() as scratch, Peer() as peer:
+        peer.client.sysctl(net__ipv4__tcp_fastopen=1)
+        for more, expected in (((), 0), (("--tcp-fast-open", "on"), 4)):
+            with Daemon("--db", scratch.db, "--listen", f"{V4}@{PORT}", "--listen", f"{V6}@{PORT}",
+                        "--tcp", "stateless", "--tcp-profile", "modern", *more):
+                for address in (V4, V6):
+                    peer.client.run(sys.executable, "-c", OPENER,
+                                    os.path.dirname(os.path.abspath(__file__)), address, str(PORT),
+                                    "3")
+            assert peer.counter("TcpExtTCPFastOpenActive") == expected
+
+
+def test_recent_responses():
+    """Only time and memory depend on it: without, the client's kernel asks for each ten segments."""
+    with Scratch() as scratch, Peer() as peer:
+        memory, repeated = {}, {}
+        later = clock_by(scratch.file("shift", "60"))  # nothing was committed just now
+        for size in ("0", "256K", "64M"):
+            with Daemon("--db", scratch.db, "--listen", f"{V4}@{PORT}", "--tcp", "stateless",
+                        "--tcp-profile", "modern", "--tcp-recent-responses", size,
+                        environment=later) as daemon:
+                before = peer.counter("TcpRetransSegs")
+                assert peer.ask(V4, name="huge.example", qtype=16, profile="modern") > 55000
+                repeated[size] = peer.counter("TcpRetransSegs") - before
+                memory[size] = int(daemon.status("VmSize"))
+        assert repeated["0"] >= 4 and repeated["0"] > 2 * repeated["256K"], repeated
+        assert 60 * 1024 < memory["64M"] - memory["256K"] < 70 * 1024, memory
+
+
 def test_idle_connections_and_time():
     """The keys of a running server change; a connection outlives that once, and a restart too."""
     with Scratch() as scratch, Peer() as peer:
@@ -260,8 +318,7 @@ def test_idle_connections_and_time():
         key = scratch.file("key", "0123456789abcdef" * 4 + "\n")
         options = ("--db", scratch.db, "--listen", f"{V4}@{PORT}", "--tcp", "stateless",
                    "--tcp-profile", "modern", "--tcp-key-file", key)
-        environment = {"LD_PRELOAD": CLOCK_SHIFT, "CLOCK_SHIFT": shift,
-                       "ASAN_OPTIONS": "verify_asan_link_order=0"}
+        environment = clock_by(shift)
         idler = peer.client.start(
             sys.executable, "-c", IDLER, os.path.dirname(os.path.abspath(__file__)), V4, str(PORT),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

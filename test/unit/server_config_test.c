@@ -72,6 +72,8 @@ static const char everything[] = "database: /db\n"
                                  "  max-connections: 5\n"
                                  "  key-file: /key\n"
                                  "  stale-reset: off\n"
+                                 "  recent-responses: 256K\n"
+                                 "  fast-open: on\n"
                                  "  transfer-peers: [192.0.2.7, 2001:db8::/32]\n";
 
 START_TEST(test_everything)
@@ -95,7 +97,8 @@ START_TEST(test_everything)
     ck_assert_str_eq(config.tcp_key_file, "/key");
     ck_assert(config.workers == 3 && !config.is_pinned);
     ck_assert(config.tcp_idle_timeout_s == 6553 && config.tcp_connections_max == 5);
-    ck_assert(!config.has_stale_reset);
+    ck_assert(!config.has_stale_reset && config.has_fast_open);
+    ck_assert_uint_eq(config.tcp_recent_size, 256 * 1024);
     ck_assert(config.tcp_mss == 536 && config.tcp_segment == 1220);
     ck_assert(config.tcp_verify_checksum == CONFIG_VERIFY_NEVER);
     const struct config_prefixes *peers = &config.tcp_transfer_peers;
@@ -166,6 +169,19 @@ static const struct {
     {"tcp:\n  verify-checksum: on\n", 2, "is not auto, always or never"},
     {"tcp:\n  profile: baroque\n", 2, "profile: \"baroque\" is not classic or modern"},
     {"any: full\ntcp:\n  profile: 2\n", 3, "profile: \"2\" is not classic or modern"},
+    {"tcp:\n  mss: 600\n  recent-responses: 1\n", 3,
+     "recent-responses: \"1\" is not 0 or a size from 256K to 1G, such as 4M"},
+    {"tcp:\n  recent-responses: 255K\n", 2, "is not 0 or a size"},
+    {"tcp:\n  recent-responses: 2G\n", 2, "is not 0 or a size"},
+    {"tcp:\n  recent-responses: 17179869184G\n", 2, "is not 0 or a size"},
+    {"tcp:\n  recent-responses: 4m\n", 2, "is not 0 or a size"},
+    {"tcp:\n  recent-responses: 4MB\n", 2, "is not 0 or a size"},
+    {"tcp:\n  recent-responses: 4 M\n", 2, "is not 0 or a size"},
+    {"tcp:\n  recent-responses: M\n", 2, "is not 0 or a size"},
+    {"tcp:\n  recent-responses: -1M\n", 2, "is not 0 or a size"},
+    {"tcp:\n  recent-responses:\n", 2, "is not 0 or a size"},
+    {"tcp:\n  recent-responses: off\n", 2, "is not 0 or a size"},
+    {"tcp:\n  fast-open: fast\n", 2, "fast-open: \"fast\" is not off or on"},
     {"tcp:\n  stale-reset: yes\n", 2, "stale-reset: \"yes\" is not off or on"},
     {"nsid: 0x123\n", 1, "nsid: 0x must be followed by"},
     {"nsid: 0x12xy\n", 1, "hexadecimal digits"},
@@ -226,6 +242,8 @@ static const struct {
     {"tcp:\n  transfer-peers: [192.0.2.1@53]\n", 2, "is not ADDRESS or ADDRESS/LENGTH"},
     {"tcp:\n  transfer-peers: ['fe80::1%lo']\n", 2, "is not ADDRESS or ADDRESS/LENGTH"},
     /* What no key can know alone. */
+    {"proxy: ::1\nlisten: [{address: '::2', tcp: stateless}]\ntcp:\n\n  fast-open: on\n", 5,
+     "fast-open: a proxy has no response at hand"},
     {"proxy: ::1\nlisten: [{address: '::2', tcp: stateless}]\ntcp:\n  mss: 600\n"
      "  transfer-peers: ['::3']\n",
      5, "transfer-peers: a proxy has no kernel TCP"},
@@ -250,6 +268,32 @@ START_TEST(test_broken_files_name_the_line)
                       "%s: got \"%s\", wanted %s...%s", broken[i].text, error.text, place,
                       broken[i].reason);
     }
+}
+END_TEST
+
+START_TEST(test_sizes)
+{
+    static const struct {
+        const char *text;
+        unsigned size;
+    } good[] = {{"0", 0},
+                {"0M", 0},
+                {"262144", 262144},
+                {"256K", 262144},
+                {"4M", 4194304},
+                {"1G", 1073741824},
+                {"1024M", 1u << 30},
+                {"1048576K", 1u << 30},
+                {"1073741824", 1u << 30}};
+    const struct config_key *key = &config_keys[CONFIG_KEY_TCP_RECENT_RESPONSES];
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        config_init(&config);
+        ck_assert_msg(config_set(&config, key, good[i].text, &error) == 0, "%s", good[i].text);
+        ck_assert_uint_eq(config.tcp_recent_size, good[i].size);
+    }
+    ck_assert_int_eq(config_set(&config, key, "1073741825", &error), -EINVAL);
+    ck_assert_int_eq(config_set(&config, key, "262143", &error), -EINVAL);
+    ck_assert_uint_eq(config.tcp_recent_size, 1u << 30);
 }
 END_TEST
 
@@ -322,6 +366,8 @@ START_TEST(test_same_for_stateless)
         {CONFIG_KEY_TCP_VERIFY_CHECKSUM, "never", false},
         {CONFIG_KEY_TCP_KEY_FILE, "/other", false},
         {CONFIG_KEY_TCP_STALE_RESET, "off", false},
+        {CONFIG_KEY_TCP_RECENT_RESPONSES, "0", false},
+        {CONFIG_KEY_TCP_FAST_OPEN, "on", false},
         {CONFIG_KEY_TCP_TRANSFER_PEERS, "192.0.2.1", false},
         {CONFIG_KEY_TCP_IDLE_TIMEOUT, "9", true},
         {CONFIG_KEY_UDP_PAYLOAD, "4096", true},
@@ -430,6 +476,12 @@ START_TEST(test_manuals_know_every_key)
             expect_in(manual, "lethed.8", wanted);
             expect_in(format, "lethed.yaml.5", wanted);
         }
+        if (config_keys[k].kind == CONFIG_KIND_SIZE) {
+            snprintf(wanted, sizeof wanted, "%uK to %uG", config_keys[k].min >> 10,
+                     config_keys[k].max >> 30);
+            expect_in(manual, "lethed.8", wanted);
+            expect_in(format, "lethed.yaml.5", wanted);
+        }
         if (config_keys[k].group != NULL) {
             snprintf(wanted, sizeof wanted, "\n.It Ic %s\n", config_keys[k].group);
             expect_in(format, "lethed.yaml.5", wanted);
@@ -517,7 +569,7 @@ START_TEST(test_example_shows_defaults)
 END_TEST
 
 TEST_MAIN("server_config", test_nothing_is_defaults, test_everything, test_proxy,
-          test_broken_files_name_the_line, test_every_part_of_a_good_file_is_survived,
+          test_broken_files_name_the_line, test_sizes, test_every_part_of_a_good_file_is_survived,
           test_every_altered_octet_is_survived, test_too_many_addresses, test_too_many_peers,
           test_same_for_stateless, test_too_long_texts, test_files_that_cannot_be_read,
           test_manuals_know_every_key, test_example_has_every_key, test_example_shows_defaults)

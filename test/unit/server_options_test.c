@@ -150,6 +150,8 @@ static const char *sample(const struct config_key *key)
     case CONFIG_KIND_NUMBER:
         snprintf(text, sizeof text, "%u", key->min + 1);
         return text;
+    case CONFIG_KIND_SIZE:
+        return "1M";
     case CONFIG_KIND_SWITCH:
         config_init(&config);
         return *((const bool *)&config + key->offset) ? "off" : "on";
