@@ -33,9 +33,9 @@ static const char help_text[] =
     "  --zones DIR                 zone database, as made by lethe(1)\n"
     "  --address ADDRESS[@PORT]    answer for this address (repeatable; default: any, port 53)\n"
     "  --key HEX                   secret of the cookies, 64 digits (default: all 0)\n"
-    "  --tcp-profile classic|modern  how TCP behaves (default: classic)\n"
+    "  --tcp-profile classic|modern  how TCP behaves (default: modern)\n"
     "  --tcp-mss OCTETS            segment size asked of clients (536-1460, default: 1220)\n"
-    "  --tcp-segment OCTETS        segment size sent (512-1220, default: 512)\n"
+    "  --tcp-segment OCTETS        segment size sent (512-1220, default: 1220, classic: 512)\n"
     "  --tcp-verify-checksum auto|always|never  (default: auto)\n"
     "  --any minimal|full          ANY gets one RRset or all of them (default: minimal)\n"
     "  --udp-payload OCTETS        largest response over UDP (512-4096, default: 1232)\n"
@@ -208,6 +208,10 @@ static int parse_arguments(int argc, char **argv, struct replay *replay)
         return usage_fail("name a zone database with --zones DIR", NULL);
     replay->path_in = argv[optind];
     replay->path_out = argv[optind + 1];
+    if (replay->tcp.segment_size == 0)
+        replay->tcp.segment_size = replay->tcp.profile == STATELESS_TCP_MODERN
+                                       ? STATELESS_TCP_SEGMENT_MAX
+                                       : STATELESS_TCP_SEGMENT_DEFAULT;
     if (replay->endpoint_count == 0)
         replay->endpoints[replay->endpoint_count++] =
             (struct packet_endpoint){.port = ADDRESS_PORT_DEFAULT};
@@ -302,6 +306,8 @@ int main(int argc, char **argv)
 {
     static struct replay replay;
     replay.tcp = stateless_tcp_config_default();
+    replay.tcp.profile = STATELESS_TCP_MODERN;
+    replay.tcp.segment_size = 0; /* as the profile has it */
     replay.policy = respond_policy_default();
     int exit_code = parse_arguments(argc, argv, &replay);
     if (exit_code >= 0)

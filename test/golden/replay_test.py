@@ -80,7 +80,8 @@ def main():
         with open(good, "rb") as file:
             expect("the input is as it was", file.read() == capture)
 
-        result = run(good, out, "--zones", zones, "--json", "--any", "full")
+        classic = ("--tcp-profile", "classic")
+        result = run(good, out, "--zones", zones, "--json", "--any", "full", *classic)
         expect("--json", json.loads(result.stdout) == {
             "frames_in": 6, "octets_in": sum(len(frame) for _, frame in case.frames),
             "frames_answered": 3, "frames_out": 5, "octets_out": os.path.getsize(out) - 24 - 5 * 16},
@@ -94,9 +95,15 @@ def main():
         expect("--address", os.path.getsize(out) == 24)
         run(good, out, "--zones", zones, "--address", "198.18.0.1")
         expect("--address with port 53 by default", os.path.getsize(out) > 24)
-        run(good, out, "--zones", zones, "--key", "00" * 31 + "02")
+        run(good, out, "--zones", zones, "--key", "00" * 31 + "02", *classic)
         with open(out, "rb") as file:
             expect("--key: another secret proves nothing", len(pcap_frames(file.read())) == 1)
+        made = {}
+        for profile in ((), classic, ("--tcp-profile", "modern", "--tcp-segment", "1220")):
+            run(good, out, "--zones", zones, *profile)
+            with open(out, "rb") as file:
+                made[profile[1:2]] = file.read()
+        expect("modern is the default", made[()] == made["modern",] != made["classic",])
     return 1 if failed else 0
 
 
