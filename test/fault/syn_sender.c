@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * A flood of SYNs in the name of others: 198.18.1.0 to 198.19.255.255, any port, any sequence number,
- * with the options that Linux sends. Says how many went out, and in how many milliseconds.
+ * with the options that Linux sends. At its end, or at SIGTERM, it says how many went out, and in how
+ * many milliseconds.
  *
  * usage: syn_sender INTERFACE SERVER_MAC SERVER PORT SECONDS RATE
  *
@@ -10,12 +11,21 @@
 #include "test/fault/segments.h"
 #include "test/must.h"
 
+#include <signal.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 #define SECONDS_MAX 120
 #define SOURCE_FIRST 0xc6120100u /* 198.18.1.0 */
 #define SOURCE_COUNT (0xc6140000u - SOURCE_FIRST)
+
+static volatile sig_atomic_t is_ending;
+
+static void end_soon(int number)
+{
+    (void)number;
+    is_ending = 1;
+}
 
 /* xorshift64*: no secret, but no period that anybody sees. */
 static uint64_t next_random(uint64_t *state)
@@ -52,7 +62,8 @@ int main(int argc, char **argv)
     segments_open(&segments, argv[1], argv[2], argv[3], argv[4], true);
 
     uint64_t begin = segments_now_ms(), end = begin + seconds * 1000, sent = 0, now;
-    while ((now = segments_now_ms()) < end) {
+    signal(SIGTERM, end_soon);
+    while ((now = segments_now_ms()) < end && !is_ending) {
         if (rate != 0 && sent >= (now - begin) * rate / 1000) {
             usleep(500);
             continue;
