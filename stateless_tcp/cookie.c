@@ -61,73 +61,62 @@ uint32_t cookie_make_first(const struct stateless_tcp_keys *keys, const struct p
     return make(keys, packet, COOKIE_FIRST_INPUT_LEN);
 }
 
-/* Whether a client may hold so many octets. */
-static bool is_in_range(const struct cookie_range *range, uint32_t offset)
+static struct cookie_candidates candidates_of(const struct stateless_tcp_keys *keys,
+                                              const struct packet *packet, uint32_t irs,
+                                              uint8_t input_len)
 {
-    uint32_t from_first = offset - range->expected + range->behind;
-    return offset <= range->max &&
-           (from_first & (range->modulus - 1)) <= range->behind + range->ahead;
+    struct cookie_candidates candidates = {
+        .keys = keys, .ack = packet->ack, .input_len = input_len};
+    static_assert(sizeof(candidates.input) == COOKIE_FIRST_INPUT_LEN, "room for either");
+    cookie_input(packet, irs, candidates.input);
+    return candidates;
 }
 
-static bool verify(const struct stateless_tcp_keys *keys, const struct packet *packet,
-                   uint8_t input[COOKIE_FIRST_INPUT_LEN], size_t input_len,
-                   const struct cookie_range *range, struct cookie_proof *proof_out)
+struct cookie_candidates cookie_candidates(const struct stateless_tcp_keys *keys,
+                                           const struct packet *packet)
 {
-    bool is_found = false;
-    for (unsigned epoch = 0; epoch < COOKIE_EPOCHS; epoch++) {
-        /* Most clients are of the highest class. */
-        for (unsigned mss_class = COOKIE_CLASSES; mss_class-- > 0;) {
-            input[COOKIE_INPUT_LEN - 1] = (uint8_t)mss_class;
-            uint64_t connection = siphash_2_4_64(keys->epochs[epoch], input, input_len);
-            uint32_t offset = packet->ack - (uint32_t)connection - 1;
-            if (!is_in_range(range, offset))
-                continue;
-            bool is_expected = ((offset - range->expected) & (range->modulus - 1)) == 0;
-            if (is_expected || !is_found)
-                *proof_out = (struct cookie_proof){
-                    .offset = offset, .mss_class = mss_class, .connection = connection};
-            if (is_expected)
-                return true;
-            is_found = true;
+    return candidates_of(keys, packet, 0, COOKIE_INPUT_LEN);
+}
+
+bool cookie_candidates_next(struct cookie_candidates *candidates, struct cookie_proof *proof_out)
+{
+    unsigned epoch = candidates->next / COOKIE_CLASSES;
+    unsigned mss_class = COOKIE_CLASSES - 1 - candidates->next % COOKIE_CLASSES;
+    if (epoch == COOKIE_EPOCHS)
+        return false;
+    candidates->next++;
+    candidates->input[COOKIE_INPUT_LEN - 1] = (uint8_t)mss_class; /* most are of the highest */
+    uint64_t connection =
+        siphash_2_4_64(candidates->keys->epochs[epoch], candidates->input, candidates->input_len);
+    *proof_out = (struct cookie_proof){.offset = candidates->ack - (uint32_t)connection - 1,
+                                       .mss_class = mss_class,
+                                       .connection = connection};
+    return true;
+}
+
+static bool verify(struct cookie_candidates *candidates, uint32_t offset_max,
+                   struct cookie_proof *proof_out)
+{
+    for (struct cookie_proof proof; cookie_candidates_next(candidates, &proof);)
+        if (proof.offset <= offset_max) {
+            *proof_out = proof;
+            return true;
         }
-    }
-    return is_found;
-}
-
-/* 0 to `max`, whatever is expected. */
-static struct cookie_range range_up_to(uint32_t max)
-{
-    return (struct cookie_range){.max = max, .modulus = 1u << 31, .ahead = max};
-}
-
-uint64_t cookie_range_size(const struct cookie_range *range)
-{
-    uint64_t turns = ((uint64_t)range->max + range->modulus) / range->modulus;
-    return turns * ((uint64_t)range->behind + range->ahead + 1);
+    return false;
 }
 
 bool cookie_verify(const struct stateless_tcp_keys *keys, const struct packet *packet,
                    struct cookie_proof *proof_out)
 {
-    const struct cookie_range range = range_up_to(COOKIE_OFFSET_MAX);
-    return cookie_verify_within(keys, packet, &range, proof_out);
-}
-
-bool cookie_verify_within(const struct stateless_tcp_keys *keys, const struct packet *packet,
-                          const struct cookie_range *range, struct cookie_proof *proof_out)
-{
-    uint8_t input[COOKIE_FIRST_INPUT_LEN];
-    cookie_input(packet, 0, input);
-    return verify(keys, packet, input, COOKIE_INPUT_LEN, range, proof_out);
+    struct cookie_candidates candidates = cookie_candidates(keys, packet);
+    return verify(&candidates, COOKIE_OFFSET_MAX, proof_out);
 }
 
 bool cookie_verify_first(const struct stateless_tcp_keys *keys, const struct packet *packet,
                          uint32_t irs, uint32_t offset_max, struct cookie_proof *proof_out)
 {
-    const struct cookie_range range = range_up_to(offset_max);
-    uint8_t input[COOKIE_FIRST_INPUT_LEN];
-    cookie_input(packet, irs, input);
-    return verify(keys, packet, input, COOKIE_FIRST_INPUT_LEN, &range, proof_out);
+    struct cookie_candidates candidates = candidates_of(keys, packet, irs, COOKIE_FIRST_INPUT_LEN);
+    return verify(&candidates, offset_max, proof_out);
 }
 
 /* The same octets as for a connection, less the ports, and marked by a class that none has. */

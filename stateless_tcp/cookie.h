@@ -67,23 +67,21 @@ struct cookie_proof {
 bool cookie_verify(const struct stateless_tcp_keys *keys, const struct packet *packet,
                    struct cookie_proof *proof_out);
 
-/* Which offsets a long stream may have reached, if `expected` is one of them, or nearly so: up to
- * `max`, and modulo `modulus` (a power of two) from expected - behind to expected + ahead. */
-struct cookie_range {
-    uint32_t max;
-    uint32_t expected;
-    uint32_t modulus;
-    uint32_t behind;
-    uint32_t ahead;
+/* The candidates one by one, for a caller with a rule of its own: most likely first. */
+struct cookie_candidates {
+    const struct stateless_tcp_keys *keys;
+    uint32_t ack;
+    unsigned next;
+    uint8_t input_len, input[42];
 };
 
-/* How many offsets are believed under one candidate: the bound above with this instead of
- * COOKIE_OFFSET_MAX + 1. */
-uint64_t cookie_range_size(const struct cookie_range *range);
+/* Begin with the candidates for the sender of `packet`. */
+struct cookie_candidates cookie_candidates(const struct stateless_tcp_keys *keys,
+                                           const struct packet *packet);
 
-/* The same for a longer stream. Of candidates that fit, one where the offset is as expected. */
-bool cookie_verify_within(const struct stateless_tcp_keys *keys, const struct packet *packet,
-                          const struct cookie_range *range, struct cookie_proof *proof_out);
+/* What the segment would prove under the next candidate, which is for the caller to believe. Returns
+ * false after COOKIE_EPOCHS x COOKIE_CLASSES of them. */
+bool cookie_candidates_next(struct cookie_candidates *candidates, struct cookie_proof *proof_out);
 
 /* The same for cookie_make_first(), if the client's initial sequence number was `irs`. */
 bool cookie_verify_first(const struct stateless_tcp_keys *keys, const struct packet *packet,

@@ -22,18 +22,21 @@ static bool is_done(uint32_t value)
     return value & 1;
 }
 
-/* The point in a TSval that came back from a client that holds `held` octets, and is as near to it
- * as the cookie's range says. False: it is none. */
-static bool point_read(uint32_t value, uint32_t held, struct point *point_out)
+/* How far the client is ahead of the point in its TSecr, modulo 2^MODERN_OFFSET_BITS. */
+static uint32_t ahead_of(uint32_t value, uint32_t held)
 {
-    uint32_t behind = (held - (value >> (MODERN_SEQ_BITS + 1))) & OFFSET_MASK;
-    uint32_t offset = behind <= MODERN_AHEAD_MAX ? held - behind : held - behind + OFFSET_MASK + 1;
-    *point_out = (struct point){
-        .offset = offset,
+    return (held - (value >> (MODERN_SEQ_BITS + 1))) & OFFSET_MASK;
+}
+
+/* The point in a TSval that came back from a client that holds `held` octets, and is near to it. */
+static struct point point_read(uint32_t value, uint32_t held)
+{
+    uint32_t ahead = ahead_of(value, held);
+    return (struct point){
+        .offset = ahead <= MODERN_AHEAD_MAX ? held - ahead : held - ahead + OFFSET_MASK + 1,
         .seq = value >> 1 & SEQ_MASK,
         .is_done = is_done(value),
     };
-    return offset <= MODERN_OFFSET_MAX;
 }
 
 static enum stateless_tcp_outcome reply(const struct packet *packet,
@@ -384,33 +387,49 @@ static enum stateless_tcp_outcome receive_ack(const struct packet *packet, uint3
     return reply_ack(packet, ack, 0, point_make(point->offset, point->seq, true), train);
 }
 
-struct cookie_range modern_range(const struct packet *packet)
+/* By what its echo says. Of several candidates the one that agrees exactly, if any does. */
+static bool is_proven_by_echo(const struct stateless_tcp_keys *keys, const struct packet *packet,
+                              const struct recent *recent, struct cookie_proof *proof_out)
 {
-    return (struct cookie_range){
-        .max = MODERN_OFFSET_MAX,
-        .expected = packet->timestamp_echo >> (MODERN_SEQ_BITS + 1),
-        .modulus = OFFSET_MASK + 1,
-        .behind = STATELESS_TCP_STREAM_CAP,
-        .ahead = MODERN_AHEAD_MAX,
-    };
+    struct cookie_candidates candidates = cookie_candidates(keys, packet);
+    bool is_near_found = false;
+    for (struct cookie_proof proof; cookie_candidates_next(&candidates, &proof);) {
+        uint32_t ahead = ahead_of(packet->timestamp_echo, proof.offset);
+        bool is_exact = ahead <= 1; /* our FIN counts as one */
+        bool is_near =
+            ahead <= MODERN_AHEAD_MAX || ahead >= OFFSET_MASK + 1 - STATELESS_TCP_STREAM_CAP;
+        if (!is_exact && !(is_near && (proof.offset <= MODERN_NEAR_MAX ||
+                                       recent_find(recent, proof.connection) != NULL)))
+            continue;
+        if (is_exact || !is_near_found)
+            *proof_out = proof;
+        if (is_exact)
+            return true;
+        is_near_found = true;
+    }
+    return is_near_found;
 }
 
-static bool is_proven(const struct stateless_tcp_keys *keys, const struct packet *packet,
-                      struct cookie_proof *proof, struct point *point_out)
+/* By where the client's stream began: here, or with the length of what is here. */
+static bool is_proven_by_beginning(const struct stateless_tcp_keys *keys,
+                                   const struct packet *packet, struct cookie_proof *proof_out,
+                                   uint32_t *seq_out)
 {
-    if (packet->has_timestamps) {
-        const struct cookie_range range = modern_range(packet);
-        return cookie_verify_within(keys, packet, &range, proof) &&
-               point_read(packet->timestamp_echo, proof->offset, point_out);
-    }
-    /* The client's stream begins here, or did so with the length of what is here. */
     for (uint32_t behind = 0; behind <= LENGTH_LEN; behind += LENGTH_LEN) {
-        *point_out = (struct point){.seq = (packet->seq - behind) & SEQ_MASK, .is_done = true};
-        if (cookie_verify_first(keys, packet, packet->seq - behind - 1,
-                                STATELESS_TCP_STREAM_CAP + 1, proof))
+        *seq_out = packet->seq - behind;
+        if (cookie_verify_first(keys, packet, *seq_out - 1, STATELESS_TCP_STREAM_CAP + 1,
+                                proof_out))
             return true;
     }
     return false;
+}
+
+bool modern_is_proven(const struct stateless_tcp_keys *keys, const struct packet *packet,
+                      const struct recent *recent, struct cookie_proof *proof_out)
+{
+    uint32_t seq;
+    return packet->has_timestamps ? is_proven_by_echo(keys, packet, recent, proof_out)
+                                  : is_proven_by_beginning(keys, packet, proof_out, &seq);
 }
 
 /* Where a segment begins right behind the train sent last, that train's end is the point, whatever
@@ -420,7 +439,7 @@ static void refine_point(const struct packet *packet, const struct cookie_proof 
 {
     const struct recent_entry *entry = recent_find(recent, proof->connection);
     uint32_t behind = (packet->seq - point->seq) & SEQ_MASK;
-    if (behind == 0 || !packet->has_timestamps || entry == NULL || entry->seq_end != packet->seq ||
+    if (!packet->has_timestamps || entry == NULL || entry->seq_end != packet->seq ||
         proof->offset > entry->end + entry->has_fin)
         return;
     uint32_t ack = proof->offset >= entry->start ? entry->seq : entry->ack;
@@ -446,9 +465,14 @@ modern_receive(const struct stateless_tcp_config *config, const struct stateless
         return STATELESS_TCP_DROP; /* the most frequent case, and the cheapest */
 
     struct cookie_proof proof;
-    struct point point;
-    if (!is_proven(keys, packet, &proof, &point))
+    struct point point = {.is_done = true};
+    bool is_proven = packet->has_timestamps
+                         ? is_proven_by_echo(keys, packet, recent, &proof)
+                         : is_proven_by_beginning(keys, packet, &proof, &point.seq);
+    if (!is_proven)
         return is_pure_ack ? STATELESS_TCP_DROP : reply_reset(config, packet, train);
+    if (packet->has_timestamps)
+        point = point_read(packet->timestamp_echo, proof.offset);
     if (is_pure_ack)
         return proof.offset < point.offset
                    ? receive_progress(config, packet, &proof, &point, recent, train)
@@ -512,8 +536,8 @@ void modern_finish(struct stateless_tcp_query *query, struct train *train)
         return;
     }
     /* No response, or not the responses of which the client holds a part. */
-    if (query->stream_at == 0 || !query->is_start_known || entry.start > MODERN_OFFSET_MAX ||
-        entry.end > MODERN_OFFSET_MAX || query->held > entry.end + entry.has_fin ||
+    if (query->stream_at == 0 || !query->is_start_known || entry.end < entry.start ||
+        query->held > entry.end + entry.has_fin ||
         (query->held < entry.start && !query->is_ahead)) {
         reply_reset(query->config, packet, train);
         return;

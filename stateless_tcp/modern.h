@@ -70,8 +70,12 @@
  * SACK shows are filled (modern_send.h). Without it the client's timer does both. Segments without
  * data are looked at for this only if their echo is not `done`, as above.
  *
- * END. No cookie proves more than MODERN_OFFSET_MAX octets: once a response ends beyond
- * MODERN_CLOSE_AT our FIN follows it.
+ * PROOF. ISS is a cookie; SEG.ACK - ISS - 1 is what the client holds, and F of the point that it
+ * carries must agree: exactly, or within a train or a window if the connection is not yet
+ * MODERN_NEAR_MAX octets old, or if the cache knows it. Beyond that, RST: what a client finds who
+ * lost a segment after four million octets, just as the server forgot.
+ *
+ * END. Where sequence numbers come round again our FIN follows the response.
  *
  * FAST OPEN, if enabled. A SYN that carries a cookie of ours (RFC 7413) has proven its address: its
  * requests are answered behind the SYN+ACK. What fits one segment is acknowledged in the SYN+ACK,
@@ -96,21 +100,23 @@
 
 #define MODERN_OFFSET_BITS 19 /* of F in a point */
 #define MODERN_SEQ_BITS 12    /* of N */
-/* Of our stream, as cookies prove it, and how far the client may be from the point that it carries:
- * inside the longest train, or a window and our FIN ahead. A guess is then right once in
+/* A guess at SEG.ACK is then right once in
  *
- *     2^32 / (COOKIE_EPOCHS x COOKIE_CLASSES x 2^22 / 2^19 x (131,074 + 65,536 + 1)) = 455
+ *     2^32 / (COOKIE_EPOCHS x COOKIE_CLASSES x
+ *             (2^22 / 2^19 x (131,074 + 65,536 + 1) + 2^32 / 2^19 x 2)) = 450
  *
- * times, and draws no more than a burst: 29 octets on average for the 71 or more that it costs. */
-#define MODERN_OFFSET_MAX ((1u << 22) - 1)
+ * times (near, and exactly or with our FIN), and draws no more than a burst: 29 octets on average
+ * for the 71 or more that it costs. */
+#define MODERN_NEAR_MAX ((1u << 22) - 1)
 #define MODERN_AHEAD_MAX (65535u + 1)
-#define MODERN_CLOSE_AT (MODERN_OFFSET_MAX - 1 - STATELESS_TCP_STREAM_CAP)
+#define MODERN_CLOSE_AT (UINT32_MAX - (1u << 20)) /* sums of offsets do not wrap before */
 /* More than two segments: some clients never send more than half a window at once. */
 #define MODERN_WINDOW 2560
 #define MODERN_REQUESTS_MAX 1536 /* octets of requests that are looked at in one segment */
 
-/* What cookies may prove for a segment with timestamps. */
-struct cookie_range modern_range(const struct packet *packet);
+/* Whether the sender of a segment that is no SYN has heard our SYN+ACK. `recent`: NULL is allowed. */
+bool modern_is_proven(const struct stateless_tcp_keys *keys, const struct packet *packet,
+                      const struct recent *recent, struct cookie_proof *proof_out);
 
 /* The three steps of stateless_tcp.h. */
 enum stateless_tcp_outcome

@@ -3,6 +3,10 @@
 
 #include <assert.h>
 
+enum {
+    CWND_MAX = 1 << 17, /* more than any window that we obey */
+};
+
 static uint32_t least(uint32_t a, uint32_t b)
 {
     return a < b ? a : b;
@@ -93,6 +97,7 @@ static void grow(struct recent_entry *entry, uint32_t held, uint32_t segment_siz
     entry->cwnd += entry->cwnd < entry->ssthresh
                        ? acked
                        : (uint32_t)((uint64_t)segment_size * acked / entry->cwnd);
+    entry->cwnd = least(entry->cwnd, CWND_MAX);
     entry->held = held;
     entry->sent = most(entry->sent, held);
 }

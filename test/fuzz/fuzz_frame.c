@@ -112,11 +112,7 @@ static void check_train(const struct packet *asked, const struct train *train)
 static bool is_modern_proven(const struct stateless_tcp_keys *by, const struct packet *asked)
 {
     struct cookie_proof proof;
-    const struct cookie_range range = modern_range(asked);
-    if (asked->has_timestamps)
-        return cookie_verify_within(by, asked, &range, &proof);
-    return cookie_verify_first(by, asked, asked->seq - 1, MODERN_OFFSET_MAX, &proof) ||
-           cookie_verify_first(by, asked, asked->seq - 3, MODERN_OFFSET_MAX, &proof);
+    return modern_is_proven(by, asked, NULL, &proof);
 }
 
 /* What may be answered at all, and with how much. */
