@@ -269,7 +269,8 @@ receive_data(const struct stateless_tcp_config *config, const struct packet *pac
         /* A length that travels alone; its ACK may acknowledge nothing else that is open. */
         if (proof->offset != point->offset || ((point->seq - packet->seq) & SEQ_MASK) != 0)
             return STATELESS_TCP_DROP;
-        return reply_ack(packet, packet->seq + LENGTH_LEN, 0, packet->timestamp_echo, train);
+        return reply_ack(packet, packet->seq + LENGTH_LEN, 0,
+                         point_make(point->offset, point->seq, true), train);
     }
     *query = (struct stateless_tcp_query){
         .config = config,
