@@ -76,12 +76,12 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
         "kernel TCP: connections per worker (default: 1000)",
         NUMBER(tcp_connections_max, 1, 1000000)},
     [CONFIG_KEY_TCP_PROFILE] = {"tcp", "profile", "tcp-profile", "classic|modern",
-        "stateless TCP: behaviour (default: classic)", CHOICE(tcp_profile, profile_choices)},
+        "stateless TCP: behaviour (default: modern)", CHOICE(tcp_profile, profile_choices)},
     [CONFIG_KEY_TCP_MSS] = {"tcp", "mss", "tcp-mss", "OCTETS",
         "stateless TCP: segment size asked of clients (default: 1220)",
         NUMBER(tcp_mss, STATELESS_TCP_MSS_MIN, STATELESS_TCP_MSS_MAX)},
     [CONFIG_KEY_TCP_SEGMENT] = {"tcp", "segment", "tcp-segment", "OCTETS",
-        "stateless TCP: segment size sent (default: 512, modern: 1220)",
+        "stateless TCP: segment size sent (default: 1220, classic: 512)",
         NUMBER(tcp_segment, STATELESS_TCP_SEGMENT_MIN, STATELESS_TCP_SEGMENT_MAX)},
     [CONFIG_KEY_TCP_VERIFY_CHECKSUM] = {"tcp", "verify-checksum", "tcp-verify-checksum",
         "auto|always|never", "stateless TCP: drop segments of wrong checksum (default: auto)",
@@ -118,9 +118,17 @@ void config_init(struct config *config)
     config->has_checksum_siphash = policy.has_checksum_siphash;
     config->tcp_idle_timeout_s = 10;
     config->tcp_connections_max = 1000;
+    config->tcp_profile = CONFIG_TCP_PROFILE_MODERN;
     config->tcp_mss = STATELESS_TCP_MSS_DEFAULT;
     config->has_stale_reset = true;
     config->tcp_recent_size = RECENT_SIZE_DEFAULT;
+}
+
+/* A proxy speaks classic, named or not. */
+enum config_tcp_profile config_profile(const struct config *config)
+{
+    bool is_free = config->proxy[0] != '\0' && !config->is_profile_named;
+    return is_free ? CONFIG_TCP_PROFILE_CLASSIC : (enum config_tcp_profile)config->tcp_profile;
 }
 
 struct respond_policy config_policy(const struct config *config)
@@ -321,6 +329,7 @@ int config_set(struct config *config, const struct config_key *key, const char *
         return choice >= 0 ? 0 : -EINVAL;
     case CONFIG_KIND_CHOICE:
         choice = config_choose(key->choices, value, error);
+        config->is_profile_named |= key == &config_keys[CONFIG_KEY_TCP_PROFILE];
         if (choice >= 0)
             *(unsigned *)(void *)member = (unsigned)choice;
         return choice >= 0 ? 0 : -EINVAL;
@@ -445,7 +454,7 @@ int config_check(const struct config *config, struct config_error *error)
                              "%s: there is a database too; serve zones or ask a back end, not both",
                              config_place(config, config->line[CONFIG_KEY_PROXY], "proxy", "proxy",
                                           place, sizeof place));
-    if (config->proxy[0] != '\0' && config->tcp_profile == CONFIG_TCP_PROFILE_MODERN)
+    if (config->proxy[0] != '\0' && config_profile(config) == CONFIG_TCP_PROFILE_MODERN)
         return config_refuse(
             error,
             "%s: goes with profile classic only: modern sends a long response again "

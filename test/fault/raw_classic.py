@@ -154,7 +154,8 @@ def pieces(net, address, *octets):
 def served(net, database, *addresses):
     arguments = []
     for address in addresses:
-        arguments += ["--listen", f"{address}@53", "--tcp", "stateless", "--interface", "v0"]
+        arguments += ["--listen", f"{address}@53", "--tcp", "stateless", "--interface", "v0",
+                      "--tcp-profile", "classic"]
     return Lethed(LETHED, "--db", database, "--any", "full", "--workers", "1", *arguments,
                   place=net.server)
 
@@ -278,7 +279,8 @@ def test_loopback(net, database):
     def listen(*addresses, **more):
         arguments = []
         for address in addresses:
-            arguments += ["--listen", address, "--tcp", "stateless", "--interface", "lo"]
+            arguments += ["--listen", address, "--tcp", "stateless", "--interface", "lo",
+                          "--tcp-profile", "classic"]
         return Lethed(LETHED, "--db", database, *arguments, place=loop, **more)
 
     try:

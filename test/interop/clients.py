@@ -175,7 +175,7 @@ def ask_with_tools():
 
 
 def ask_with_several_on_one_connection():
-    """Only a connection that stays open can do it: TCP of the kernel."""
+    """Only on a connection that stays open."""
     words = sum(([name, rtype] for name, rtype, _, _ in ASKED[:6]), [])
     output = run(["dig", f"@{V4}", "+norec", "+tcp", "+keepopen", *words]).stdout
     check(output.count("status: ") == 6, "dig +tcp +keepopen with six questions", output)
@@ -206,7 +206,7 @@ def resolve(directory, address, is_tcp, more):
 def main():
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     options.add_argument("--build", default="build")
-    options.add_argument("mode", choices=["kernel", "stateless"])
+    options.add_argument("mode", choices=["kernel", "stateless", "classic"])
     args = options.parse_args()
     if os.geteuid() != 0:
         print("SKIPPED: needs root, for network namespaces")
@@ -217,11 +217,13 @@ def main():
             return 77
     need_own_network()
     peers.limit_core_dumps()
-    how, more = ["--tcp", args.mode], []
-    if args.mode == "stateless":
-        # the classic profile ends every connection after one answer, as its model did in 2009:
-        # Unbound must not send further questions behind the first
-        how += ["--interface", "qs", "--tcp-profile", "classic"]
+    how, more = ["--tcp", "kernel"], []
+    if args.mode != "kernel":
+        how = ["--tcp", "stateless", "--interface", "qs"]
+    if args.mode == "classic":
+        # This profile ends every connection after one answer, as its model did in 2009: Unbound
+        # must not send further questions behind the first.
+        how += ["--tcp-profile", "classic"]
         more = ["max-reuse-tcp-queries: 1", "outgoing-num-tcp: 100"]
     apexes = [".", *differential.EXAMPLES]
     start = time.monotonic()
@@ -234,7 +236,7 @@ def main():
         with lethed:
             wait_for_link()
             ask_with_tools()
-            if args.mode == "kernel":
+            if args.mode != "classic":
                 ask_with_several_on_one_connection()
             for number, (address, is_tcp) in enumerate(
                     (address, is_tcp) for address in (V4, V6) for is_tcp in (False, True)):

@@ -93,7 +93,7 @@ class Peer(Network):
     def __init__(self):
         super().__init__(number=1, server=Here())
 
-    def ask(self, address, port=PORT, name="www.example", qtype=1, count=1, profile="classic"):
+    def ask(self, address, port=PORT, name="www.example", qtype=1, count=1, profile="modern"):
         """Length of the response over TCP; None: no response."""
         done = self.client.run(sys.executable, "-c", CLIENT,
                                os.path.dirname(os.path.abspath(__file__)), address, str(port), name,
@@ -128,16 +128,17 @@ def listening_tcp():
 
 def test_interface_is_found_and_both_families_served():
     with Scratch() as scratch, Peer() as peer:
-        with Daemon("--db", scratch.db, "--listen", f"{V4}@{PORT}", "--listen", f"{V6}@{PORT}",
-                    "--tcp", "stateless", "--tcp-profile", "classic") as daemon:
-            assert daemon.said(f"{V4}@{PORT} (UDP, stateless TCP on v0)"), daemon.lines
-            assert listening_tcp() == "", "the kernel listens"
-            assert guards() == 1
-            for address in (V4, V6):
-                assert peer.ask(address, count=20) is not None
-                assert peer.ask(address, name="huge.example", qtype=16) > 55000
-                assert peer.ask_udp(address) > 12
-        assert guards() == 0
+        for profile, more in (("modern", ()), ("classic", ("--tcp-profile", "classic"))):
+            with Daemon("--db", scratch.db, "--listen", f"{V4}@{PORT}", "--listen", f"{V6}@{PORT}",
+                        "--tcp", "stateless", *more) as daemon:
+                assert daemon.said(f"{V4}@{PORT} (UDP, stateless TCP on v0)"), daemon.lines
+                assert listening_tcp() == "", "the kernel listens"
+                assert guards() == 1
+                for address in (V4, V6):
+                    assert peer.ask(address, count=20, profile=profile) is not None
+                    assert peer.ask(address, name="huge.example", qtype=16, profile=profile) > 55000
+                    assert peer.ask_udp(address) > 12
+            assert guards() == 0
 
 
 def test_wildcard_with_interface():
@@ -284,7 +285,7 @@ def test_fast_open():
         peer.client.sysctl(net__ipv4__tcp_fastopen=1)
         for more, expected in (((), 0), (("--tcp-fast-open", "on"), 4)):
             with Daemon("--db", scratch.db, "--listen", f"{V4}@{PORT}", "--listen", f"{V6}@{PORT}",
-                        "--tcp", "stateless", "--tcp-profile", "modern", *more):
+                        "--tcp", "stateless", *more):
                 for address in (V4, V6):
                     peer.client.run(sys.executable, "-c", OPENER,
                                     os.path.dirname(os.path.abspath(__file__)), address, str(PORT),
@@ -299,10 +300,10 @@ def test_recent_responses():
         later = clock_by(scratch.file("shift", "60"))  # nothing was committed just now
         for size in ("0", "256K", "64M"):
             with Daemon("--db", scratch.db, "--listen", f"{V4}@{PORT}", "--tcp", "stateless",
-                        "--tcp-profile", "modern", "--tcp-recent-responses", size,
+                        "--tcp-recent-responses", size,
                         environment=later) as daemon:
                 before = peer.counter("TcpRetransSegs")
-                assert peer.ask(V4, name="huge.example", qtype=16, profile="modern") > 55000
+                assert peer.ask(V4, name="huge.example", qtype=16) > 55000
                 repeated[size] = peer.counter("TcpRetransSegs") - before
                 memory[size] = int(daemon.status("VmSize"))
         assert repeated["0"] >= 4 and repeated["0"] > 2 * repeated["256K"], repeated
@@ -317,7 +318,7 @@ def test_idle_connections_and_time():
         shift = scratch.file("shift", str(begin))
         key = scratch.file("key", "0123456789abcdef" * 4 + "\n")
         options = ("--db", scratch.db, "--listen", f"{V4}@{PORT}", "--tcp", "stateless",
-                   "--tcp-profile", "modern", "--tcp-key-file", key)
+                   "--tcp-key-file", key)
         environment = clock_by(shift)
         idler = peer.client.start(
             sys.executable, "-c", IDLER, os.path.dirname(os.path.abspath(__file__)), V4, str(PORT),
@@ -385,7 +386,7 @@ def test_transfer_peers_reload():
         def configure(tcp_mode, *peers):
             return scratch.file("lethed.yaml", f"database: {scratch.db}\nlisten:\n"
                                 f"  - {{address: {V4}@{PORT}, tcp: {tcp_mode}}}\n"
-                                f"tcp: {{profile: modern, transfer-peers: [{', '.join(peers)}]}}\n")
+                                f"tcp: {{transfer-peers: [{', '.join(peers)}]}}\n")
 
         with Daemon("--config", configure("stateless")) as daemon:
             assert listening_tcp() == "" and who_answers(peer, PEER_V4, V4) == "stateless"

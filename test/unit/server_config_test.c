@@ -37,6 +37,7 @@ START_TEST(test_nothing_is_defaults)
     ck_assert_ptr_null(policy.chaos_id);
     ck_assert_ptr_null(policy.chaos_version);
     ck_assert_uint_eq(config.listen_count, 0);
+    ck_assert_int_eq(config_profile(&config), CONFIG_TCP_PROFILE_MODERN);
 }
 END_TEST
 
@@ -99,6 +100,7 @@ START_TEST(test_everything)
     ck_assert(config.tcp_idle_timeout_s == 6553 && config.tcp_connections_max == 5);
     ck_assert(!config.has_stale_reset && config.has_fast_open);
     ck_assert_uint_eq(config.tcp_recent_size, 256 * 1024);
+    ck_assert_int_eq(config_profile(&config), CONFIG_TCP_PROFILE_CLASSIC);
     ck_assert(config.tcp_mss == 536 && config.tcp_segment == 1220);
     ck_assert(config.tcp_verify_checksum == CONFIG_VERIFY_NEVER);
     const struct config_prefixes *peers = &config.tcp_transfer_peers;
@@ -120,6 +122,11 @@ START_TEST(test_proxy)
                   "%s", error.text);
     ck_assert_str_eq(config.proxy, "::1@54");
     ck_assert_uint_eq(config.line[CONFIG_KEY_PROXY], 1);
+    ck_assert_int_eq(config_profile(&config), CONFIG_TCP_PROFILE_CLASSIC);
+    ck_assert_msg(read_text("tcp: {profile: classic}\nproxy: ::1@54\n"
+                            "listen: [{address: 192.0.2.1, tcp: stateless}]\n") == 0,
+                  "%s", error.text);
+    ck_assert_int_eq(config_profile(&config), CONFIG_TCP_PROFILE_CLASSIC);
 }
 END_TEST
 
@@ -360,7 +367,7 @@ START_TEST(test_same_for_stateless)
         bool is_same;
     } changes[] = {
         {CONFIG_KEY_TCP_PROFILE, "classic", false},
-        {CONFIG_KEY_TCP_PROFILE, "modern", false},
+        {CONFIG_KEY_TCP_PROFILE, "modern", true},
         {CONFIG_KEY_TCP_MSS, "537", false},
         {CONFIG_KEY_TCP_SEGMENT, "513", false},
         {CONFIG_KEY_TCP_VERIFY_CHECKSUM, "never", false},
@@ -382,7 +389,8 @@ START_TEST(test_same_for_stateless)
         ck_assert_int_eq(
             config_set(&config, &config_keys[changes[i].key], changes[i].value, &error), 0);
         bool is_same = config_is_same_stateless(before, &config);
-        is_seen[changes[i].key] |= is_same == changes[i].is_same;
+        ck_assert_msg(is_same == changes[i].is_same, "%s", changes[i].value);
+        is_seen[changes[i].key] |= !is_same || changes[i].key < CONFIG_KEY_TCP_PROFILE;
     }
     for (unsigned k = CONFIG_KEY_TCP_PROFILE; k < CONFIG_KEY_COUNT; k++)
         ck_assert_msg(is_seen[k], "a change of %s is not seen", config_keys[k].name);

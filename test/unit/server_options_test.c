@@ -143,6 +143,8 @@ static const char *sample(const struct config_key *key)
     static char text[16];
     if (key == &config_keys[CONFIG_KEY_PROXY])
         return "192.0.2.1@54";
+    if (key == &config_keys[CONFIG_KEY_TCP_PROFILE])
+        return "classic";
     switch (key->kind) {
     case CONFIG_KIND_TEXT:
     case CONFIG_KIND_HIDE:
