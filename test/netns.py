@@ -53,6 +53,13 @@ class Here:
         for name, value in settings.items():
             self.run("sysctl", "-qw", f"{name.replace('__', '.')}={value}")
 
+    def pid(self):
+        """A process in it."""
+        return os.getpid()
+
+    def end(self):
+        """Nothing to do: others are in it."""
+
     def guards(self):
         """The firewall tables of lethed that are there, by their names."""
         return re.findall(r"\blethe-\S+", self.run("nft", "list", "tables").stdout)
@@ -69,6 +76,9 @@ class Namespace(Here):
         self.inside = ("nsenter", "--net", "--target", str(self.holder.pid))
         self.ip("link set lo up")
 
+    def pid(self):
+        return self.holder.pid
+
     def end(self):
         self.holder.stdin.close()
         self.holder.wait()
@@ -77,19 +87,20 @@ class Namespace(Here):
 class Network:
     """A server (device v0) and a client (v1) on one link.
 
-    `number` tells apart networks that know of each other. `server` is a namespace that is there
-    already, such as Here()."""
+    `number` tells apart networks that know of each other. `server` or `client` is a namespace that
+    is there already: Here()."""
 
-    def __init__(self, number=0, server=None):
+    def __init__(self, number=0, server=None, client=None):
         self.v4, self.v6 = f"198.18.{number}.1", f"fd00:198:18:{number}::1".replace(":0::", "::")
         self.client_v4, self.client_v6 = self.v4[:-1] + "2", self.v6[:-1] + "2"
-        self.given = server
+        self.addresses = [self.v4, self.v6]
+        self.given = server, client
 
     def __enter__(self):
-        self.server, self.client = self.given or Namespace(), Namespace()
+        server, client = self.given
+        self.server, self.client = server or Namespace(), client or Namespace()
         try:
-            self.server.ip("link add v0 type veth peer name v1 netns "
-                           f"{self.client.holder.pid}")
+            self.server.ip(f"link add v0 type veth peer name v1 netns {self.client.pid()}")
             for side, device, v4, v6 in ((self.server, "v0", self.v4, self.v6),
                                          (self.client, "v1", self.client_v4, self.client_v6)):
                 side.ip(f"address add {v4}/24 dev {device}")
@@ -103,8 +114,7 @@ class Network:
     def __exit__(self, *_):
         self.server.ip("link delete v0", check=False)
         self.client.end()
-        if not self.given:
-            self.server.end()
+        self.server.end()
 
     def lose(self, percent, ports=(53,)):
         """Lose this share of the segments from and to the server's ports, each way.
@@ -213,6 +223,17 @@ def skip_unless(*programs):
         if shutil.which(program) is None:
             print("SKIP: needs", program)
             sys.exit(SKIP)
+
+
+def need_own_network():
+    """Start this script over in a network namespace that ends with it."""
+    if os.environ.get("LETHE_TEST_NETWORK") != "own":
+        if os.geteuid() != 0:
+            print("SKIP: needs root, for a network namespace of its own")
+            sys.exit(SKIP)
+        os.environ["LETHE_TEST_NETWORK"] = "own"
+        os.execvp("unshare", ["unshare", "--net", sys.executable] + sys.argv)
+    Here().ip("link set lo up")
 
 
 def run_tests(namespace, *arguments):

@@ -21,13 +21,7 @@ TC, QR, AA = 0x0200, 0x8000, 0x0400
 
 def need_own_network():
     """Start over in a network namespace that ends with this process."""
-    if os.environ.get("DAEMON_TEST_NETWORK") != "own":
-        if os.geteuid() != 0:
-            print("SKIP: needs root, for a network namespace of its own")
-            sys.exit(SKIP)
-        os.environ["DAEMON_TEST_NETWORK"] = "own"
-        os.execvp("unshare", ["unshare", "--net", sys.executable] + sys.argv)
-    ip("link set lo up")
+    netns.need_own_network()
     for address in ("198.18.0.1/32", "198.18.0.2/32", "fd00:198:18::1/128", "fd00:198:18::2/128"):
         ip(f"address add {address} dev lo", "nodad" if ":" in address else "")
 

@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Profile modern loses no response, whatever the network loses.
+
+    loss.py --build DIR [--responses 1=10000,5=10000,20=10000] [--pcap FILE]
+
+Segments are lost both ways, so many in a hundred. The kernel's TCP, dnsperf, kdig and Unbound ask;
+each response must be the one that the kernel's TCP of the same server gives where nothing is lost.
+Nothing is said here about how long it takes (completion.py measures that), but that it ends.
+"""
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[1:1] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "interop")]
+sys.dont_write_bytecode = True
+import peers  # noqa: E402
+import tcp_client  # noqa: E402
+from bed import MEMORY_KB, Bed, must_all_be_right, said  # noqa: E402
+from netns import Here, Network, need_own_network, run_tests, skip_unless  # noqa: E402
+
+# No test is stopped by less than what the client's own timers may take when they back off.
+STUCK_S = {1: 120, 5: 180, 20: 400}
+
+
+
+def test_kernel_clients(bed, options):
+    with bed.serve() as lethed:
+        known = bed.learn()
+        # What memory is taken by use is taken now.
+        must_all_be_right(tcp_client.converse(bed.net.addresses, 53, tcp_client.plan(known, 300, 7),
+                                              known, at_once=100), 300)
+        memory = lethed.memory_kb()
+        for percent, count in options.responses.items():
+            bed.net.lose(percent)
+            begun = time.monotonic()
+            result = tcp_client.converse(bed.net.addresses, 53, tcp_client.plan(known, count, percent),
+                                         known, options.at_once, STUCK_S.get(percent, 400))
+            print(f"    {percent} % lost ({bed.net.lost()} segments): {said(result, begun)}",
+                  flush=True)
+            must_all_be_right(result, count)
+            assert bed.net.lost() > 0
+            print(f"    memory of lethed: {memory} kB before, {lethed.memory_kb()} kB after")
+            assert lethed.memory_kb() - memory < MEMORY_KB
+        bed.net.lose(0)
+
+
+def test_dnsperf(bed, options):
+    count = max(200, min(options.responses.values()) // 4)
+    with bed.serve():
+        known = bed.learn()
+        names = [name for name in bed.names if len(known[name]) < 4096]
+        path = os.path.join(bed.directory, "names")
+        with open(path, "w", encoding="ascii") as file:
+            file.writelines(f"{name} TXT\n" for name in names)
+        rounds = -(-count // len(names))
+        mean = sum(len(known[name]) for name in names) / len(names)
+        for percent in options.responses:
+            bed.net.lose(percent)
+            output = Here().run("dnsperf", "-m", "tcp", "-s", bed.net.v4, "-p", "53", "-d", path,
+                                "-n", str(rounds), "-c", "20", "-q", "20", "-t", "300",
+                                timeout=900).stdout
+            bed.net.lose(0)
+            words = {key: re.search(key + r":\s+([\d.]+)", output)[1]
+                     for key in ("Queries sent", "Queries completed", "Queries lost")}
+            size = float(re.search(r"Average packet size:.*response ([\d.]+)", output)[1])
+            print(f"    dnsperf, {percent} % lost: {words}, mean size {size} of {mean:.1f}", flush=True)
+            assert int(words["Queries completed"]) == rounds * len(names), output
+            assert f"NOERROR {rounds * len(names)} (100.00%)" in output, output
+            assert abs(size - mean) < 1, (output, mean)
+
+
+def kdig(bed, port):
+    """Many questions over one connection; what differs each time is left out."""
+    words = sum(([name, "TXT"] for name in bed.names), [])
+    output = Here().run("kdig", "+tcp", "+keepopen", "+retry=0", "+time=400", "+nocookie", "-p",
+                        str(port), f"@{bed.net.v4}", *words, timeout=900).stdout
+    return re.sub(r";; (->>HEADER.*|Received .*|Time .*|From .*)", "", output)
+
+
+def test_kdig(bed, options):
+    with bed.serve():
+        wanted = kdig(bed, 54)
+        assert wanted.count("ANSWER SECTION") == len(bed.names), wanted[-2000:]
+        for percent in options.responses:
+            bed.net.lose(percent)
+            got = kdig(bed, 53)
+            bed.net.lose(0)
+            print(f"    kdig, {percent} % lost: {got.count('ANSWER SECTION')} responses on one "
+                  "connection", flush=True)
+            assert got == wanted, got[-2000:]
+
+
+def texts(message):
+    """The records of the answer section, without their TTLs, sorted."""
+    at = message.index(b"\0", 12) + 5
+    found = []
+    for _ in range(struct_count(message)):
+        at = at + 2 if message[at] >= 0xc0 else message.index(b"\0", at) + 1
+        length = int.from_bytes(message[at + 8:at + 10], "big")
+        found.append(message[at + 10:at + 10 + length])
+        at += 10 + length
+    return sorted(found)
+
+
+def struct_count(message):
+    return int.from_bytes(message[6:8], "big")
+
+
+def test_unbound(bed, options):
+    settings = ["do-ip6: yes", "tcp-upstream: yes", "rrset-roundrobin: no", "val-permissive-mode: yes",
+                "tcp-auth-query-timeout: 300000", "discard-timeout: 0", "outgoing-num-tcp: 200",
+                "incoming-num-tcp: 200", "msg-cache-size: 16m", "infra-host-ttl: 1",
+                "max-reuse-tcp-queries: 50"]
+    with bed.serve():
+        known = bed.learn()
+        for percent in options.responses:
+            for address in bed.net.addresses:
+                # A new resolver each time, with an empty cache.
+                with tempfile.TemporaryDirectory(prefix="lethe-unbound-") as directory, \
+                        peers.Unbound(directory, {"example.": [address]}, [], settings) as unbound:
+                    bed.net.lose(percent)
+                    asked = [name for name in bed.names if percent < 20 or len(known[name]) < 15000]
+                    got = asyncio_ask(unbound, asked)
+                    bed.net.lose(0)
+                wrong = [name for name in asked
+                         if got.get(name) is None or texts(got[name]) != texts(known[name])]
+                print(f"    unbound, {percent} % lost, {address}: {len(asked) - len(wrong)} of "
+                      f"{len(asked)} right", flush=True)
+                assert not wrong, (wrong, unbound.log())
+
+
+def asyncio_ask(unbound, names):
+    """Over TCP, as clients ask again when they get SERVFAIL: a resolver gives up sooner than TCP."""
+    got = {}
+    for _ in range(20):
+        left = [name for name in names if name not in got]
+        for name in left:
+            try:
+                got.update(tcp_client.learn(unbound.address, unbound.port, [name]))
+            except (AssertionError, OSError):
+                pass
+    return got
+
+
+def counts(text):
+    return {int(part.split("=")[0]): int(part.split("=")[1]) for part in text.split(",")}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--build", default="build", help="where lethe and lethed were built")
+    parser.add_argument("--responses", type=counts, default=counts("1=1500,5=800,20=200"),
+                        help="percent lost=how many responses, with commas")
+    parser.add_argument("--at-once", type=int, default=300, help="connections")
+    parser.add_argument("--full", action="store_true", help="10,000 responses for each loss")
+    parser.add_argument("--only", help="kernel_clients, dnsperf, kdig or unbound")
+    parser.add_argument("--pcap", help="write what passes the client's interface")
+    options = parser.parse_args()
+    if options.full:
+        options.responses = counts("1=10000,5=10000,20=10000")
+    skip_unless("dnsperf", "kdig", "unbound")
+    need_own_network()
+    tests = {name: test for name, test in globals().items() if name.startswith("test_")
+             and options.only in (None, name[5:])}
+    with tempfile.TemporaryDirectory(prefix="lethe-loss-") as directory, \
+            Network(client=Here()) as net:
+        capture = options.pcap and subprocess.Popen(
+            ["tcpdump", "-i", "v1", "-s", "120", "-w", options.pcap], stderr=subprocess.DEVNULL)
+        try:
+            run_tests(tests, Bed(options.build, directory, net), options)
+        finally:
+            if capture:
+                capture.terminate()
+                capture.wait()
+
+
+main()
