@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -356,6 +357,16 @@ def who_answers(peer, source, address):
         return "kernel" if source in kernel_connections() else "stateless"
 
 
+def keeps_strangers(address, source=None):
+    """Whether a connection from the host itself is let in."""
+    try:
+        with socket.create_connection((address, PORT), timeout=3,
+                                      source_address=source and (source, 0)) as s:
+            return not is_closed(s, 1)
+    except ConnectionResetError:
+        return False
+
+
 def test_transfer_peers():
     """On one port: the kernel's TCP for peers, ours for others, both families."""
     with Scratch() as scratch, Peer() as peer:
@@ -373,12 +384,57 @@ def test_transfer_peers():
                 with Session(peer, PEER_V4, V4, 252) as session:
                     assert session.rcode == 5, session.rcode
                 # From the host itself, so past interface and guard: nobody's.
-                try:
-                    with tcp(V4, PORT, timeout=3) as s:
-                        assert is_closed(s, 3), "a stranger keeps its connection"
-                except ConnectionResetError:
-                    pass
+                assert not keeps_strangers(V4)
             assert guards() == 0 and listening_tcp() == ""
+
+
+def test_transfer_peers_of_all_addresses():
+    """Privileges gone, a peer is added."""
+    with Scratch() as scratch, Peer() as peer:
+        subprocess.run(["chmod", "-R", "a+rwX", scratch.db], check=True)
+
+        def configure(peers):
+            return scratch.file("lethed.yaml", f"database: {scratch.db}\nuser: nobody\nlisten:\n"
+                                f"  - {{address: 0.0.0.0@{PORT}, tcp: stateless, interface: v0}}\n"
+                                f"  - {{address: '::@{PORT}', tcp: stateless, interface: v0}}\n"
+                                f"tcp: {{transfer-peers: [{peers}]}}\n")
+
+        with Daemon("--config", configure("")) as daemon:
+            assert who_answers(peer, PEER_V4, V4) == who_answers(peer, PEER_V6, V6) == "stateless"
+            configure("198.18.1.0/29, 'fd00:198:18:1::/64'")
+            daemon.signal(signal.SIGHUP)
+            wait_until(lambda: daemon.said("reloaded"), "the reload")
+            assert daemon.said("lethed: reloaded: "), daemon.lines
+            assert who_answers(peer, PEER_V4, V4) == who_answers(peer, PEER_V6, V6) == "kernel"
+            assert not keeps_strangers("127.0.0.1") and not keeps_strangers("::1")
+            configure("127.0.0.1")
+            daemon.lines.clear()
+            daemon.signal(signal.SIGHUP)
+            wait_until(lambda: daemon.said("reloaded"), "the reload")
+            assert keeps_strangers("127.0.0.1") and not keeps_strangers("127.0.0.1", "127.0.0.2")
+            assert who_answers(peer, PEER_V4, V4) == "stateless"
+
+
+def test_transfer_peers_port_taken():
+    """What cannot be had leaves all as it was: listeners, guards, answers."""
+    with Scratch() as scratch, Peer() as peer:
+        def configure(*peers):
+            return scratch.file("lethed.yaml", f"database: {scratch.db}\nlisten:\n"
+                                f"  - {{address: {V4}@{PORT}, tcp: stateless}}\n"
+                                f"tcp: {{transfer-peers: [{', '.join(peers)}]}}\n")
+
+        path = configure()
+        with Daemon("--config", path) as daemon:
+            with socket.create_server((V4, PORT)):
+                configure(PEER_V4)
+                daemon.signal(signal.SIGHUP)
+                wait_until(lambda: daemon.said("reloaded"), "the reload")
+                assert daemon.said("not reloaded") and daemon.said("another program"), daemon.lines
+                assert guards() == 1 and who_answers(peer, PEER_V4, V4) == "stateless"
+        with socket.create_server((V4, PORT)):
+            status, text = refusal("--config", path)
+            assert status == 1 and f"{V4}@{PORT} over TCP" in text, text
+        assert guards() == 0
 
 
 def test_transfer_peers_reload():
