@@ -51,6 +51,7 @@ static void derive(const struct keys_secret *secret, uint64_t epoch, uint8_t key
     hmac_sha256_update(&hmac, sizeof(label) - 1, (const uint8_t *)label);
     hmac_sha256_update(&hmac, sizeof(epoch_be64), epoch_be64);
     hmac_sha256_digest(&hmac, COOKIE_KEY_LEN, key);
+    key[0] = (uint8_t)((key[0] & 0xfe) | (epoch & 1));
 }
 
 void keys_at(const struct keys_secret *secret, uint64_t now_s, struct stateless_tcp_keys *keys_out)

@@ -4,7 +4,7 @@
  *
  *     epoch = now_s / KEYS_EPOCH_S
  *     key   = first 16 octets of HMAC-SHA-256(secret, "lethe cookie key" | epoch, 8 octets,
- * big-endian)
+ * big-endian), the lowest bit of its first octet replaced by that of the epoch
  *
  * Nothing is stored or agreed: servers that have the same secret, and the same server after a
  * restart, have the same keys, as long as their clocks agree.

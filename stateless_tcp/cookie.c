@@ -24,12 +24,19 @@ uint16_t cookie_class_mss(unsigned mss_class)
     return class_mss[mss_class];
 }
 
-/* 0       1                 17                17+16        ports    class
- * | family | client address | server address  | 2 | 2      | 1      |     38 octets
+/* 0       1                 17                33       35       37
+ * | family | client address | server address  | port   | port   | use |     38 octets
  * IPv4 addresses fill their first four octets; the family keeps them apart from IPv6 ones. Cookies
  * without timestamps have the client's initial sequence number in four octets more. */
 #define COOKIE_INPUT_LEN 38
 #define COOKIE_FIRST_INPUT_LEN 42
+
+enum {
+    USE_ISS = 0,
+    USE_FAST_OPEN = 1,
+};
+
+static_assert(COOKIE_CLASSES < 4, "the last quarter keeps the epochs apart");
 
 static void cookie_input(const struct packet *packet, uint32_t irs,
                          uint8_t input[COOKIE_FIRST_INPUT_LEN])
@@ -39,7 +46,14 @@ static void cookie_input(const struct packet *packet, uint32_t irs,
     memcpy(input + 17, packet->destination.octets, 16);
     wire_store_be16(input + 33, packet->source_port);
     wire_store_be16(input + 35, packet->destination_port);
+    input[COOKIE_INPUT_LEN - 1] = USE_ISS;
     wire_store_be32(input + COOKIE_INPUT_LEN, irs);
+}
+
+/* The ISS for class 0. */
+static uint32_t iss_base(const uint8_t key[COOKIE_KEY_LEN], uint64_t hash)
+{
+    return (uint32_t)(key[0] & 1) << 31 | ((uint32_t)hash & (COOKIE_STREAM_MAX - 1));
 }
 
 static uint32_t make(const struct stateless_tcp_keys *keys, const struct packet *packet,
@@ -47,8 +61,8 @@ static uint32_t make(const struct stateless_tcp_keys *keys, const struct packet 
 {
     uint8_t input[COOKIE_FIRST_INPUT_LEN];
     cookie_input(packet, packet->seq, input);
-    input[COOKIE_INPUT_LEN - 1] = (uint8_t)cookie_class(packet->mss);
-    return (uint32_t)siphash_2_4_64(keys->epochs[0], input, input_len);
+    uint64_t hash = siphash_2_4_64(keys->epochs[0], input, input_len);
+    return iss_base(keys->epochs[0], hash) + cookie_class(packet->mss) * COOKIE_STREAM_MAX;
 }
 
 uint32_t cookie_make(const struct stateless_tcp_keys *keys, const struct packet *packet)
@@ -61,71 +75,59 @@ uint32_t cookie_make_first(const struct stateless_tcp_keys *keys, const struct p
     return make(keys, packet, COOKIE_FIRST_INPUT_LEN);
 }
 
-static struct cookie_candidates candidates_of(const struct stateless_tcp_keys *keys,
-                                              const struct packet *packet, uint32_t irs,
-                                              uint8_t input_len)
+static bool read_proof(const struct stateless_tcp_keys *keys, const struct packet *packet,
+                       uint32_t irs, size_t input_len, struct cookie_proof *proof_out)
 {
-    struct cookie_candidates candidates = {
-        .keys = keys, .ack = packet->ack, .input_len = input_len};
-    static_assert(sizeof(candidates.input) == COOKIE_FIRST_INPUT_LEN, "room for either");
-    cookie_input(packet, irs, candidates.input);
-    return candidates;
-}
-
-struct cookie_candidates cookie_candidates(const struct stateless_tcp_keys *keys,
-                                           const struct packet *packet)
-{
-    return candidates_of(keys, packet, 0, COOKIE_INPUT_LEN);
-}
-
-bool cookie_candidates_next(struct cookie_candidates *candidates, struct cookie_proof *proof_out)
-{
-    unsigned epoch = candidates->next / COOKIE_CLASSES;
-    unsigned mss_class = COOKIE_CLASSES - 1 - candidates->next % COOKIE_CLASSES;
-    if (epoch == COOKIE_EPOCHS)
+    uint8_t input[COOKIE_FIRST_INPUT_LEN];
+    cookie_input(packet, irs, input);
+    assert((keys->epochs[0][0] ^ keys->epochs[1][0]) & 1);
+    uint32_t first = packet->ack - 1; /* what was acknowledged, less the SYN */
+    const uint8_t *key = keys->epochs[(keys->epochs[0][0] & 1) != first >> 31];
+    uint64_t hash = siphash_2_4_64(key, input, input_len);
+    uint32_t above = first - iss_base(key, hash);
+    if (above >= COOKIE_CLASSES * COOKIE_STREAM_MAX)
         return false;
-    candidates->next++;
-    candidates->input[COOKIE_INPUT_LEN - 1] = (uint8_t)mss_class; /* most are of the highest */
-    uint64_t connection =
-        siphash_2_4_64(candidates->keys->epochs[epoch], candidates->input, candidates->input_len);
-    *proof_out = (struct cookie_proof){.offset = candidates->ack - (uint32_t)connection - 1,
-                                       .mss_class = mss_class,
-                                       .connection = connection};
+    *proof_out = (struct cookie_proof){
+        .offset = above % COOKIE_STREAM_MAX,
+        .mss_class = above / COOKIE_STREAM_MAX,
+        .connection = hash,
+    };
     return true;
 }
 
-static bool verify(struct cookie_candidates *candidates, uint32_t offset_max,
-                   struct cookie_proof *proof_out)
+bool cookie_read(const struct stateless_tcp_keys *keys, const struct packet *packet,
+                 struct cookie_proof *proof_out)
 {
-    for (struct cookie_proof proof; cookie_candidates_next(candidates, &proof);)
-        if (proof.offset <= offset_max) {
-            *proof_out = proof;
-            return true;
-        }
-    return false;
+    return read_proof(keys, packet, 0, COOKIE_INPUT_LEN, proof_out);
 }
 
 bool cookie_verify(const struct stateless_tcp_keys *keys, const struct packet *packet,
                    struct cookie_proof *proof_out)
 {
-    struct cookie_candidates candidates = cookie_candidates(keys, packet);
-    return verify(&candidates, COOKIE_OFFSET_MAX, proof_out);
+    struct cookie_proof proof;
+    if (!cookie_read(keys, packet, &proof) || proof.offset > COOKIE_OFFSET_MAX)
+        return false;
+    *proof_out = proof;
+    return true;
 }
 
 bool cookie_verify_first(const struct stateless_tcp_keys *keys, const struct packet *packet,
                          uint32_t irs, uint32_t offset_max, struct cookie_proof *proof_out)
 {
-    struct cookie_candidates candidates = candidates_of(keys, packet, irs, COOKIE_FIRST_INPUT_LEN);
-    return verify(&candidates, offset_max, proof_out);
+    struct cookie_proof proof;
+    if (!read_proof(keys, packet, irs, COOKIE_FIRST_INPUT_LEN, &proof) || proof.offset > offset_max)
+        return false;
+    *proof_out = proof;
+    return true;
 }
 
-/* The same octets as for a connection, less the ports, and marked by a class that none has. */
+/* The same octets as for a connection, less the ports, and marked. */
 static uint64_t fast_open_hash(const uint8_t key[COOKIE_KEY_LEN], const struct packet *packet)
 {
     uint8_t input[COOKIE_FIRST_INPUT_LEN];
     cookie_input(packet, 0, input);
     memset(input + 33, 0, 4);
-    input[COOKIE_INPUT_LEN - 1] = COOKIE_CLASSES;
+    input[COOKIE_INPUT_LEN - 1] = USE_FAST_OPEN;
     return siphash_2_4_64(key, input, COOKIE_INPUT_LEN);
 }
 

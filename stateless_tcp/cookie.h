@@ -2,8 +2,12 @@
  *
  * cookie.h - the initial sequence number that proves an address.
  *
- *     ISS = low 32 bits of SipHash-2-4(key of the epoch,
- *               family | client address | server address | client port | server port | MSS class)
+ *       31      30   29    28                                              0
+ *     +-------+-----------+------------------------------------------------+
+ *     | epoch | MSS class | low 29 bits of SipHash-2-4(key of the epoch,   |
+ *     |  & 1  |   0..2    |   family | client address | server address |   |
+ *     +-------+-----------+   client port | server port | 0)               |
+ *                         +------------------------------------------------+
  *
  * Whoever acknowledges it has heard our SYN/ACK, and so owns the address it writes from; nothing
  * need be remembered to know. It also carries the one fact about the client that later segments do
@@ -12,14 +16,19 @@
  * Keys change every epoch; the current and the previous one are accepted. Servers that hold the
  * same keys accept each other's cookies.
  *
- * A segment is believed when SEG.ACK - ISS - 1 is a number of octets that its sender may hold, under
- * one of the COOKIE_EPOCHS x COOKIE_CLASSES candidates. Somebody who cannot hear us must guess. With
- * cookie_verify(), where 0..COOKIE_OFFSET_MAX is believed, one guess is right with probability
+ * SEG.ACK - 1 is never ambiguous while a stream is shorter than 2^29: streams of one epoch and
+ * address begin 2^29 apart, one for each class, and as there is no class 3 they stay in their half
+ * of all numbers, which is the epoch's. (Were cookies merely hashes, those of other classes and
+ * epochs would be near by chance, for one connection in some hundreds.)
  *
- *     COOKIE_EPOCHS x COOKIE_CLASSES x (COOKIE_OFFSET_MAX + 1) / 2^32  =  1 / 10,922
+ * A segment is believed when SEG.ACK - ISS - 1 is a number of octets that its sender may hold.
+ * Somebody who cannot hear us must guess 29 bits. With cookie_verify(), where 0..COOKIE_OFFSET_MAX
+ * is believed, one guess is right with probability
+ *
+ *     (COOKIE_OFFSET_MAX + 1) / 2^29  =  1 / 8,191
  *
  * so what a spoofed segment draws is, on average, the longest train (about 91,000 octets) divided
- * by 10,922: less than nine octets for the 70 or more it cost. It never pays to spoof.
+ * by 8,191: less than twelve octets for the 70 or more it cost. It never pays to spoof.
  *
  * Pure; any thread.
  */
@@ -31,12 +40,14 @@
 #define COOKIE_KEY_LEN 16
 #define COOKIE_EPOCHS 2
 #define COOKIE_CLASSES 3
+#define COOKIE_STREAM_MAX (1u << 29) /* octets after our SYN, FIN included */
 
 /* The longest stream of one connection: a length, the longest message, and the FIN. */
 #define COOKIE_OFFSET_MAX (2u + 65535u + 1u)
 
-/* [0] of the present epoch, which makes cookies; [1] of the one before. Whoever owns the struct
- * changes it between calls, never during one. */
+/* [0] of the present epoch, which makes cookies; [1] of the one before. The lowest bit of a key's
+ * first octet tells whether its epoch is even or odd: it is not the same in both. Whoever owns the
+ * struct changes it between calls, never during one. */
 struct stateless_tcp_keys {
     uint8_t epochs[COOKIE_EPOCHS][COOKIE_KEY_LEN];
 };
@@ -67,23 +78,13 @@ struct cookie_proof {
 bool cookie_verify(const struct stateless_tcp_keys *keys, const struct packet *packet,
                    struct cookie_proof *proof_out);
 
-/* The candidates one by one, for a caller with a rule of its own: most likely first. */
-struct cookie_candidates {
-    const struct stateless_tcp_keys *keys;
-    uint32_t ack;
-    unsigned next;
-    uint8_t input_len, input[42];
-};
+/* What the segment would prove, which is for the caller to believe: most numbers are some offset of
+ * some stream. Returns false if it can be none of ours; *proof_out is unchanged then. */
+bool cookie_read(const struct stateless_tcp_keys *keys, const struct packet *packet,
+                 struct cookie_proof *proof_out);
 
-/* Begin with the candidates for the sender of `packet`. */
-struct cookie_candidates cookie_candidates(const struct stateless_tcp_keys *keys,
-                                           const struct packet *packet);
-
-/* What the segment would prove under the next candidate, which is for the caller to believe. Returns
- * false after COOKIE_EPOCHS x COOKIE_CLASSES of them. */
-bool cookie_candidates_next(struct cookie_candidates *candidates, struct cookie_proof *proof_out);
-
-/* The same for cookie_make_first(), if the client's initial sequence number was `irs`. */
+/* Whether it acknowledges a cookie of cookie_make_first(), if the client's initial sequence number
+ * was `irs`, and no more than `offset_max` octets. */
 bool cookie_verify_first(const struct stateless_tcp_keys *keys, const struct packet *packet,
                          uint32_t irs, uint32_t offset_max, struct cookie_proof *proof_out);
 

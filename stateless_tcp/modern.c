@@ -241,14 +241,18 @@ judge_requests(const struct packet *packet, const struct point *point, bool is_s
         (packet->has_timestamps && query->held == point->offset + 1))
         outcome = receive_after(query->config, packet, has_fin, query, train);
     else if (query->point_len == 0 && query->held < point->offset)
-        return entry != NULL && entry->seq_end == packet->seq && entry->end == point->offset &&
-                       !entry->has_fin && entry->end <= MODERN_CLOSE_AT
+        /* The response before may be evaluated anew, so it must not get another length. */
+        return is_settled && entry != NULL && entry->seq_end == packet->seq &&
+                       entry->end == point->offset && !entry->has_fin &&
+                       entry->end <= MODERN_CLOSE_AT
                    ? receive_ahead(packet, point->ack, entry, query, train)
                    : STATELESS_TCP_DROP;
     else
         is_partly_there = true;
     if (outcome != STATELESS_TCP_QUERY)
         return outcome;
+    if (point->is_refined) /* never beyond the point that the client itself has */
+        query->ack = point->ack;
     if (!is_answered(query, entry))
         return is_partly_there && !is_settled ? reply_reset(query->config, packet, train)
                                               : STATELESS_TCP_QUERY;
@@ -388,27 +392,17 @@ static enum stateless_tcp_outcome receive_ack(const struct packet *packet, uint3
     return reply_ack(packet, ack, 0, point_make(point->offset, point->seq, true), train);
 }
 
-/* By what its echo says. Of several candidates the one that agrees exactly, if any does. */
+/* By what its echo says. */
 static bool is_proven_by_echo(const struct stateless_tcp_keys *keys, const struct packet *packet,
                               const struct recent *recent, struct cookie_proof *proof_out)
 {
-    struct cookie_candidates candidates = cookie_candidates(keys, packet);
-    bool is_near_found = false;
-    for (struct cookie_proof proof; cookie_candidates_next(&candidates, &proof);) {
-        uint32_t ahead = ahead_of(packet->timestamp_echo, proof.offset);
-        bool is_exact = ahead <= 1; /* our FIN counts as one */
-        bool is_near =
-            ahead <= MODERN_AHEAD_MAX || ahead >= OFFSET_MASK + 1 - STATELESS_TCP_STREAM_CAP;
-        if (!is_exact && !(is_near && (proof.offset <= MODERN_NEAR_MAX ||
-                                       recent_find(recent, proof.connection) != NULL)))
-            continue;
-        if (is_exact || !is_near_found)
-            *proof_out = proof;
-        if (is_exact)
-            return true;
-        is_near_found = true;
-    }
-    return is_near_found;
+    if (!cookie_read(keys, packet, proof_out))
+        return false;
+    uint32_t ahead = ahead_of(packet->timestamp_echo, proof_out->offset);
+    bool is_exact = ahead <= 1; /* our FIN counts as one */
+    bool is_near = ahead <= MODERN_AHEAD_MAX || ahead >= OFFSET_MASK + 1 - STATELESS_TCP_STREAM_CAP;
+    return is_exact || (is_near && (proof_out->offset <= MODERN_NEAR_MAX ||
+                                    recent_find(recent, proof_out->connection) != NULL));
 }
 
 /* By where the client's stream began: here, or with the length of what is here. */
@@ -441,13 +435,16 @@ static void refine_point(const struct packet *packet, const struct cookie_proof 
     const struct recent_entry *entry = recent_find(recent, proof->connection);
     uint32_t behind = (packet->seq - point->seq) & SEQ_MASK;
     if (!packet->has_timestamps || entry == NULL || entry->seq_end != packet->seq ||
-        proof->offset > entry->end + entry->has_fin)
+        proof->offset > entry->end + entry->has_fin || (behind == 0 && point->offset != entry->end))
         return;
     uint32_t ack = proof->offset >= entry->start ? entry->seq : entry->ack;
     if (proof->offset >= point->offset && behind <= MODERN_WINDOW)
         ack = packet->seq - behind;
-    *point = (struct point){
-        .offset = entry->end, .seq = packet->seq & SEQ_MASK, .is_done = true, .ack = ack};
+    *point = (struct point){.offset = entry->end,
+                            .seq = packet->seq & SEQ_MASK,
+                            .is_done = true,
+                            .is_refined = true,
+                            .ack = ack};
 }
 
 enum stateless_tcp_outcome

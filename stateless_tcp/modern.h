@@ -75,7 +75,7 @@
  * MODERN_NEAR_MAX octets old, or if the cache knows it. Beyond that, RST: what a client finds who
  * lost a segment after four million octets, just as the server forgot.
  *
- * END. Where sequence numbers come round again our FIN follows the response.
+ * END. Where the stream of the next MSS class would begin (cookie.h) our FIN follows the response.
  *
  * FAST OPEN, if enabled. A SYN that carries a cookie of ours (RFC 7413) has proven its address: its
  * requests are answered behind the SYN+ACK. What fits one segment is acknowledged in the SYN+ACK,
@@ -102,14 +102,13 @@
 #define MODERN_SEQ_BITS 12    /* of N */
 /* A guess at SEG.ACK is then right once in
  *
- *     2^32 / (COOKIE_EPOCHS x COOKIE_CLASSES x
- *             (2^22 / 2^19 x (131,074 + 65,536 + 1) + 2^32 / 2^19 x 2)) = 450
+ *     COOKIE_STREAM_MAX / (2^22 / 2^19 x (131,074 + 65,536 + 1) + 2^29 / 2^19 x 2) = 340
  *
- * times (near, and exactly or with our FIN), and draws no more than a burst: 29 octets on average
+ * times (near, and exactly or with our FIN), and draws no more than a burst: 38 octets on average
  * for the 71 or more that it costs. */
 #define MODERN_NEAR_MAX ((1u << 22) - 1)
 #define MODERN_AHEAD_MAX (65535u + 1)
-#define MODERN_CLOSE_AT (UINT32_MAX - (1u << 20)) /* sums of offsets do not wrap before */
+#define MODERN_CLOSE_AT (COOKIE_STREAM_MAX - (1u << 20))
 /* More than two segments: some clients never send more than half a window at once. */
 #define MODERN_WINDOW 2560
 #define MODERN_REQUESTS_MAX 1536 /* octets of requests that are looked at in one segment */

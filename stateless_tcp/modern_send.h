@@ -20,7 +20,8 @@ struct point {
     uint32_t offset; /* in our stream */
     uint32_t seq;    /* in the client's, modulo 2^MODERN_SEQ_BITS */
     bool is_done;
-    uint32_t ack; /* a number of the client's: all before it is answered, and there */
+    bool is_refined; /* not the client's own, but known from the cache; then: */
+    uint32_t ack; /* a number of the client's: all before it is answered, there, and in its echo */
 };
 
 /* The value of a TSval. */

@@ -33,10 +33,10 @@ START_TEST(parse)
 END_TEST
 
 /* Made with another implementation: printf 'lethe cookie key\0\0\0\0\0\0\0\1' | openssl dgst
- * -sha256 -mac HMAC -macopt hexkey:0001..1f */
+ * -sha256 -mac HMAC -macopt hexkey:0001..1f; then the lowest bit of the first octet becomes 1. */
 START_TEST(derivation_is_as_documented)
 {
-    static const uint8_t epoch_1[COOKIE_KEY_LEN] = {0x18, 0x01, 0x67, 0x6e, 0xaf, 0x69, 0x68, 0x24,
+    static const uint8_t epoch_1[COOKIE_KEY_LEN] = {0x19, 0x01, 0x67, 0x6e, 0xaf, 0x69, 0x68, 0x24,
                                                     0xe8, 0x3a, 0xbe, 0xaa, 0xff, 0x24, 0xb8, 0xca};
     struct keys_secret secret;
     struct stateless_tcp_keys keys;
@@ -63,6 +63,11 @@ START_TEST(rotation)
     ck_assert_mem_eq(next.epochs[1], now.epochs[0], COOKIE_KEY_LEN);
     keys_at(&secret, 0, &zero); /* a clock that was never set */
     ck_assert_mem_ne(zero.epochs[0], zero.epochs[1], COOKIE_KEY_LEN);
+    for (unsigned i = 0; i < 20; i++) {
+        keys_at(&secret, i * KEYS_EPOCH_S, &now);
+        ck_assert_uint_eq(now.epochs[0][0] & 1, i & 1);
+        ck_assert_uint_ne(now.epochs[1][0] & 1, i & 1);
+    }
 }
 END_TEST
 

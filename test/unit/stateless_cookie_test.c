@@ -7,7 +7,7 @@
 #include <string.h>
 
 static const struct stateless_tcp_keys keys = {
-    .epochs = {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}, {99}}};
+    .epochs = {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}, {98}}};
 
 static struct packet client_packet(uint8_t family)
 {
@@ -36,9 +36,9 @@ END_TEST
 START_TEST(input_is_as_documented)
 {
     struct packet packet = client_packet(4);
-    const uint8_t input[38] = {4, 198, 18, 0, 2, [17] = 198, 18, 0, 1, [33] = 0x9c, 0x40, 0, 53, 2};
-    uint32_t iss = (uint32_t)siphash_2_4_64(keys.epochs[0], input, sizeof(input));
-    ck_assert_uint_eq(cookie_make(&keys, &packet), iss);
+    const uint8_t input[38] = {4, 198, 18, 0, 2, [17] = 198, 18, 0, 1, [33] = 0x9c, 0x40, 0, 53, 0};
+    uint32_t hash = (uint32_t)siphash_2_4_64(keys.epochs[0], input, sizeof(input));
+    ck_assert_uint_eq(cookie_make(&keys, &packet), 1u << 31 | 2u << 29 | (hash & 0x1fffffff));
 }
 END_TEST
 
@@ -99,9 +99,9 @@ START_TEST(epochs)
 {
     struct stateless_tcp_keys before = keys, after, later;
     memcpy(after.epochs[1], before.epochs[0], COOKIE_KEY_LEN);
-    memset(after.epochs[0], 7, COOKIE_KEY_LEN);
+    memset(after.epochs[0], 6, COOKIE_KEY_LEN);
     memcpy(later.epochs[1], after.epochs[0], COOKIE_KEY_LEN);
-    memset(later.epochs[0], 8, COOKIE_KEY_LEN);
+    memset(later.epochs[0], 7, COOKIE_KEY_LEN);
     struct packet packet = client_packet(6);
     packet.ack = cookie_make(&before, &packet) + 1;
     struct cookie_proof proof;
@@ -111,16 +111,44 @@ START_TEST(epochs)
 }
 END_TEST
 
+/* No connection is ever taken for another, however long its stream, whatever its class and epoch,
+ * even where the hash is near its end. */
+START_TEST(candidates_never_overlap)
+{
+    struct stateless_tcp_keys next = keys;
+    memcpy(next.epochs[1], keys.epochs[0], COOKIE_KEY_LEN);
+    next.epochs[0][0] = 8;
+    struct packet packet = client_packet(4);
+    struct cookie_proof proof;
+    unsigned near_end = 0;
+    for (uint32_t i = 0; i < 100000; i++) {
+        static const uint16_t msss[] = {0, 1220, 1460};
+        packet.source.octets[1] = (uint8_t)(i >> 16);
+        packet.source_port = (uint16_t)i;
+        packet.mss = msss[i % 3];
+        uint32_t offset = i * 42949 % COOKIE_STREAM_MAX;
+        packet.ack = cookie_make(&keys, &packet) + 1 + offset;
+        near_end += (packet.ack & 0x1fffffff) < offset % COOKIE_STREAM_MAX;
+        for (unsigned j = 0; j < 2; j++) {
+            ck_assert(cookie_read(j ? &next : &keys, &packet, &proof));
+            ck_assert_uint_eq(proof.offset, offset);
+            ck_assert_uint_eq(proof.mss_class, i % 3);
+        }
+    }
+    ck_assert_uint_gt(near_end, 0);
+}
+END_TEST
+
 /* The bound that the header states, from the constants that are used. */
 START_TEST(spoofing_never_pays)
 {
-    double chance = (double)COOKIE_EPOCHS * COOKIE_CLASSES * (COOKIE_OFFSET_MAX + 1.0) / 4294967296;
-    ck_assert_uint_eq((unsigned)(1 / chance), 10922);
+    double chance = (COOKIE_OFFSET_MAX + 1.0) / COOKIE_STREAM_MAX;
+    ck_assert_uint_eq((unsigned)(1 / chance), 8191);
     double request_min =
         PACKET_ETHERNET_HEADER_LEN + PACKET_IPV4_HEADER_LEN + PACKET_TCP_HEADER_LEN + 2 + 12 + 5;
     double amplification = chance * TRAIN_CAP / request_min;
     ck_assert_double_lt(amplification, 1);
-    ck_assert_double_lt(chance * TRAIN_CAP, 9);
+    ck_assert_double_lt(chance * TRAIN_CAP, 12);
 }
 END_TEST
 
@@ -151,6 +179,7 @@ int main(void)
     tcase_add_loop_test(tcase, offsets_are_bounded, 0, 6);
     tcase_add_test(tcase, everything_is_bound);
     tcase_add_test(tcase, epochs);
+    tcase_add_test(tcase, candidates_never_overlap);
     tcase_add_test(tcase, spoofing_never_pays);
     tcase_add_test(tcase, blind_guesses);
     suite_add_tcase(suite, tcase);

@@ -338,12 +338,13 @@ START_TEST(guessing_does_not_pay)
     ck_assert_int_eq(packet_parse(frame, frame_len, false, PACKET_CHECKSUM_ALWAYS, &packet),
                      PACKET_TCP);
     double near = 8.0 * (STATELESS_TCP_STREAM_CAP + MODERN_AHEAD_MAX + 1);
-    double exact = 2.0 * (1 << (32 - MODERN_OFFSET_BITS));
-    double chance = (double)COOKIE_EPOCHS * COOKIE_CLASSES * (near + exact) / 4294967296.0;
+    double exact = 2.0 * (COOKIE_STREAM_MAX >> MODERN_OFFSET_BITS);
+    double informed = (near + exact) / COOKIE_STREAM_MAX;
     double burst_octets = config.burst * (40.0 + 20 + 12 + 1220);
     ck_assert_uint_eq((MODERN_NEAR_MAX + 1) >> MODERN_OFFSET_BITS, 8);
-    ck_assert_double_lt(chance, 1.0 / 450);
-    ck_assert_double_lt(chance * burst_octets, 29); /* less than the packet that draws it */
+    ck_assert_double_lt(informed, 1.0 / 340);
+    ck_assert_double_lt(informed * burst_octets, 38); /* less than the packet that draws it */
+    double chance = informed * COOKIE_EPOCHS * COOKIE_CLASSES / 8; /* over all 32 bits */
     uint32_t random = 12345, right = 0;
     for (unsigned i = 0; i < 1000000; i++) {
         random ^= random << 13;
