@@ -111,6 +111,7 @@ def main():
             file.write(text)
     make_frames(os.path.join(top, "frame"))
     make_proxied(os.path.join(top, "proxy"), requests)
+    make_dialogues(os.path.join(top, "dialogue"))
 
 
 def timestamps():
@@ -142,6 +143,52 @@ def make_frames(directory):
         for choice in (0, 0x07, 0x0D, 0x17, 0x3D):
             with open(os.path.join(directory, f"{title}-{choice:02x}"), "wb") as file:
                 file.write(bytes([choice]) + frames)
+
+
+def make_dialogues(directory):
+    """Scripts for fuzz_dialogue.c: how server and clients are, then steps."""
+    os.makedirs(directory, exist_ok=True)
+    step = lambda number, argument=0: number << 3 | argument
+    (connect, ask, fin, timer, ack, deliver, overtake, lose, repeat, run) = range(10)
+    snapshot, settle, rotate, syn, segment, again, forge, echo, drain = (
+        16, 18, 20, 21, 22, 25, 26, 27, 28)
+    open_to = lambda how: bytes([step(connect), how, 1, step(run)])
+    scripts = {
+        "one": bytes([step(ask), 2, step(run), step(fin)]),
+        "long": bytes([step(ask), 13, step(deliver, 4), step(lose), step(run), step(timer)]),
+        "apart": bytes([step(ask, 2), 8, step(run)]),
+        "cut": bytes([step(ask, 4), 8, 10, step(run), step(timer), step(run)]),
+        "joined": bytes([step(ask, 6), 1, 8, 3, step(deliver, 4), step(overtake), step(run)]),
+        "ahead": bytes([step(ask), 12, step(ask), 2, step(ask), 3, step(lose, 2), step(run),
+                        step(timer), step(run)]),
+        "repeated": bytes([step(ask), 12, step(repeat), step(deliver), step(repeat), step(run)]),
+        "changed": bytes([step(ask), 0x4C, step(deliver, 2), step(snapshot), step(timer),
+                          step(run), step(settle), step(drain), step(connect), 0, 1]),
+        "rotated": bytes([step(ask), 2, step(rotate), step(run), step(rotate), step(ask), 3]),
+        "two": bytes([step(connect, 1), 0, 2, step(run, 1), step(ask, 1), 8, step(ask), 12,
+                      step(deliver, 1), step(deliver), step(run, 1), step(run)]),
+        "half-closed": bytes([step(ask), 12, step(fin), step(run), step(timer), step(run)]),
+        "hostile": bytes([step(syn), 0, step(segment), 0x20, 1, 8, step(segment, 1), 0x21, 0, 19, 0,
+                          step(echo), step(again, 2), 40, 1, 41, 2, step(echo, 1)]),
+        "hostile-selective": bytes([step(syn), 0, step(segment), 0x20, 1, 0x8C, step(segment), 0x61,
+                                    0, 19, 2, 0, 2, 0, 0, step(segment), 0x23, 0, 19, 2, 0, 0]),
+        "forged": bytes([step(ask), 8, step(forge), 0, 0, 0, 0, 0, 9, 1, 2, step(run),
+                         step(forge, 4), 0, 0, 1, 0, 0, 0, 2, 0, 2, 0, 0]),
+        "servers": bytes([step(19, 0), step(ask), 13, step(deliver), step(deliver, 2), step(19, 1),
+                          step(deliver, 4), step(19, 5), step(run), step(19, 2), step(run)]),
+        "reused": bytes([step(19, 0), step(ask), 13, step(deliver, 4), step(connect), 0, 2,
+                         step(run), step(ask), 29, step(deliver), step(19, 0), step(run)]),
+        "fast": bytes([step(drain), step(connect), 0x80, 1, step(run), step(connect), 0x80, 3, 8,
+                       step(run), step(ask), 12, step(run), step(fin), step(run)]),
+        "selective": bytes([step(19, 0), step(ask), 13, step(deliver), step(lose, 2),
+                            step(deliver, 6), step(lose), step(run), step(run)]),
+        "echoes": bytes([step(ask), 12, step(deliver), step(echo, 1), step(deliver), step(echo)]),
+    }
+    for title, script in scripts.items():
+        for server in (0, 1, 8, 0x10, 0x42, 0xD0):
+            for how in (0, 0x10, 0x44, 0x2A):
+                with open(os.path.join(directory, f"{title}-{server:02x}-{how:02x}"), "wb") as file:
+                    file.write(bytes([server]) + open_to(how) + script)
 
 
 def make_proxied(directory, requests):
