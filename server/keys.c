@@ -57,6 +57,9 @@ static void derive(const struct keys_secret *secret, uint64_t epoch, uint8_t key
 void keys_at(const struct keys_secret *secret, uint64_t now_s, struct stateless_tcp_keys *keys_out)
 {
     uint64_t epoch = now_s / KEYS_EPOCH_S;
-    for (unsigned i = 0; i < COOKIE_EPOCHS; i++)
-        derive(secret, epoch - i, keys_out->epochs[i]); /* before epoch 0 it wraps: a key too */
+    bool is_next_near = now_s % KEYS_EPOCH_S >= KEYS_LIFE_S;
+    _Static_assert(COOKIE_EPOCHS == 2, "the present one and a neighbour");
+    derive(secret, epoch, keys_out->epochs[0]);
+    /* Before epoch 0 it wraps: a key too. */
+    derive(secret, is_next_near ? epoch + 1 : epoch - 1, keys_out->epochs[1]);
 }

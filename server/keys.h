@@ -7,14 +7,16 @@
  * big-endian), the lowest bit of its first octet replaced by that of the epoch
  *
  * Nothing is stored or agreed: servers that have the same secret, and the same server after a
- * restart, have the same keys, as long as their clocks agree.
+ * restart, have the same keys. Their clocks may differ by KEYS_SKEW_S: so early before an epoch
+ * begins the cookies of servers that are ahead are taken, and those of the epoch before no more.
  *
- *     epoch          |    e - 1    |      e      |    e + 1    |    e + 2    |
- *     begun in e                    [ accepted .................. ] RST to what is asked
+ *     epoch                    |    e - 1    |      e      |    e + 1    |
+ *     makes cookies by key e                 [ ........... ]
+ *     takes cookies of key e                [ ........................ ]  RST to what is asked
  *
- * So a connection lives KEYS_EPOCH_S seconds at least and twice that at most, counted from its
+ * So a connection lives KEYS_LIFE_S seconds at least and less than two epochs, counted from its
  * beginning, whether it is idle or not; a request after that gets RST, and the client connects anew.
- * KEYS_EPOCH_S is what edns-tcp-keepalive announces (RFC 7828), the same in every response: what is
+ * KEYS_LIFE_S is what edns-tcp-keepalive announces (RFC 7828), the same in every response: what is
  * left of a connection would differ between a response and its repetition. DEVIATES from RFC 7828
  * in that time does not begin again with each request; clients must cope with a close at any time
  * (RFC 7766 6.2.4).
@@ -27,7 +29,9 @@
 #include "stateless_tcp/cookie.h"
 
 #define KEYS_SECRET_LEN 32
-#define KEYS_EPOCH_S 300 /* in units of 100 ms it fits 16 bits */
+#define KEYS_EPOCH_S 300
+#define KEYS_SKEW_S 5
+#define KEYS_LIFE_S (KEYS_EPOCH_S - KEYS_SKEW_S) /* in units of 100 ms it fits 16 bits */
 
 struct keys_secret {
     uint8_t octets[KEYS_SECRET_LEN];
@@ -39,7 +43,7 @@ int keys_secret_random(struct keys_secret *secret_out);
 /* The secret that `hex` spells: exactly 64 hexadecimal digits. False: anything else. */
 bool keys_secret_parse(const char *hex, struct keys_secret *secret_out);
 
-/* The keys that are valid at `now_s` (Unix time): of its epoch, and of the one before. */
+/* The keys that are valid at `now_s` (Unix time): of its epoch, and of the one before or after. */
 void keys_at(const struct keys_secret *secret, uint64_t now_s, struct stateless_tcp_keys *keys_out);
 
 #endif

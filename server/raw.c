@@ -42,7 +42,7 @@ struct raw_worker {
     size_t peer_count;
 
     struct stateless_tcp_keys keys;
-    uint64_t keys_epoch;
+    uint64_t keys_s;      /* when they were so */
     uint64_t committed_s; /* of the view's snapshot, or later; 0: not yet known */
     uint64_t now_s;
     uint8_t *stream;
@@ -240,7 +240,7 @@ static int worker_name(struct raw_worker *worker, const struct raw_config *confi
 {
     worker->tcp = *config->tcp;
     worker->secret = *config->secret;
-    worker->keys_epoch = UINT64_MAX;
+    worker->keys_s = UINT64_MAX;
     worker->stream = malloc(SERVE_STREAM_CAP);
     worker->named = calloc(config->address_count, sizeof(*worker->named));
     worker->endpoints = calloc(ENDPOINTS_MAX, sizeof(*worker->endpoints));
@@ -329,8 +329,8 @@ static void worker_tick(struct raw_worker *worker)
 {
     uint64_t now_s = (uint64_t)time(NULL);
     worker->now_s = now_s;
-    if (worker->keys_epoch != now_s / KEYS_EPOCH_S) {
-        worker->keys_epoch = now_s / KEYS_EPOCH_S;
+    if (worker->keys_s != now_s) {
+        worker->keys_s = now_s;
         keys_at(&worker->secret, now_s, &worker->keys);
     }
     if (now_s - worker->endpoints_s >= ADDRESSES_AGE_S)

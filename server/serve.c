@@ -22,7 +22,7 @@ static void serve_tcp(const struct serve *serve, const struct packet *packet, st
     const struct respond_client client = {
         .transport = RESPOND_TCP,
         .has_keepalive = serve->tcp->profile == STATELESS_TCP_MODERN && packet->has_timestamps,
-        .keepalive_100ms = KEYS_EPOCH_S * 10,
+        .keepalive_100ms = KEYS_LIFE_S * 10,
     };
     struct stateless_tcp_query query;
     const uint8_t *request;

@@ -13,7 +13,7 @@
  * need be remembered to know. It also carries the one fact about the client that later segments do
  * not repeat: how long a segment it takes.
  *
- * Keys change every epoch; the current and the previous one are accepted. Servers that hold the
+ * Keys change every epoch; the current one and one beside it are accepted. Servers that hold the
  * same keys accept each other's cookies.
  *
  * SEG.ACK - 1 is never ambiguous while a stream is shorter than 2^29: streams of one epoch and
@@ -45,7 +45,7 @@
 /* The longest stream of one connection: a length, the longest message, and the FIN. */
 #define COOKIE_OFFSET_MAX (2u + 65535u + 1u)
 
-/* [0] of the present epoch, which makes cookies; [1] of the one before. The lowest bit of a key's
+/* [0] of the present epoch, which makes cookies; [1] of a neighbour. The lowest bit of a key's
  * first octet tells whether its epoch is even or odd: it is not the same in both. Whoever owns the
  * struct changes it between calls, never during one. */
 struct stateless_tcp_keys {

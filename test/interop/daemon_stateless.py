@@ -249,7 +249,7 @@ def test_kill_leaves_no_guard():
 def test_keepalive():
     """What dig is told, over the wire (RFC 7828)."""
     with Scratch() as scratch, Peer() as peer:
-        for profile, expected in (("modern", ["TCP KEEPALIVE: 300.0 secs"]), ("classic", [])):
+        for profile, expected in (("modern", ["TCP KEEPALIVE: 295.0 secs"]), ("classic", [])):
             with Daemon("--db", scratch.db, "--listen", f"{V4}@{PORT}", "--tcp", "stateless",
                         "--tcp-profile", profile):
                 said = peer.client.run("dig", "+tcp", "+keepalive", "+tries=1", "-p", str(PORT),

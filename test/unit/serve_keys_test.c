@@ -43,7 +43,7 @@ START_TEST(derivation_is_as_documented)
     ck_assert(keys_secret_parse(hex, &secret));
     keys_at(&secret, KEYS_EPOCH_S, &keys);
     ck_assert_mem_eq(keys.epochs[0], epoch_1, COOKIE_KEY_LEN);
-    keys_at(&secret, 3 * KEYS_EPOCH_S - 1, &keys);
+    keys_at(&secret, 2 * KEYS_EPOCH_S + KEYS_LIFE_S - 1, &keys);
     ck_assert_mem_eq(keys.epochs[1], epoch_1, COOKIE_KEY_LEN);
 }
 END_TEST
@@ -56,17 +56,46 @@ START_TEST(rotation)
     uint64_t begin_s = 1786000200; /* a multiple of 300 */
     ck_assert_uint_eq(begin_s % KEYS_EPOCH_S, 0);
     keys_at(&secret, begin_s, &now);
-    keys_at(&secret, begin_s + KEYS_EPOCH_S - 1, &same);
+    keys_at(&secret, begin_s + KEYS_LIFE_S - 1, &same);
     keys_at(&secret, begin_s + KEYS_EPOCH_S, &next);
     ck_assert_mem_eq(&now, &same, sizeof(now));
     ck_assert_mem_ne(next.epochs[0], now.epochs[0], COOKIE_KEY_LEN);
     ck_assert_mem_eq(next.epochs[1], now.epochs[0], COOKIE_KEY_LEN);
+    keys_at(&secret, begin_s + KEYS_LIFE_S, &same);
+    ck_assert_mem_eq(same.epochs[0], now.epochs[0], COOKIE_KEY_LEN);
+    ck_assert_mem_eq(same.epochs[1], next.epochs[0], COOKIE_KEY_LEN);
     keys_at(&secret, 0, &zero); /* a clock that was never set */
     ck_assert_mem_ne(zero.epochs[0], zero.epochs[1], COOKIE_KEY_LEN);
     for (unsigned i = 0; i < 20; i++) {
         keys_at(&secret, i * KEYS_EPOCH_S, &now);
         ck_assert_uint_eq(now.epochs[0][0] & 1, i & 1);
         ck_assert_uint_ne(now.epochs[1][0] & 1, i & 1);
+    }
+}
+END_TEST
+
+static bool knows(const struct stateless_tcp_keys *keys, const uint8_t key[COOKIE_KEY_LEN])
+{
+    return memcmp(keys->epochs[0], key, COOKIE_KEY_LEN) == 0 ||
+           memcmp(keys->epochs[1], key, COOKIE_KEY_LEN) == 0;
+}
+
+/* At every second, whatever one server makes the other takes, and goes on to take for the life that
+ * is promised. */
+START_TEST(servers_of_different_clocks_agree)
+{
+    struct keys_secret secret;
+    ck_assert(keys_secret_parse(hex, &secret));
+    for (uint64_t now_s = 1786000200; now_s < 1786000200 + 2 * KEYS_EPOCH_S; now_s++) {
+        struct stateless_tcp_keys maker, taker;
+        keys_at(&secret, now_s, &maker);
+        ck_assert_mem_ne(maker.epochs[0], maker.epochs[1], COOKIE_KEY_LEN);
+        for (uint64_t other_s = now_s - KEYS_SKEW_S; other_s <= now_s + KEYS_LIFE_S; other_s++) {
+            keys_at(&secret, other_s, &taker);
+            ck_assert(knows(&taker, maker.epochs[0]));
+        }
+        keys_at(&secret, now_s + 2 * KEYS_EPOCH_S, &taker);
+        ck_assert(!knows(&taker, maker.epochs[0]));
     }
 }
 END_TEST
@@ -88,6 +117,7 @@ int main(void)
     tcase_add_test(tcase, parse);
     tcase_add_test(tcase, derivation_is_as_documented);
     tcase_add_test(tcase, rotation);
+    tcase_add_test(tcase, servers_of_different_clocks_agree);
     tcase_add_test(tcase, random_secrets_differ);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
