@@ -454,13 +454,6 @@ int config_check(const struct config *config, struct config_error *error)
                              "%s: there is a database too; serve zones or ask a back end, not both",
                              config_place(config, config->line[CONFIG_KEY_PROXY], "proxy", "proxy",
                                           place, sizeof place));
-    if (config->proxy[0] != '\0' && config_profile(config) == CONFIG_TCP_PROFILE_MODERN)
-        return config_refuse(
-            error,
-            "%s: goes with profile classic only: modern sends a long response again "
-            "by asking again, and a back end may say something else then",
-            config_place(config, config->line[CONFIG_KEY_PROXY], "proxy", "proxy", place,
-                         sizeof place));
     if (config->proxy[0] != '\0' && config->has_fast_open)
         return config_refuse(error, "%s: a proxy has no response at hand to send with its SYN+ACK",
                              config_place(config, config->line[CONFIG_KEY_TCP_FAST_OPEN],

@@ -1,59 +1,104 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * proxy.h - serve.h without zones: a request that came by stateless TCP becomes a question over
- * UDP, and the response to that the train which answers the request's segment.
+ * proxy.h - serve.h without zones: requests that came by stateless TCP become questions over UDP,
+ * and the responses to those the train which answers the requests' segment.
  *
  *     for each frame:
- *         ask_len = proxy_frame(&proxy, frame, &ticket, ask, &train);
- *         send the train; if ask_len > 0, send `ask` through socket ticket.port
- *     for each datagram from the back end, in proxy.stream + 2:
+ *         proxy_frame(&proxy, frame, now_ms, &draws, &asks, &train);
+ *         send the train; send each of `asks` through its socket
+ *     for each datagram from the back end, in proxy.datagram:
  *         if (proxy_response(&proxy, port, datagram_len, &train)) send the train
  *     while (proxy_overdue(&proxy, now_ms, &train))
  *         send the train
  *
- * The request is acknowledged with its response and not before: if the question is lost, or was
- * dropped to make room, the client's kernel sends the request again, which asks again. The same
- * request again while its question is in flight asks nothing.
+ * A request is acknowledged with its response and not before: if the question is lost, or was
+ * dropped to make room, the client's kernel sends the request again, which asks again. While its
+ * question is in flight the request, sent again, only takes the place of its older self; the back
+ * end is reminded PROXY_ASKS_MAX - 1 times at most, PROXY_AGAIN_MS apart, with the same ID, in case
+ * that the datagram was lost. Of several requests in one segment all are asked, and when the last
+ * response is there all are answered in one train; what is ready when the client sends the segment
+ * again is answered then.
  *
- * Of several requests in one segment the first is answered and acknowledged; the client's kernel
- * sends the others again (where the profile ends the connection after a response, the client asks
- * them on another).
+ * THE SAME AGAIN. A back end may say something else, and something longer or shorter, when it is
+ * asked again; zones do not (modern.h, the function F). Both answers in one stream would make octets
+ * that nobody said: half of one response and half of the other; or, after the whole of a shorter
+ * one, the tail of a longer one. That takes two evaluations of one request, and there are often two:
+ * a slow back end and a client's timer that crosses the response are enough. So the first response
+ * to a request at its place in a connection is remembered (proxy_answers.h), and is what every later
+ * evaluation says. Where that memory fails:
  *
- * Pure: time and random choices come in the ticket. One thread at a time.
+ *   - the octets are overwritten, the entry stands: RST, whatever the client holds.
+ *   - the entry is gone too, and the client is inside the response, or SACK says that it holds later
+ *     pieces: RST, as without a settled snapshot in modern.h.
+ *   - the entry is gone and the client holds nothing of the response: asked anew. Left is this: the
+ *     request was answered before, that answer (all of it still under way, or pieces of it there and
+ *     the client without SACK) comes together with the new one. The entry must have gone meanwhile:
+ *     pushed out by hundreds of thousands of later answers, or by a restart of the proxy, or because
+ *     another proxy gave the first answer. So proxies that share keys may follow each other, but not
+ *     take turns packet by packet as servers with the same zones may.
+ *
+ * Pure: time and random choices are arguments. One thread at a time.
  */
 #ifndef SERVER_PROXY_H
 #define SERVER_PROXY_H
 
+#include "server/proxy_answers.h"
 #include "server/proxy_ring.h"
 #include "stateless_tcp/io/io.h"
 #include "stateless_tcp/stateless_tcp.h"
 
-/* Room that proxy_response() works in: the length, and the longest message. */
-#define PROXY_STREAM_CAP (2 + 65535)
+#define PROXY_DATAGRAM_CAP 65535
+/* Requests of one segment that are looked at. */
+#define PROXY_REQUESTS_MAX 32
+/* How long a question waits for its response. */
+#define PROXY_TIMEOUT_MS 4000
+/* How often it is asked, and the least time between. */
+#define PROXY_ASKS_MAX 3
+#define PROXY_AGAIN_MS 1000
 
 /* Owned by the caller, who changes keys and endpoints between calls. */
 struct proxy {
-    const struct stateless_tcp_config *tcp;
+    const struct stateless_tcp_config *tcp; /* without Fast Open */
     const struct stateless_tcp_keys *keys;
     const struct packet_endpoint *endpoints; /* what is ours */
     size_t endpoint_count;
-    bool has_ede; /* of our own; what the back end says passes */
+    bool has_ede;          /* of our own; what the back end says passes */
+    struct recent *recent; /* for `modern`; NULL: none */
     struct proxy_ring *ring;
-    uint8_t *stream; /* PROXY_STREAM_CAP octets */
+    struct proxy_answers *answers;
+    const uint8_t *secret; /* COOKIE_KEY_LEN octets, drawn at random for `answers` */
+    uint8_t *stream;       /* STATELESS_TCP_STREAM_CAP octets to work in */
+    uint8_t *datagram;     /* PROXY_DATAGRAM_CAP octets */
 };
 
-/* Look at one frame. `train`: empty, with room of TRAIN_CAP; gets what is to be said at once.
- * `ask`: PROXY_ASK_MAX octets. Returns how many of them to send to the back end; 0: nothing. Never
- * asks for a segment that does not prove the cookie. */
-size_t proxy_frame(const struct proxy *proxy, const struct io_frame *frame,
-                   const struct proxy_ticket *ticket, uint8_t *ask, struct train *train);
+/* Random octets, drawn ahead by the caller. A ticket takes three, now and then six. */
+struct proxy_draws {
+    uint8_t octets[6 * PROXY_REQUESTS_MAX];
+    size_t left;
+};
 
-/* Look at a datagram of `len` octets, 0..65535, in proxy->stream + 2, which is written over; it
- * came in through socket `port`. Returns false if it answers no question of ours; else the question
- * is done and `train`, empty before, has the response. */
+/* What to send to the back end. */
+struct proxy_asks {
+    unsigned count;
+    struct proxy_ask {
+        uint8_t port; /* through which socket */
+        uint16_t len;
+        uint8_t octets[PROXY_ASK_MAX];
+    } asks[PROXY_REQUESTS_MAX];
+};
+
+/* Look at one frame, at `now_ms` of a clock that never goes back. `train`: empty, with room of
+ * TRAIN_CAP; gets what is to be said at once. `draws`: what is left shrinks; when it is used up
+ * nothing is asked. `asks_out`: what to ask, never for a segment that does not prove the cookie. */
+void proxy_frame(const struct proxy *proxy, const struct io_frame *frame, uint64_t now_ms,
+                 struct proxy_draws *draws, struct proxy_asks *asks_out, struct train *train);
+
+/* Look at a datagram of `len` octets, 0..PROXY_DATAGRAM_CAP, in proxy->datagram, which is written
+ * over; it came in through socket `port`. Returns false if it answers no question of ours; else the
+ * question is done and `train`, empty before, has what can be said now, which may be nothing. */
 bool proxy_response(const struct proxy *proxy, uint8_t port, size_t len, struct train *train);
 
-/* Give up on one overdue question: SERVFAIL in `train`, empty before. False: there is none. */
+/* Give up on one overdue question: SERVFAIL, as proxy_response(). False: there is none. */
 bool proxy_overdue(const struct proxy *proxy, uint64_t now_ms, struct train *train);
 
 #endif

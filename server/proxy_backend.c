@@ -3,6 +3,7 @@
 
 #include "server/address.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,9 +29,9 @@ int proxy_backend_open(const struct sockaddr_storage *address, struct proxy_back
 {
     int outcome = 0;
     *backend_out = (struct proxy_backend){0};
-    for (unsigned i = 0; i < PROXY_BACKEND_PORTS; i++)
+    for (unsigned i = 0; i < PROXY_PORTS; i++)
         backend_out->fds[i] = -1;
-    for (unsigned i = 0; i < PROXY_BACKEND_PORTS && outcome == 0; i++)
+    for (unsigned i = 0; i < PROXY_PORTS && outcome == 0; i++)
         outcome = backend_open_one(address, &backend_out->fds[i]);
     if (outcome != 0) {
         char text[ADDRESS_TEXT_MAX];
@@ -41,29 +42,25 @@ int proxy_backend_open(const struct sockaddr_storage *address, struct proxy_back
     return outcome;
 }
 
-int proxy_backend_ticket(struct proxy_backend *backend, uint64_t now_ms,
-                         struct proxy_ticket *ticket_out)
+/* As much as getrandom(2) gives at once, whatever signals come. */
+static_assert(sizeof((struct proxy_draws *)0)->octets <= 256, "would come in parts");
+
+int proxy_backend_draw(struct proxy_draws *draws)
 {
-    if (backend->random_left == 0) {
-        ssize_t got = getrandom(backend->random, sizeof backend->random, 0);
-        if (got != sizeof backend->random)
-            return got < 0 ? -errno : -EIO;
-        backend->random_left = sizeof backend->random;
-    }
-    backend->random_left -= 3;
-    const uint8_t *drawn = backend->random + backend->random_left;
-    *ticket_out = (struct proxy_ticket){.id = (uint16_t)(drawn[0] << 8 | drawn[1]),
-                                        .port = drawn[2] % PROXY_BACKEND_PORTS,
-                                        .deadline_ms = now_ms + PROXY_BACKEND_TIMEOUT_MS};
+    if (draws->left >= sizeof draws->octets / 2)
+        return 0;
+    ssize_t got = getrandom(draws->octets, sizeof draws->octets, 0);
+    if (got != sizeof draws->octets)
+        return got < 0 ? -errno : -EIO;
+    draws->left = sizeof draws->octets;
     return 0;
 }
 
-void proxy_backend_send(const struct proxy_backend *backend, uint8_t port, const uint8_t *ask,
-                        size_t ask_len)
+void proxy_backend_send(const struct proxy_backend *backend, const struct proxy_ask *ask)
 {
     /* An error that an earlier datagram drew is reported here, once, instead of sending. */
     for (int attempt = 0; attempt < 2; attempt++)
-        if (send(backend->fds[port], ask, ask_len, 0) >= 0 || errno != ECONNREFUSED)
+        if (send(backend->fds[ask->port], ask->octets, ask->len, 0) >= 0 || errno != ECONNREFUSED)
             return;
 }
 
@@ -76,10 +73,10 @@ ssize_t proxy_backend_receive(const struct proxy_backend *backend, uint8_t port,
 
 void proxy_backend_close(struct proxy_backend *backend)
 {
-    for (unsigned i = 0; i < PROXY_BACKEND_PORTS; i++)
+    for (unsigned i = 0; i < PROXY_PORTS; i++)
         if (backend->fds[i] >= 0)
             close(backend->fds[i]);
     explicit_bzero(backend, sizeof *backend);
-    for (unsigned i = 0; i < PROXY_BACKEND_PORTS; i++)
+    for (unsigned i = 0; i < PROXY_PORTS; i++)
         backend->fds[i] = -1;
 }

@@ -9,21 +9,14 @@
 #ifndef SERVER_PROXY_BACKEND_H
 #define SERVER_PROXY_BACKEND_H
 
-#include "server/proxy_ring.h"
+#include "server/proxy.h"
 #include "stateless_tcp/io/io.h"
 
 #include <sys/socket.h>
 #include <sys/types.h>
 
-#define PROXY_BACKEND_PORTS 16 /* a power of two */
-
-/* How long a question waits for its response. */
-#define PROXY_BACKEND_TIMEOUT_MS 4000
-
 struct proxy_backend {
-    int fds[PROXY_BACKEND_PORTS];
-    uint8_t random[192]; /* drawn ahead; a multiple of three */
-    size_t random_left;
+    int fds[PROXY_PORTS];
 };
 
 /* Open the sockets, on ports that the kernel chooses. Needs no privilege; nothing is sent.
@@ -31,14 +24,11 @@ struct proxy_backend {
 int proxy_backend_open(const struct sockaddr_storage *address, struct proxy_backend *backend_out,
                        struct io_error *error);
 
-/* Draw ID and socket for a question that is asked at `now_ms` of the caller's clock.
- * Outcomes: 0; negative errno: no randomness, ask nothing. */
-int proxy_backend_ticket(struct proxy_backend *backend, uint64_t now_ms,
-                         struct proxy_ticket *ticket_out);
+/* Fill up `draws` if less than half is left. Outcomes: 0; negative errno: no randomness. */
+int proxy_backend_draw(struct proxy_draws *draws);
 
 /* Ask. What cannot be sent is lost, as it may be on the way. */
-void proxy_backend_send(const struct proxy_backend *backend, uint8_t port, const uint8_t *ask,
-                        size_t ask_len);
+void proxy_backend_send(const struct proxy_backend *backend, const struct proxy_ask *ask);
 
 /* Take one datagram, of at most `cap` octets, without waiting. Returns its length; -EAGAIN when
  * there is none; another negative errno for what the network says of an earlier question. */

@@ -4,7 +4,6 @@
 #include "stateless_tcp/wire.h"
 
 #include <assert.h>
-#include <string.h>
 
 #define NONE UINT32_MAX
 
@@ -28,59 +27,62 @@ static void ring_remove(struct proxy_ring *ring, uint32_t i)
     ring->free = i;
 }
 
-static uint32_t segment_of(const struct packet *packet)
+bool proxy_ring_is_taken(const struct proxy_ring *ring, const struct proxy_ticket *ticket)
 {
-    return packet->seq ^ (uint32_t)packet->source_port << 16 ^ packet->ack;
-}
-
-static bool is_same_segment(const struct packet *a, const struct packet *b)
-{
-    return a->seq == b->seq && a->ack == b->ack && a->source_port == b->source_port &&
-           a->destination_port == b->destination_port && a->payload_len == b->payload_len &&
-           memcmp(&a->source, &b->source, sizeof a->source) == 0 &&
-           memcmp(&a->destination, &b->destination, sizeof a->destination) == 0 &&
-           memcmp(a->payload, b->payload, a->payload_len) == 0;
-}
-
-static bool ring_has(const struct proxy_ring *ring, const struct packet *packet)
-{
-    uint32_t segment = segment_of(packet);
     for (uint32_t i = 0; i < ring->count; i++)
-        if (ring->keys[i].is_used && ring->keys[i].segment == segment &&
-            is_same_segment(&ring->questions[i].packet, packet))
+        if (ring->keys[i].is_used && ring->keys[i].id == ticket->id &&
+            ring->keys[i].port == ticket->port)
             return true;
     return false;
 }
 
-struct proxy_question *proxy_ring_put(struct proxy_ring *ring, const struct packet *packet,
-                                      size_t request_at, const struct proxy_shape *shape,
-                                      const struct proxy_ticket *ticket)
+struct proxy_question *proxy_ring_find(const struct proxy_ring *ring, uint64_t number)
 {
-    assert(packet->payload_len <= PROXY_PAYLOAD_MAX && request_at <= 2);
-    if (ring_has(ring, packet))
-        return NULL;
+    for (uint32_t i = 0; i < ring->count; i++)
+        if (ring->keys[i].is_used && ring->keys[i].number == number)
+            return &ring->questions[i];
+    return NULL;
+}
+
+struct proxy_question *proxy_ring_put(struct proxy_ring *ring, uint64_t number,
+                                      const struct proxy_ticket *ticket, uint64_t deadline_ms)
+{
     if (ring->free == NONE) {
         ring_remove(ring, ring->oldest);
         ring->dropped++;
     }
     uint32_t i = ring->free;
-    struct proxy_question *question = &ring->questions[i];
     ring->free = ring->keys[i].newer;
     ring->keys[i] = (struct proxy_key){.is_used = true,
                                        .port = ticket->port,
                                        .id = ticket->id,
-                                       .segment = segment_of(packet),
+                                       .number = number,
                                        .older = ring->newest,
                                        .newer = NONE};
     *(ring->newest != NONE ? &ring->keys[ring->newest].newer : &ring->oldest) = i;
     ring->newest = i;
-    question->packet = *packet;
-    question->packet.payload = question->payload;
-    question->shape = *shape;
-    question->request_at = (uint16_t)request_at;
-    question->deadline_ms = ticket->deadline_ms;
-    memcpy(question->payload, packet->payload, packet->payload_len);
-    return question;
+    ring->questions[i].deadline_ms = deadline_ms;
+    return &ring->questions[i];
+}
+
+static const struct proxy_key *key_of(const struct proxy_ring *ring,
+                                      const struct proxy_question *question)
+{
+    const struct proxy_key *key = &ring->keys[question - ring->questions];
+    assert(key->is_used);
+    return key;
+}
+
+struct proxy_ticket proxy_ring_ticket(const struct proxy_ring *ring,
+                                      const struct proxy_question *question)
+{
+    const struct proxy_key *key = key_of(ring, question);
+    return (struct proxy_ticket){.id = key->id, .port = key->port};
+}
+
+uint64_t proxy_ring_number(const struct proxy_ring *ring, const struct proxy_question *question)
+{
+    return key_of(ring, question)->number;
 }
 
 struct proxy_question *proxy_ring_match(const struct proxy_ring *ring, uint8_t port,

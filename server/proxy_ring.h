@@ -5,9 +5,9 @@
  *     oldest -> ... -> newest        in use, in the order in which they came
  *     free -> ... -> free            the others
  *
- * One entry is one outstanding question, with the headers of the segment that asked it: all that
- * is needed to build the train of its response. Connections are not known here. When all entries
- * are in use the oldest makes room; its client's kernel sends the request again.
+ * One entry is one outstanding question, with the newest segment that has it: all that is needed to
+ * build the train of its response. Connections are not known here. When all entries are in use the
+ * oldest makes room; its client's kernel sends the request again.
  *
  * Pure; one thread at a time for each ring.
  */
@@ -17,14 +17,21 @@
 #include "server/proxy_message.h"
 #include "stateless_tcp/packet.h"
 
-/* The length may travel in front of the request (RFC 1035 4.2.2). */
-#define PROXY_PAYLOAD_MAX (2 + PROXY_REQUEST_MAX)
+/* As many octets of a segment as are kept: more than the longest request with its length, and as
+ * many as `modern` looks at. */
+#define PROXY_PAYLOAD_MAX 1536
+
+#define PROXY_PORTS 16 /* sockets that ask; a power of two */
 
 struct proxy_question {
-    struct packet packet; /* its payload is `payload`, and ends with the request */
-    struct proxy_shape shape;
+    struct packet packet; /* its payload is `payload`, and ends with a request */
     uint8_t payload[PROXY_PAYLOAD_MAX];
     uint16_t request_at; /* in payload */
+    uint16_t request_len;
+    struct proxy_shape shape;
+    bool is_early; /* the response waits until the client sends the request again */
+    unsigned ask_count;
+    uint64_t asked_ms; /* the last time */
     uint64_t deadline_ms;
 };
 
@@ -33,7 +40,7 @@ struct proxy_key {
     bool is_used;
     uint8_t port; /* number of the socket that asked */
     uint16_t id;
-    uint32_t segment;      /* tells segments apart, mostly */
+    uint64_t number;       /* of the question: the same as in proxy_answers.h */
     uint32_t older, newer; /* in use: neighbours; free: `newer` is the next one */
 };
 
@@ -49,21 +56,29 @@ struct proxy_ring {
 struct proxy_ticket {
     uint16_t id;
     uint8_t port;
-    uint64_t deadline_ms; /* never before that of the question before */
 };
 
 /* Make a ring of `count` entries, 1 or more, in the caller's memory, which outlives it. */
 void proxy_ring_init(struct proxy_ring *ring, struct proxy_question *questions,
                      struct proxy_key *keys, uint32_t count);
 
-/* Enter a question. `packet`: a segment whose payload, at most PROXY_PAYLOAD_MAX octets, is the
- * request with its length or without; it is copied. `request_at`: where in the payload the request
- * begins. `shape`: of the request.
- * Returns NULL if this very request, sent again, is there already; else the ring's memory, valid
- * until the question is removed or dropped. */
-struct proxy_question *proxy_ring_put(struct proxy_ring *ring, const struct packet *packet,
-                                      size_t request_at, const struct proxy_shape *shape,
-                                      const struct proxy_ticket *ticket);
+/* Whether a question in flight has this ticket: then draw another, or its response could be taken
+ * for that one's. */
+bool proxy_ring_is_taken(const struct proxy_ring *ring, const struct proxy_ticket *ticket);
+
+/* The question with this number; NULL: it is not in flight. */
+struct proxy_question *proxy_ring_find(const struct proxy_ring *ring, uint64_t number);
+
+/* Enter a question that is not in flight, with a ticket that is not taken; the oldest makes room if
+ * it must. Returns the ring's memory, valid until the question is removed or dropped; there only
+ * the deadline is set, which is never before that of the question put before. */
+struct proxy_question *proxy_ring_put(struct proxy_ring *ring, uint64_t number,
+                                      const struct proxy_ticket *ticket, uint64_t deadline_ms);
+
+/* The ticket and the number of a question in flight. */
+struct proxy_ticket proxy_ring_ticket(const struct proxy_ring *ring,
+                                      const struct proxy_question *question);
+uint64_t proxy_ring_number(const struct proxy_ring *ring, const struct proxy_question *question);
 
 /* The question that octets from the back end answer that came in through `port`; NULL: none. */
 struct proxy_question *proxy_ring_match(const struct proxy_ring *ring, uint8_t port,

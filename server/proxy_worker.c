@@ -7,6 +7,8 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
 #include <time.h>
 
 /* Datagrams taken from one socket before the others have their turn. */
@@ -17,7 +19,13 @@ struct proxy_worker {
     struct proxy_ring ring;
     struct proxy_question questions[PROXY_WORKER_QUESTIONS];
     struct proxy_key keys[PROXY_WORKER_QUESTIONS];
-    uint8_t stream[PROXY_STREAM_CAP];
+    struct proxy_answers answers;
+    uint8_t *answers_memory;
+    uint8_t secret[COOKIE_KEY_LEN];
+    struct proxy_draws draws;
+    struct proxy_asks asks;
+    uint8_t stream[STATELESS_TCP_STREAM_CAP];
+    uint8_t datagram[PROXY_DATAGRAM_CAP];
 };
 
 int proxy_worker_open(const struct sockaddr_storage *address, struct proxy_worker **worker_out,
@@ -25,14 +33,22 @@ int proxy_worker_open(const struct sockaddr_storage *address, struct proxy_worke
 {
     *worker_out = NULL;
     struct proxy_worker *worker = calloc(1, sizeof *worker);
-    if (worker == NULL) {
+    if (worker != NULL)
+        worker->answers_memory = calloc(1, PROXY_WORKER_ANSWERS_SIZE);
+    if (worker == NULL || worker->answers_memory == NULL) {
+        free(worker);
         snprintf(error->text, sizeof error->text, "out of memory");
         return -ENOMEM;
     }
     proxy_ring_init(&worker->ring, worker->questions, worker->keys, PROXY_WORKER_QUESTIONS);
+    worker->answers = proxy_answers_make(worker->answers_memory, PROXY_WORKER_ANSWERS_SIZE);
     int outcome = proxy_backend_open(address, &worker->backend, error);
+    if (outcome == 0 && getrandom(worker->secret, sizeof worker->secret, 0) < 0) {
+        outcome = -errno;
+        snprintf(error->text, sizeof error->text, "no random octets: %s", strerror(errno));
+    }
     if (outcome != 0)
-        free(worker);
+        proxy_worker_close(worker);
     else
         *worker_out = worker;
     return outcome;
@@ -53,14 +69,12 @@ static int pass_frames(struct proxy_worker *worker, const struct io_backend *bac
     uint64_t now = now_ms();
     for (int i = 0; i < count; i++) {
         struct train train;
-        struct proxy_ticket ticket;
-        uint8_t ask[PROXY_ASK_MAX];
-        if (proxy_backend_ticket(&worker->backend, now, &ticket) != 0)
+        if (proxy_backend_draw(&worker->draws) != 0)
             return 0;
         backend->lend(io, &train);
-        size_t ask_len = proxy_frame(proxy, &frames[i], &ticket, ask, &train);
-        if (ask_len > 0)
-            proxy_backend_send(&worker->backend, ticket.port, ask, ask_len);
+        proxy_frame(proxy, &frames[i], now, &worker->draws, &worker->asks, &train);
+        for (unsigned a = 0; a < worker->asks.count; a++)
+            proxy_backend_send(&worker->backend, &worker->asks.asks[a]);
         int outcome = backend->send(io, &train);
         if (outcome != 0)
             return outcome;
@@ -74,8 +88,8 @@ static int pass_responses(struct proxy_worker *worker, uint8_t port,
 {
     for (int i = 0; i < DATAGRAMS_MAX; i++) {
         struct train train;
-        ssize_t len = proxy_backend_receive(&worker->backend, port, worker->stream + 2,
-                                            sizeof worker->stream - 2);
+        ssize_t len = proxy_backend_receive(&worker->backend, port, worker->datagram,
+                                            sizeof worker->datagram);
         if (len < 0)
             return 0;
         backend->lend(io, &train);
@@ -105,21 +119,24 @@ static int give_up(const struct io_backend *backend, struct io *io, const struct
 int proxy_worker_step(struct proxy_worker *worker, const struct io_backend *backend, struct io *io,
                       const struct proxy *place, int timeout_ms)
 {
-    struct pollfd fds[PROXY_BACKEND_PORTS + 1];
+    struct pollfd fds[PROXY_PORTS + 1];
     struct proxy proxy = *place;
     proxy.ring = &worker->ring;
+    proxy.answers = &worker->answers;
+    proxy.secret = worker->secret;
     proxy.stream = worker->stream;
-    for (unsigned i = 0; i < PROXY_BACKEND_PORTS; i++)
+    proxy.datagram = worker->datagram;
+    for (unsigned i = 0; i < PROXY_PORTS; i++)
         fds[i] = (struct pollfd){.fd = worker->backend.fds[i], .events = POLLIN};
-    fds[PROXY_BACKEND_PORTS] = (struct pollfd){.fd = backend->descriptor(io), .events = POLLIN};
-    int ready = poll(fds, PROXY_BACKEND_PORTS + 1, timeout_ms);
+    fds[PROXY_PORTS] = (struct pollfd){.fd = backend->descriptor(io), .events = POLLIN};
+    int ready = poll(fds, PROXY_PORTS + 1, timeout_ms);
     if (ready < 0)
         return errno == EINTR ? 0 : -errno;
     int outcome = 0;
-    for (uint8_t i = 0; i < PROXY_BACKEND_PORTS && outcome == 0; i++)
+    for (uint8_t i = 0; i < PROXY_PORTS && outcome == 0; i++)
         if (fds[i].revents != 0)
             outcome = pass_responses(worker, i, backend, io, &proxy);
-    if (outcome == 0 && fds[PROXY_BACKEND_PORTS].revents != 0)
+    if (outcome == 0 && fds[PROXY_PORTS].revents != 0)
         outcome = pass_frames(worker, backend, io, &proxy);
     return outcome == 0 ? give_up(backend, io, &proxy) : outcome;
 }
@@ -129,5 +146,7 @@ void proxy_worker_close(struct proxy_worker *worker)
     if (worker == NULL)
         return;
     proxy_backend_close(&worker->backend);
+    explicit_bzero(worker->secret, sizeof worker->secret);
+    free(worker->answers_memory);
     free(worker);
 }

@@ -382,6 +382,7 @@ static int worker_pass(struct raw_worker *worker, const struct respond_policy *p
         .endpoints = worker->endpoints,
         .endpoint_count = worker->endpoint_count,
         .has_ede = policy->has_ede,
+        .recent = worker->recent_memory != NULL ? &worker->recent : NULL,
     };
     return proxy_worker_step(worker->proxy, &io_backend_libpcap, worker->io, &place, RAW_STOP_MS);
 }

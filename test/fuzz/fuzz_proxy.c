@@ -3,37 +3,102 @@
  * A client's request and a back end's response, both arbitrary, through the proxy. The first octet
  * of the input chooses how; then come the request behind its length in two octets, and the
  * response.
+ *
+ * Whatever they are: the client gets whole messages with its ID and question, from `modern` in as
+ * many trains as it takes, and when it asks again the same octets again, though the back end would
+ * say something else.
  */
 #include "../unit/stateless_frames.h"
 #include "fuzz.h"
 #include "server/proxy.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 enum {
     CHOICE_MATCH = 1, /* header and question of the response are set right: it goes deeper */
     CHOICE_FAMILY_6 = 2,
     CHOICE_OVERDUE = 4, /* in the end the question is given up, if it is still there */
+    CHOICE_MODERN = 8,
+    CHOICE_TWICE = 16, /* the request stands in the segment twice */
 };
 
-#define ID 0xbeef
-#define PORT 3
 #define REQUEST_MAX 4000
+#define SAID_MAX (2 * (2 + PROXY_DATAGRAM_CAP))
 
 static const struct stateless_tcp_keys keys = {.epochs = {{1}, {2}}};
 static const struct packet_endpoint port_53 = {.port = 53};
+static uint8_t secret[COOKIE_KEY_LEN];
 static struct proxy_question questions[2];
 static struct proxy_key ring_keys[2];
-static uint8_t stream[PROXY_STREAM_CAP], train_octets[TRAIN_CAP], built[FRAME_CAP];
-static uint8_t ask[PROXY_ASK_MAX];
+static uint64_t answers_memory[PROXY_ANSWERS_SIZE_MIN / sizeof(uint64_t)];
+static struct proxy_answers answers;
+static uint8_t stream[STATELESS_TCP_STREAM_CAP], datagram[PROXY_DATAGRAM_CAP];
+static uint8_t train_octets[TRAIN_CAP], built[FRAME_CAP], payload[2 * (2 + REQUEST_MAX)];
+static uint8_t said[SAID_MAX], said_before[SAID_MAX];
+static struct proxy_asks asks;
+static struct train train;
 
-static uint32_t cookie(int family)
+/* The segment with the requests, from a client that holds nothing. */
+static struct frame_spec segment(int family, bool is_modern, size_t payload_len)
 {
     struct frame_spec spec = frame_spec_client(family);
     struct packet packet;
-    spec.flags = PACKET_SYN;
     size_t len = frame_build(&spec, built);
     MUST(packet_parse(built, len, false, PACKET_CHECKSUM_ALWAYS, &packet) == PACKET_TCP);
     packet.mss = 1460;
-    return cookie_make(&keys, &packet);
+    packet.seq--; /* as in the SYN */
+    spec.ack = 1 + (is_modern ? cookie_make_first(&keys, &packet) : cookie_make(&keys, &packet));
+    spec.flags = PACKET_ACK | PACKET_PSH;
+    spec.payload = payload;
+    spec.payload_len = payload_len;
+    return spec;
+}
+
+static void send_segment(const struct proxy *proxy, const struct frame_spec *spec, uint64_t now_ms)
+{
+    static uint8_t next;
+    struct proxy_draws draws = {.left = sizeof draws.octets};
+    for (size_t i = 0; i < sizeof draws.octets; i++)
+        draws.octets[i] = (uint8_t)(next++ * 113 + 5);
+    size_t len = frame_build(spec, built);
+    uint8_t *copy = exact_copy(built, len);
+    struct io_frame frame = {.octets = copy, .len = (uint32_t)len};
+    train = (struct train){.octets = train_octets, .cap = sizeof train_octets};
+    proxy_frame(proxy, &frame, now_ms, &draws, &asks, &train);
+    MUST(memcmp(copy, built, len) == 0);
+    free(copy);
+}
+
+/* Append the train's data to what the client holds; returns whether that was all. */
+static bool take_train(uint32_t seq, size_t *held)
+{
+    const uint8_t *at = train.octets;
+    bool is_end = false;
+    for (uint32_t i = 0; i < train.frame_count; at += train.frame_len[i++]) {
+        MUST(!is_end && frame_is_sound(at, train.frame_len[i]));
+        struct frame_view view = frame_view(at, train.frame_len[i]);
+        MUST(!(view.flags & PACKET_RST));
+        MUST(view.seq == seq + *held && view.payload_len <= sizeof said - *held);
+        memcpy(said + *held, view.payload, view.payload_len);
+        *held += view.payload_len;
+        is_end = view.flags & PACKET_FIN;
+    }
+    return is_end;
+}
+
+/* All that the client gets, beginning with the train that is there. */
+static size_t read_stream(const struct proxy *proxy, const struct frame_spec *spec)
+{
+    struct frame_spec again = *spec;
+    size_t held = 0;
+    for (unsigned turns = 0; !take_train(spec->ack, &held); turns++) {
+        MUST(turns < 200 && train.frame_count > 0 && proxy->tcp->profile == STATELESS_TCP_MODERN);
+        again.ack = spec->ack + (uint32_t)held;
+        send_segment(proxy, &again, 0);
+        MUST(asks.count == 0);
+    }
+    return held;
 }
 
 static bool has_opt(const uint8_t *message, size_t len)
@@ -43,36 +108,12 @@ static bool has_opt(const uint8_t *message, size_t len)
     return shape.opt_at != 0;
 }
 
-/* What goes to the back end: our own parser takes it, and only what may change has changed. */
-static void check_ask(const uint8_t *request, size_t request_len, size_t ask_len)
+/* A message to the client: its ID, its question, an OPT only if it had one. */
+static void check_message(const uint8_t *message, size_t len, const uint8_t *request,
+                          size_t request_len)
 {
-    struct proxy_shape before, after;
-    MUST(ask_len <= sizeof ask && ask_len <= request_len + PROXY_OPT_LEN);
-    MUST(proxy_message_shape(request, request_len, &before));
-    MUST(proxy_message_shape(ask, ask_len, &after));
-    MUST(ask[0] << 8 == (ID & 0xff00) && ask[1] == (ID & 0xff));
-    MUST(memcmp(ask + 2, request + 2, 8) == 0);
-    MUST(after.question_end == before.question_end && after.opt_at != 0);
-    MUST(memcmp(ask + 12, request + 12, before.question_end - 12u) == 0);
-    MUST(ask[after.opt_at + 3] == 0xff && ask[after.opt_at + 4] == 0xff);
-}
-
-/* The train says to the client one message: its ID, its question, an OPT only if it had one. */
-static void check_train(const struct train *train, const uint8_t *request, size_t request_len)
-{
-    const uint8_t *at = train->octets, *message = stream + 2;
-    size_t total = 0;
-    MUST(train->frame_count >= 2);
-    for (uint32_t i = 0; i < train->frame_count; at += train->frame_len[i++]) {
-        MUST(frame_is_sound(at, train->frame_len[i]));
-        struct frame_view view = frame_view(at, train->frame_len[i]);
-        MUST(memcmp(stream + total, view.payload, view.payload_len) == 0);
-        total += view.payload_len;
-    }
-    size_t len = (size_t)stream[0] << 8 | stream[1];
-    MUST(total == 2 + len && len >= 12);
-    MUST(memcmp(message, request, 2) == 0 && message[2] & 0x80);
     struct proxy_shape shape;
+    MUST(len >= 12 && memcmp(message, request, 2) == 0 && message[2] & 0x80);
     if (!proxy_message_shape(request, request_len, &shape)) {
         MUST(len == 12);
         return;
@@ -84,51 +125,112 @@ static void check_train(const struct train *train, const uint8_t *request, size_
     MUST(!(message[2] & 2));
 }
 
-/* The request in a segment that proves the cookie. Returns what is asked. */
-static size_t check_request(const struct proxy *proxy, int family, const uint8_t *request,
-                            size_t request_len, struct train *train)
+/* The whole stream, from the train that is there on; and the same once more. */
+static void check_stream(const struct proxy *proxy, const struct frame_spec *spec,
+                         const uint8_t *request, size_t request_len, unsigned count)
 {
-    const struct proxy_ticket ticket = {.id = ID, .port = PORT, .deadline_ms = 5};
-    struct frame_spec spec = frame_spec_client(family);
-    uint8_t payload[2 + REQUEST_MAX];
-    payload[0] = (uint8_t)(request_len >> 8);
-    payload[1] = (uint8_t)request_len;
-    memcpy(payload + 2, request, request_len);
-    spec.flags = PACKET_ACK | PACKET_PSH;
-    spec.ack = cookie(family) + 1;
-    spec.payload = payload;
-    spec.payload_len = 2 + request_len;
-    size_t len = frame_build(&spec, built);
-    uint8_t *copy = exact_copy(built, len);
-    struct io_frame frame = {.octets = copy, .len = (uint32_t)len};
-    size_t ask_len = proxy_frame(proxy, &frame, &ticket, ask, train);
-    MUST(memcmp(copy, built, len) == 0);
-    free(copy);
-    if (ask_len > 0) {
-        MUST(train->frame_count == 0);
-        check_ask(request, request_len, ask_len);
-    } else {
-        MUST(proxy->ring->oldest == UINT32_MAX);
-        /* Shorter than a header the octets may mean something else, length included. */
-        if (request_len >= 12 && train->frame_count > 0)
-            check_train(train, request, request_len);
+    size_t held = read_stream(proxy, spec), at = 0, len;
+    for (unsigned i = 0; i < count; i++, at += len) {
+        if (i > 0 && held == at) { /* no room for one more: the client asks on another connection */
+            MUST(at > 32768);
+            break;
+        }
+        MUST(held - at >= 2);
+        len = (size_t)said[at] << 8 | said[at + 1];
+        MUST(len <= held - at - 2);
+        check_message(said + at + 2, len, request, request_len);
+        len += 2;
     }
-    return ask_len;
+    MUST(at == held);
+    memcpy(said_before, said, held);
+    send_segment(proxy, spec, 0);
+    MUST(asks.count == 0 && read_stream(proxy, spec) == held);
+    MUST(memcmp(said, said_before, held) == 0);
 }
 
-/* Make the octets in `stream` answer the question. */
-static void match(size_t ask_len, size_t response_len)
+/* What goes to the back end: our own parser takes it, and only what may change has changed. */
+static void check_ask(const uint8_t *request, size_t request_len, const struct proxy_ask *ask)
+{
+    struct proxy_shape before, after;
+    MUST(ask->len <= sizeof ask->octets && ask->len <= request_len + PROXY_OPT_LEN);
+    MUST(proxy_message_shape(request, request_len, &before));
+    MUST(proxy_message_shape(ask->octets, ask->len, &after));
+    MUST(memcmp(ask->octets + 2, request + 2, 8) == 0 && ask->port < PROXY_PORTS);
+    MUST(after.question_end == before.question_end && after.opt_at != 0);
+    MUST(memcmp(ask->octets + 12, request + 12, before.question_end - 12u) == 0);
+    MUST(ask->octets[after.opt_at + 3] == 0xff && ask->octets[after.opt_at + 4] == 0xff);
+}
+
+/* Let the back end say something; whether that is an answer. */
+static bool respond(const struct proxy *proxy, const struct proxy_ask *ask, const uint8_t *response,
+                    size_t response_len, bool is_match)
 {
     struct proxy_shape shape;
-    MUST(proxy_message_shape(ask, ask_len, &shape));
-    if (response_len < 12)
+    MUST(proxy_message_shape(ask->octets, ask->len, &shape));
+    memcpy(datagram, ask->octets, ask->len); /* a whole match, if one read too far */
+    datagram[2] |= 0x80;
+    memcpy(datagram, response, response_len);
+    if (is_match && response_len >= 12) {
+        memcpy(datagram, ask->octets, 2);
+        datagram[2] = (uint8_t)((datagram[2] & 0x87) | 0x80);
+        datagram[4] = 0;
+        datagram[5] = 1;
+        size_t end = response_len < shape.question_end ? response_len : shape.question_end;
+        memcpy(datagram + 12, ask->octets + 12, end - 12);
+    }
+    train = (struct train){.octets = train_octets, .cap = sizeof train_octets};
+    MUST(!proxy_response(proxy, (uint8_t)((ask->port + 1u) % PROXY_PORTS), response_len, &train));
+    bool is_taken = proxy_response(proxy, ask->port, response_len, &train);
+    MUST(!is_taken || response_len >= shape.question_end); /* not by what stood there before */
+    return is_taken;
+}
+
+/* Nothing is asked: the proxy has said something itself, or nothing. */
+static void check_unasked(const struct proxy *proxy, const struct frame_spec *spec,
+                          const uint8_t *request, size_t request_len, unsigned count)
+{
+    bool is_reset =
+        train.frame_count == 1 && frame_view(train_octets, train.frame_len[0]).flags & PACKET_RST;
+    MUST(proxy->ring->oldest == UINT32_MAX);
+    /* Shorter than a header the octets may mean something else, length included. */
+    if (request_len >= 12 && train.frame_count > 0 && !is_reset)
+        check_stream(proxy, spec, request, request_len, count);
+}
+
+static void check(const struct proxy *proxy, unsigned choice, const uint8_t *request,
+                  size_t request_len, const uint8_t *response, size_t response_len)
+{
+    unsigned count = choice & CHOICE_TWICE && 2 * (2 + request_len) <= PROXY_PAYLOAD_MAX ? 2 : 1;
+    for (size_t i = 0; i < count; i++) {
+        uint8_t *at = payload + i * (2 + request_len);
+        at[0] = (uint8_t)(request_len >> 8);
+        at[1] = (uint8_t)request_len;
+        memcpy(at + 2, request, request_len);
+    }
+    const struct frame_spec spec = segment(choice & CHOICE_FAMILY_6 ? 6 : 4, choice & CHOICE_MODERN,
+                                           count * (2 + request_len));
+    send_segment(proxy, &spec, 0);
+    if (asks.count == 0) {
+        check_unasked(proxy, &spec, request, request_len, count);
         return;
-    memcpy(stream + 2, ask, 2);
-    stream[4] = (uint8_t)((stream[4] & 0x87) | 0x80);
-    stream[6] = 0;
-    stream[7] = 1;
-    size_t end = response_len < shape.question_end ? response_len : shape.question_end;
-    memcpy(stream + 2 + 12, ask + 12, end - 12);
+    }
+    static struct proxy_asks asked;
+    memcpy(&asked, &asks, sizeof asked);
+    MUST(asked.count == count && train.frame_count == 0);
+    unsigned done = 0;
+    for (unsigned i = 0; i < count; i++) {
+        check_ask(request, request_len, &asked.asks[i]);
+        done += respond(proxy, &asked.asks[i], response, response_len, choice & CHOICE_MATCH);
+        MUST(done == count || train.frame_count == 0);
+    }
+    MUST((done == count) == (proxy->ring->oldest == UINT32_MAX));
+    if (done < count && choice & CHOICE_OVERDUE) {
+        MUST(!proxy_overdue(proxy, PROXY_TIMEOUT_MS - 1, &train));
+        for (; done < count; done++)
+            MUST(proxy_overdue(proxy, PROXY_TIMEOUT_MS, &train));
+    }
+    if (done == count)
+        check_stream(proxy, &spec, request, request_len, count);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -143,39 +245,29 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         request_len = REQUEST_MAX;
     const uint8_t *request = data + 3, *response = request + request_len;
     size_t response_len = size - 3 - request_len;
-    if (response_len > PROXY_STREAM_CAP - 2)
-        response_len = PROXY_STREAM_CAP - 2;
+    if (response_len > PROXY_DATAGRAM_CAP)
+        response_len = PROXY_DATAGRAM_CAP;
 
     struct stateless_tcp_config tcp = stateless_tcp_config_default();
     struct proxy_ring ring;
-    tcp.profile = STATELESS_TCP_CLASSIC;
+    tcp.profile = choice & CHOICE_MODERN ? STATELESS_TCP_MODERN : STATELESS_TCP_CLASSIC;
     proxy_ring_init(&ring, questions, ring_keys, 2);
-    const struct proxy proxy = {&tcp, &keys, &port_53, 1, true, &ring, stream};
-    struct train train = {.octets = train_octets, .cap = sizeof train_octets};
-    size_t ask_len =
-        check_request(&proxy, choice & CHOICE_FAMILY_6 ? 6 : 4, request, request_len, &train);
-    if (ask_len == 0)
-        return 0;
-
-    struct proxy_shape shape;
-    MUST(proxy_message_shape(ask, ask_len, &shape));
-    memcpy(stream + 2, ask, ask_len); /* a whole match, if one read too far */
-    stream[4] |= 0x80;
-    memcpy(stream + 2, response, response_len);
-    if (choice & CHOICE_MATCH)
-        match(ask_len, response_len);
-    MUST(!proxy_response(&proxy, PORT + 1, response_len, &train) && train.frame_count == 0);
-    bool is_match = proxy_response(&proxy, PORT, response_len, &train);
-    MUST(is_match == (ring.oldest == UINT32_MAX));
-    MUST(!is_match || response_len >= shape.question_end); /* not by what stood there before */
-    if (is_match)
-        check_train(&train, request, request_len);
-    else
-        MUST(train.frame_count == 0);
-    if (!is_match && choice & CHOICE_OVERDUE) {
-        MUST(!proxy_overdue(&proxy, 4, &train));
-        MUST(proxy_overdue(&proxy, 5, &train));
-        check_train(&train, request, request_len);
-    }
+    if (answers.entries == NULL)
+        answers = proxy_answers_make(answers_memory, sizeof answers_memory);
+    for (size_t i = 0; ++secret[i] == 0; i++) /* what inputs before left is never found */
+        MUST(i < 7);
+    const struct proxy proxy = {
+        .tcp = &tcp,
+        .keys = &keys,
+        .endpoints = &port_53,
+        .endpoint_count = 1,
+        .has_ede = true,
+        .ring = &ring,
+        .answers = &answers,
+        .secret = secret,
+        .stream = stream,
+        .datagram = datagram,
+    };
+    check(&proxy, choice, request, request_len, response, response_len);
     return 0;
 }

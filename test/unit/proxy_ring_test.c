@@ -27,18 +27,16 @@ static void teardown(void)
     free(keys);
 }
 
-/* The segment of client `number`. */
+/* The question of client `number`. */
 static struct proxy_question *put(uint16_t number, uint16_t id, uint8_t port, uint64_t deadline_ms)
 {
-    struct packet packet = {.source = {.family = 4}, .source_port = number, .seq = 7};
-    struct proxy_shape shape;
-    struct proxy_ticket ticket = {id, port, deadline_ms};
-    uint8_t *copy = exact_copy(octets, sizeof octets);
-    packet.payload = copy;
-    packet.payload_len = sizeof octets;
-    ck_assert(proxy_message_shape(copy + 2, sizeof octets - 2, &shape));
-    struct proxy_question *question = proxy_ring_put(&ring, &packet, 2, &shape, &ticket);
-    free(copy);
+    const struct proxy_ticket ticket = {id, port};
+    struct proxy_question *question = proxy_ring_put(&ring, number, &ticket, deadline_ms);
+    ck_assert_uint_eq(question->deadline_ms, deadline_ms);
+    question->packet.source_port = number;
+    memcpy(question->payload, octets, sizeof octets);
+    question->request_at = 2;
+    ck_assert(proxy_message_shape(octets + 2, sizeof octets - 2, &question->shape));
     return question;
 }
 
@@ -59,7 +57,9 @@ START_TEST(test_only_id_and_port_and_question_find_it)
 {
     const struct proxy_question *question = put(1, 500, 3, 9);
     ck_assert_ptr_nonnull(question);
-    ck_assert_mem_eq(question->packet.payload, octets, sizeof octets);
+    ck_assert_uint_eq(proxy_ring_number(&ring, question), 1);
+    ck_assert_uint_eq(proxy_ring_ticket(&ring, question).id, 500);
+    ck_assert_uint_eq(proxy_ring_ticket(&ring, question).port, 3);
     ck_assert_uint_eq(found(500, 3), 1);
     ck_assert_uint_eq(found(500, 2), 0);
     ck_assert_uint_eq(found(501, 3), 0);
@@ -97,15 +97,18 @@ START_TEST(test_full_drops_the_oldest)
 }
 END_TEST
 
-START_TEST(test_the_same_request_again_is_no_question)
+START_TEST(test_number_and_ticket)
 {
-    ck_assert_ptr_nonnull(put(1, 10, 0, 5));
-    ck_assert_ptr_null(put(1, 11, 1, 6));
-    ck_assert_uint_eq(found(10, 0), 1);
-    ck_assert_uint_eq(found(11, 1), 0);
-    ck_assert_ptr_nonnull(put(2, 12, 0, 7));
-    proxy_ring_remove(&ring, &questions[0]);
-    ck_assert_ptr_nonnull(put(1, 13, 0, 8));
+    const struct proxy_ticket ticket = {10, 1}, other_id = {11, 1}, other_port = {10, 2};
+    struct proxy_question *question = put(1, 10, 1, 5);
+    ck_assert_ptr_eq(proxy_ring_find(&ring, 1), question);
+    ck_assert_ptr_null(proxy_ring_find(&ring, 2));
+    ck_assert(proxy_ring_is_taken(&ring, &ticket));
+    ck_assert(!proxy_ring_is_taken(&ring, &other_id));
+    ck_assert(!proxy_ring_is_taken(&ring, &other_port));
+    proxy_ring_remove(&ring, question);
+    ck_assert_ptr_null(proxy_ring_find(&ring, 1));
+    ck_assert(!proxy_ring_is_taken(&ring, &ticket));
 }
 END_TEST
 
@@ -164,8 +167,8 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {
-        test_only_id_and_port_and_question_find_it, test_full_drops_the_oldest,
-        test_the_same_request_again_is_no_question, test_overdue_one_by_one, test_like_a_model};
+    const TTest *const tests[] = {test_only_id_and_port_and_question_find_it,
+                                  test_full_drops_the_oldest, test_number_and_ticket,
+                                  test_overdue_one_by_one, test_like_a_model};
     return test_run("proxy_ring", tests, sizeof tests / sizeof *tests, setup, teardown);
 }

@@ -139,8 +139,6 @@ static const struct {
     {"\nproxy: nowhere\n", 2, "\"nowhere\" is not ADDRESS@PORT"},
     {"database: /db\nproxy: ::1\nlisten: [{address: '::2', tcp: stateless}]\n", 2,
      "there is a database too"},
-    {"proxy: ::1\nlisten: [{address: '::2', tcp: stateless}]\ntcp: {profile: modern}\n", 1,
-     "profile classic only"},
     {"proxy: ::1\nlisten:\n  - address: ::2\n", 3, "must have tcp: stateless"},
     {"database: /db\nfoo: 1\n", 2, "unknown key \"foo\""},
     {"\n\n# x\nDatabase: /db\n", 4, "unknown key \"Database\""},
