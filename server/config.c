@@ -125,12 +125,6 @@ void config_init(struct config *config)
 }
 
 /* A proxy speaks classic, named or not. */
-enum config_tcp_profile config_profile(const struct config *config)
-{
-    bool is_free = config->proxy[0] != '\0' && !config->is_profile_named;
-    return is_free ? CONFIG_TCP_PROFILE_CLASSIC : (enum config_tcp_profile)config->tcp_profile;
-}
-
 struct respond_policy config_policy(const struct config *config)
 {
     struct respond_policy policy = respond_policy_default();
@@ -329,7 +323,6 @@ int config_set(struct config *config, const struct config_key *key, const char *
         return choice >= 0 ? 0 : -EINVAL;
     case CONFIG_KIND_CHOICE:
         choice = config_choose(key->choices, value, error);
-        config->is_profile_named |= key == &config_keys[CONFIG_KEY_TCP_PROFILE];
         if (choice >= 0)
             *(unsigned *)(void *)member = (unsigned)choice;
         return choice >= 0 ? 0 : -EINVAL;

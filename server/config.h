@@ -125,8 +125,7 @@ struct config {
 
     unsigned tcp_idle_timeout_s;
     unsigned tcp_connections_max; /* of each worker */
-    unsigned tcp_profile;         /* enum config_tcp_profile; ask config_profile() */
-    bool is_profile_named;
+    unsigned tcp_profile;         /* enum config_tcp_profile */
     unsigned tcp_mss;
     unsigned tcp_segment;         /* 0: as the profile has it */
     unsigned tcp_verify_checksum; /* enum config_verify_checksum */
@@ -223,9 +222,6 @@ int config_load(int argc, char **argv, enum config_action *action_out, struct co
 
 /* The text of --help, to standard output. */
 void config_print_help(void);
-
-/* The profile of stateless TCP. */
-enum config_tcp_profile config_profile(const struct config *config);
 
 /* How to answer, as configured. The texts stay the config's: it must outlive the policy. */
 struct respond_policy config_policy(const struct config *config);

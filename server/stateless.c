@@ -80,7 +80,7 @@ static int secret_read(const char *path, struct keys_secret *secret_out,
 static struct stateless_tcp_config tcp_config(const struct config *config)
 {
     struct stateless_tcp_config tcp = stateless_tcp_config_default();
-    switch (config_profile(config)) {
+    switch ((enum config_tcp_profile)config->tcp_profile) {
     case CONFIG_TCP_PROFILE_CLASSIC:
         tcp.profile = STATELESS_TCP_CLASSIC;
         break;

@@ -226,6 +226,16 @@ static bool is_answered(const struct stateless_tcp_query *query, const struct re
            query->held < entry->end && recent_octets(query->recent, entry) != NULL;
 }
 
+/* Whether SACK says that pieces are there behind what is acknowledged. (What came twice, it says too,
+ * of what is before: D-SACK, RFC 2883 4.) */
+static bool has_pieces(const struct packet *packet)
+{
+    for (unsigned i = 0; i < packet->sack_count; i++)
+        if (packet->sacks[i].right - packet->ack - 1 < UINT32_MAX / 2)
+            return true;
+    return false;
+}
+
 /* Where the responses belong is known: what may be done about them? `entry`: of the connection;
  * NULL: none. */
 static enum stateless_tcp_outcome
@@ -233,7 +243,7 @@ judge_requests(const struct packet *packet, const struct point *point, bool is_s
                struct recent_entry *entry, struct stateless_tcp_query *query, struct train *train)
 {
     bool has_fin = packet->flags & PACKET_FIN;
-    bool is_partly_there = packet->sack_count > 0;
+    bool is_partly_there = has_pieces(packet);
     enum stateless_tcp_outcome outcome = STATELESS_TCP_QUERY;
     /* One more than the point is our FIN, if all the requests are before it: the first octet of a
      * response never arrives alone. */

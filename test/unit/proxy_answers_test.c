@@ -9,12 +9,14 @@
 
 static uint8_t *memory;
 static struct proxy_answers answers;
-static uint8_t response[UINT16_MAX];
+static uint8_t pattern[256 + UINT16_MAX];
 
 static void setup(void)
 {
     memory = calloc(1, PROXY_ANSWERS_SIZE_MIN);
     answers = proxy_answers_make(memory, PROXY_ANSWERS_SIZE_MIN);
+    for (size_t i = 0; i < sizeof pattern; i++)
+        pattern[i] = (uint8_t)i;
 }
 
 static void teardown(void)
@@ -22,11 +24,15 @@ static void teardown(void)
     free(memory);
 }
 
+/* Different for each question, nearly. */
+static const uint8_t *response_to(uint64_t question)
+{
+    return pattern + question * 31 % 256;
+}
+
 static void put(uint64_t question, size_t len)
 {
-    for (size_t i = 0; i < len; i++)
-        response[i] = (uint8_t)(question * 31 + i);
-    proxy_answers_put(&answers, question, response, len);
+    proxy_answers_put(&answers, question, response_to(question), len);
 }
 
 static enum proxy_answers_outcome find(uint64_t question, size_t len)
@@ -39,8 +45,7 @@ static enum proxy_answers_outcome find(uint64_t question, size_t len)
         ck_assert(octets >= answers.octets &&
                   octets + octets_len <= answers.octets + answers.octets_cap);
         ck_assert_uint_eq(octets_len, len);
-        for (size_t i = 0; i < len; i++)
-            ck_assert_uint_eq(octets[i], (uint8_t)(question * 31 + i));
+        ck_assert(memcmp(octets, response_to(question), len) == 0);
     }
     return outcome;
 }
@@ -107,7 +112,7 @@ START_TEST(test_like_a_model)
         random = random * 1664525u + 1013904223u;
         lengths[i] = 1 + (random >> 16) % ((random & 0x700) != 0 ? 2000 : 65535);
         put(i, lengths[i]);
-        if (i % 100 != 0 && i > 64)
+        if (i % 200 != 0 && i > 20)
             continue;
         size_t used = 0, found = 0;
         bool is_there = true;

@@ -37,7 +37,7 @@ START_TEST(test_nothing_is_defaults)
     ck_assert_ptr_null(policy.chaos_id);
     ck_assert_ptr_null(policy.chaos_version);
     ck_assert_uint_eq(config.listen_count, 0);
-    ck_assert_int_eq(config_profile(&config), CONFIG_TCP_PROFILE_MODERN);
+    ck_assert_uint_eq(config.tcp_profile, CONFIG_TCP_PROFILE_MODERN);
 }
 END_TEST
 
@@ -100,7 +100,7 @@ START_TEST(test_everything)
     ck_assert(config.tcp_idle_timeout_s == 6553 && config.tcp_connections_max == 5);
     ck_assert(!config.has_stale_reset && config.has_fast_open);
     ck_assert_uint_eq(config.tcp_recent_size, 256 * 1024);
-    ck_assert_int_eq(config_profile(&config), CONFIG_TCP_PROFILE_CLASSIC);
+    ck_assert_uint_eq(config.tcp_profile, CONFIG_TCP_PROFILE_CLASSIC);
     ck_assert(config.tcp_mss == 536 && config.tcp_segment == 1220);
     ck_assert(config.tcp_verify_checksum == CONFIG_VERIFY_NEVER);
     const struct config_prefixes *peers = &config.tcp_transfer_peers;
@@ -122,11 +122,11 @@ START_TEST(test_proxy)
                   "%s", error.text);
     ck_assert_str_eq(config.proxy, "::1@54");
     ck_assert_uint_eq(config.line[CONFIG_KEY_PROXY], 1);
-    ck_assert_int_eq(config_profile(&config), CONFIG_TCP_PROFILE_CLASSIC);
+    ck_assert_uint_eq(config.tcp_profile, CONFIG_TCP_PROFILE_MODERN);
     ck_assert_msg(read_text("tcp: {profile: classic}\nproxy: ::1@54\n"
                             "listen: [{address: 192.0.2.1, tcp: stateless}]\n") == 0,
                   "%s", error.text);
-    ck_assert_int_eq(config_profile(&config), CONFIG_TCP_PROFILE_CLASSIC);
+    ck_assert_uint_eq(config.tcp_profile, CONFIG_TCP_PROFILE_CLASSIC);
 }
 END_TEST
 

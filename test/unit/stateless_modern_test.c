@@ -259,6 +259,40 @@ START_TEST(two_snapshots_never_mix)
 }
 END_TEST
 
+/* Pieces behind what is acknowledged could be of another version; what came twice could not. */
+START_TEST(sack_tells_pieces_from_what_came_twice)
+{
+    struct connection c;
+    connect_to(&c, families[_i]);
+    ask(&c);
+    response_len = 5000;
+    is_settled = false;
+    static const struct {
+        uint32_t left, right; /* from what is acknowledged */
+        bool is_piece;
+    } blocks[] = {{1000, 2000, true},
+                  {1, 2, true},
+                  {0x7ffffff0u, 0x7fffffffu, true},
+                  {UINT32_MAX - 99, 0, false},
+                  {UINT32_MAX - 999, UINT32_MAX - 499, false},
+                  {UINT32_MAX - 99, UINT32_MAX - 98, false}};
+    for (size_t i = 0; i < sizeof(blocks) / sizeof(*blocks); i++) {
+        uint8_t options[24] = {1, 1, 5, 10};
+        for (unsigned octet = 0; octet < 4; octet++) {
+            options[4 + octet] = (uint8_t)((c.spec.ack + blocks[i].left) >> (24 - 8 * octet));
+            options[8 + octet] = (uint8_t)((c.spec.ack + blocks[i].right) >> (24 - 8 * octet));
+        }
+        memcpy(options + 12, c.options, 12);
+        struct frame_spec spec = c.spec;
+        spec.options = options;
+        spec.options_len = sizeof(options);
+        serve(&spec);
+        ck_assert_uint_eq(train_frame(0).flags == PACKET_RST, blocks[i].is_piece);
+        ck_assert_uint_eq(evaluated, !blocks[i].is_piece);
+    }
+}
+END_TEST
+
 START_TEST(completion_is_acknowledged_once)
 {
     struct connection c;
@@ -408,6 +442,7 @@ int main(void)
     tcase_add_loop_test(tcase, one_segment_acknowledges, 0, 2);
     tcase_add_loop_test(tcase, resumes_wherever_the_client_is, 0, 2);
     tcase_add_loop_test(tcase, two_snapshots_never_mix, 0, 2);
+    tcase_add_loop_test(tcase, sack_tells_pieces_from_what_came_twice, 0, 2);
     tcase_add_loop_test(tcase, completion_is_acknowledged_once, 0, 2);
     tcase_add_loop_test(tcase, window_and_burst_are_heeded, 0, 2);
     tcase_add_loop_test(tcase, stale_ones_get_a_reset, 0, 2);
