@@ -8,6 +8,7 @@
 enum {
     SEQ_MASK = (1 << MODERN_SEQ_BITS) - 1,
     OFFSET_MASK = (1 << MODERN_OFFSET_BITS) - 1,
+    PAST_MAX = SEQ_MASK + 1 - MODERN_WINDOW - 1, /* beyond, the client may as well be ahead */
 };
 
 static_assert(MODERN_OFFSET_BITS + MODERN_SEQ_BITS + 1 == 32, "a point fills a TSval");
@@ -299,9 +300,16 @@ receive_data(const struct stateless_tcp_config *config, const struct packet *pac
         .point_offset = point->offset,
         .is_closing = !packet->has_timestamps,
     };
-    if (!find_requests(packet, point, query))
+    if (!find_requests(packet, point, query)) {
+        /* Some clients send only a part again, all of which is answered and there. */
+        bool is_past = packet->payload_len < query->point_len && query->point_len <= PAST_MAX &&
+                       proof->offset >= point->offset;
+        if (is_past)
+            return reply_ack(packet, packet->seq + query->point_len, 0,
+                             point_make(point->offset, point->seq, true), train);
         return has_fin && query->point_len == 0 ? reply_reset(config, packet, train)
                                                 : STATELESS_TCP_DROP;
+    }
     query->is_half_closed =
         has_fin && query->at + query->left == packet->payload + packet->payload_len;
     enum stateless_tcp_outcome outcome = judge_requests(
@@ -541,6 +549,12 @@ void modern_finish(struct stateless_tcp_query *query, struct train *train)
     };
     if (query->is_fast_open) {
         finish_fast_open(query, &entry, train);
+        return;
+    }
+    /* It holds more than these responses: of requests behind them, which it did not send again. */
+    if (query->stream_at > 0 && query->is_start_known && entry.start <= entry.end &&
+        !entry.has_fin && query->held > entry.end) {
+        reply_ack(packet, entry.seq_end, 0, point_make(entry.end, entry.seq_end, true), train);
         return;
     }
     /* No response, or not the responses of which the client holds a part. */

@@ -124,8 +124,8 @@ void dialogue_client_timer(struct dialogue_client *client, uint32_t cut);
 enum dialogue_fate { DIALOGUE_ARRIVE, DIALOGUE_LOSE, DIALOGUE_REPEAT };
 void dialogue_client_move(struct dialogue_client *client, struct dialogue_server *server,
                           unsigned index, enum dialogue_fate fate);
-/* Whether it holds a piece of a response that is not there whole. */
-bool dialogue_client_holds_part(const struct dialogue_client *client);
+/* Whether it waits for an acknowledgement, or the rest of a response. */
+bool dialogue_client_is_waiting(const struct dialogue_client *client);
 /* Nothing goes wrong any more: everything must come to its end. */
 void dialogue_client_drain(struct dialogue_client *client, struct dialogue_server *server);
 

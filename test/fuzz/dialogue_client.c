@@ -443,9 +443,10 @@ void dialogue_client_move(struct dialogue_client *client, struct dialogue_server
     }
 }
 
-bool dialogue_client_holds_part(const struct dialogue_client *client)
+bool dialogue_client_is_waiting(const struct dialogue_client *client)
 {
-    return client->ahead_count > 0 || client->rcv - client->has_fin != client->response_at;
+    return client->una != client->next || client->ahead_count > 0 ||
+           client->rcv - client->has_fin != client->response_at;
 }
 
 /* ---- to the end ---- */

@@ -12,8 +12,9 @@
  *   address leaves a trace;
  * - what answers our own frames, or mirrors them, draws an end.
  *
- * Bounds, as real life sets them: when the snapshot changes, honest clients' networks are empty; 
- * those that hold a piece of a response give up by the time that it is settled.
+ * Bounds, as real life sets them: when the snapshot changes, honest clients' networks are empty;
+ * until it is settled these do nothing worse than to lose, and timers do not fire too early;
+ * those that still wait for something have given up by the time that it is settled.
  */
 #include "dialogue.h"
 
@@ -105,6 +106,7 @@ static void step_honest(struct script *script, unsigned step, unsigned argument)
     struct dialogue_client *client = &script->clients[argument & 1];
     struct dialogue_server *server = &script->server;
     unsigned n = argument >> 1;
+    bool is_calm = server->is_settled || client->flight_count == 0;
     switch (step) {
     case 0:
         connect_honest(script, client);
@@ -116,7 +118,8 @@ static void step_honest(struct script *script, unsigned step, unsigned argument)
         dialogue_client_fin(client);
         return;
     case 3:
-        dialogue_client_timer(client, n == 3 ? take_8(script) : 0);
+        if (is_calm)
+            dialogue_client_timer(client, n == 3 ? 40u + take_8(script) : 0);
         return;
     case 4:
         dialogue_client_ack(client);
@@ -126,13 +129,13 @@ static void step_honest(struct script *script, unsigned step, unsigned argument)
             dialogue_client_move(client, server, 0, DIALOGUE_ARRIVE);
         return;
     case 6:
-        dialogue_client_move(client, server, 1 + n, DIALOGUE_ARRIVE);
+        dialogue_client_move(client, server, is_calm ? 1 + n : 0, DIALOGUE_ARRIVE);
         return;
     case 7:
         dialogue_client_move(client, server, n, DIALOGUE_LOSE);
         return;
     case 8:
-        dialogue_client_move(client, server, n, DIALOGUE_REPEAT);
+        dialogue_client_move(client, server, n, is_calm ? DIALOGUE_REPEAT : DIALOGUE_LOSE);
         return;
     default:
         for (unsigned i = 0; i < 16; i++)
@@ -155,14 +158,14 @@ static void change_snapshot(struct script *script)
         client->flight_count = 0;
         if (!client->has_sack)
             client->ahead_count = 0; /* a receiver may forget these, and here it must */
-        client->is_fin_known = client->has_fin || client->ahead_count > 0;
+        client->is_fin_known &= client->has_fin || client->ahead_count > 0;
     }
 }
 
 static void settle(struct script *script)
 {
     for (unsigned i = 0; i < HONEST && !script->server.is_settled; i++)
-        if (dialogue_client_holds_part(&script->clients[i]))
+        if (dialogue_client_is_waiting(&script->clients[i]))
             script->clients[i].state = DIALOGUE_CLOSED;
     script->server.is_settled = true;
 }
