@@ -124,7 +124,6 @@ void config_init(struct config *config)
     config->tcp_recent_size = RECENT_SIZE_DEFAULT;
 }
 
-/* A proxy speaks classic, named or not. */
 struct respond_policy config_policy(const struct config *config)
 {
     struct respond_policy policy = respond_policy_default();
