@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "stateless_tcp/modern_send.h"
+#include "stateless_tcp/modern_tail.h"
 
 #include "stateless_tcp/framing.h"
 
@@ -308,7 +309,7 @@ receive_data(const struct stateless_tcp_config *config, const struct packet *pac
             return reply_ack(packet, packet->seq + query->point_len, 0,
                              point_make(point->offset, point->seq, true), train);
         return has_fin && query->point_len == 0 ? reply_reset(config, packet, train)
-                                                : STATELESS_TCP_DROP;
+                                                : modern_tail_receive(query, point, train);
     }
     query->is_half_closed =
         has_fin && query->at + query->left == packet->payload + packet->payload_len;
@@ -317,6 +318,8 @@ receive_data(const struct stateless_tcp_config *config, const struct packet *pac
     query->requests = query->at;
     query->start = query->point_offset;
     query->is_start_known = query->point_len == 0;
+    if (outcome != STATELESS_TCP_QUERY && query->held < point->offset)
+        modern_tail_wait(query);
     return outcome;
 }
 
@@ -489,14 +492,27 @@ modern_receive(const struct stateless_tcp_config *config, const struct stateless
         return is_pure_ack ? STATELESS_TCP_DROP : reply_reset(config, packet, train);
     if (packet->has_timestamps)
         point = point_read(packet->timestamp_echo, proof.offset);
-    if (is_pure_ack)
+    struct packet joined;
+    bool is_joined =
+        packet->has_timestamps &&
+        (is_pure_ack ? proof.offset == point.offset &&
+                           modern_tail_take(packet, proof.connection, &point, recent, &joined)
+                     : modern_tail_join(packet, proof.connection, recent, &joined));
+    if (is_pure_ack && !is_joined)
         return proof.offset < point.offset
                    ? receive_progress(config, packet, &proof, &point, recent, train)
                    : receive_ack(packet, proof.offset, &point, train);
-    refine_point(packet, &proof, recent, &point);
-    if (packet->payload_len == 0)
-        return receive_fin(config, packet, proof.offset, &point, train);
-    return receive_data(config, packet, &proof, &point, is_settled, recent, query_out, train);
+    const struct packet *whole = is_joined ? &joined : packet;
+    refine_point(whole, &proof, recent, &point);
+    if (whole->payload_len == 0)
+        return receive_fin(config, whole, proof.offset, &point, train);
+    enum stateless_tcp_outcome outcome =
+        receive_data(config, whole, &proof, &point, is_settled, recent, query_out, train);
+    if (is_joined) {
+        query_out->joined = joined;
+        query_out->packet = &query_out->joined;
+    }
+    return outcome;
 }
 
 void modern_send(struct stateless_tcp_query *query, uint8_t *stream, size_t response_len)
@@ -566,7 +582,10 @@ void modern_finish(struct stateless_tcp_query *query, struct train *train)
     }
     uint32_t ack_done = entry.seq_end + is_half_closed;
     if (query->held < entry.end) {
+        uint8_t tail[RECENT_TAIL_MAX];
+        uint32_t tail_len = modern_tail_copy(query, tail);
         modern_send_train(query, &entry, query->stream, ack_done, train);
+        modern_tail_keep(query, tail, tail_len);
         return;
     }
     reply_ack(packet, ack_done, entry.has_fin && query->held == entry.end ? PACKET_FIN : 0,

@@ -29,12 +29,16 @@
 #define RECENT_SIZE_MIN (256u * 1024)
 #define RECENT_SIZE_DEFAULT (4u * 1024 * 1024)
 
+#define RECENT_TAIL_MAX 2048 /* octets of requests that could not be answered yet */
+
 /* The last train of one connection. Numbers of the client's stream are its own sequence numbers,
  * those of ours count octets after our SYN. */
 struct recent_entry {
     uint64_t connection; /* cookie_proof.connection; 0: nobody */
     uint64_t at;         /* where its octets are, counted from the ring's beginning */
     uint32_t octets_len; /* 0: none were kept */
+    uint32_t tail_len;   /* octets known of what follows the requests; 0: none */
+    uint64_t tail_at;    /* where they are */
 
     uint32_t seq, seq_end; /* the requests: from, up to */
     uint32_t start, end;   /* the responses */
@@ -75,5 +79,17 @@ void recent_keep(struct recent *recent, struct recent_entry *entry, const uint8_
 /* The octets kept for an entry, as many as it says; NULL: none, or they were overwritten. Valid
  * until the next recent_keep(). */
 const uint8_t *recent_octets(const struct recent *recent, const struct recent_entry *entry);
+
+/* Keep what follows the requests of an entry, 1..RECENT_TAIL_MAX octets. */
+void recent_keep_tail(struct recent *recent, struct recent_entry *entry, const uint8_t *octets,
+                      uint32_t len);
+
+/* These octets, as many as the entry says; NULL: none, or they were overwritten. Valid as long. */
+const uint8_t *recent_tail(const struct recent *recent, const struct recent_entry *entry);
+
+/* The first `tail_len` of these octets and `len` that follow them, in one piece. NULL: they are gone,
+ * or it is too much. Valid until the next recent_keep(), recent_keep_tail() or recent_join(). */
+const uint8_t *recent_join(struct recent *recent, const struct recent_entry *entry,
+                           uint32_t tail_len, const uint8_t *octets, uint32_t len);
 
 #endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "stateless_tcp/modern_tail.h"
+
+#include "stateless_tcp/framing.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum {
+    SEQ_MASK = (1 << MODERN_SEQ_BITS) - 1,
+};
+
+static_assert(RECENT_TAIL_MAX + MODERN_WINDOW / 10 < MODERN_WINDOW, "a tail leaves some window");
+
+/* `tail_len` octets of the tail with the data of `packet` behind them. */
+static bool join(const struct packet *packet, const struct recent_entry *entry, uint32_t tail_len,
+                 struct recent *recent, struct packet *joined_out)
+{
+    const uint8_t *whole =
+        recent_join(recent, entry, tail_len, packet->payload, packet->payload_len);
+    if (whole == NULL)
+        return false;
+    *joined_out = *packet;
+    joined_out->seq = entry->seq_end;
+    joined_out->payload = whole;
+    joined_out->payload_len += tail_len;
+    return true;
+}
+
+bool modern_tail_join(const struct packet *packet, uint64_t connection, struct recent *recent,
+                      struct packet *joined_out)
+{
+    const struct recent_entry *entry = recent_find(recent, connection);
+    if (entry == NULL || entry->tail_len == 0)
+        return false;
+    uint32_t tail_len = packet->seq - entry->seq_end;
+    return tail_len > 0 && tail_len <= entry->tail_len &&
+           packet->payload_len >= entry->tail_len - tail_len && packet->payload_len > 0 &&
+           join(packet, entry, tail_len, recent, joined_out);
+}
+
+bool modern_tail_take(const struct packet *packet, uint64_t connection, const struct point *point,
+                      struct recent *recent, struct packet *joined_out)
+{
+    const struct recent_entry *entry = recent_find(recent, connection);
+    if (entry == NULL || entry->tail_len == 0 || entry->end != point->offset ||
+        ((entry->seq_end - point->seq) & SEQ_MASK) != 0)
+        return false;
+    const uint8_t *tail = recent_tail(recent, entry);
+    return tail != NULL && framing_request_len(tail, entry->tail_len) > 0 &&
+           join(packet, entry, entry->tail_len, recent, joined_out);
+}
+
+/* The entry of a connection whose client holds everything, although nothing is known of it. */
+static struct recent_entry *entry_make(const struct stateless_tcp_query *query,
+                                       const struct point *point)
+{
+    struct recent_entry *entry = recent_take(query->recent, query->connection);
+    if (entry == NULL)
+        return NULL;
+    entry->seq = entry->seq_end = entry->ack = query->packet->seq;
+    entry->start = entry->end = entry->held = entry->sent = point->offset;
+    entry->repaired = entry->recover = point->offset;
+    entry->cwnd = modern_send_cwnd(query, NULL);
+    entry->ssthresh = UINT32_MAX;
+    return entry;
+}
+
+enum stateless_tcp_outcome modern_tail_receive(const struct stateless_tcp_query *query,
+                                               const struct point *point, struct train *train)
+{
+    const struct packet *packet = query->packet;
+    uint32_t len = packet->payload_len;
+    bool is_at_point = query->point_len == 0 && !query->is_prefix_absent;
+    if (!is_at_point || !packet->has_timestamps || len > RECENT_TAIL_MAX || packet->sack_count > 0)
+        return STATELESS_TCP_DROP;
+    bool is_all_there = query->held == point->offset;
+    struct recent_entry *entry = recent_find(query->recent, query->connection);
+    if (entry == NULL && is_all_there)
+        entry = entry_make(query, point);
+    if (entry == NULL || entry->seq_end != packet->seq || entry->end != point->offset ||
+        entry->has_fin)
+        return STATELESS_TCP_DROP;
+    const uint8_t *tail = recent_tail(query->recent, entry);
+    if (tail == NULL || len > entry->tail_len) {
+        recent_keep_tail(query->recent, entry, packet->payload, len);
+        return STATELESS_TCP_DROP;
+    }
+    if (!is_all_there || memcmp(tail, packet->payload, len) != 0)
+        return STATELESS_TCP_DROP;
+    entry->tail_len = len;
+    const struct packet_segment segment = {
+        .seq = packet->ack,
+        .ack = packet->seq + len,
+        .window = (uint16_t)(MODERN_WINDOW - len),
+        .flags = PACKET_ACK,
+        .has_timestamps = true,
+        .timestamp_value = point_make(point->offset, packet->seq, true),
+        .timestamp_echo = packet->timestamp_value,
+    };
+    return packet_reply_tcp(packet, &segment, NULL, 0, train) ? STATELESS_TCP_SEND
+                                                              : STATELESS_TCP_DROP;
+}
+
+void modern_tail_wait(const struct stateless_tcp_query *query)
+{
+    const struct packet *packet = query->packet;
+    struct recent_entry *entry = recent_find(query->recent, query->connection);
+    if (entry != NULL && entry->seq_end == packet->seq && !entry->has_fin &&
+        packet->has_timestamps && packet->payload_len > entry->tail_len &&
+        packet->payload_len <= RECENT_TAIL_MAX)
+        recent_keep_tail(query->recent, entry, packet->payload, packet->payload_len);
+}
+
+uint32_t modern_tail_copy(const struct stateless_tcp_query *query, uint8_t *tail_out)
+{
+    const struct packet *packet = query->packet;
+    const uint8_t *from = query->requests + query->answered_len;
+    size_t len = (size_t)(packet->payload + packet->payload_len - from);
+    if (query->recent == NULL || !packet->has_timestamps || len > RECENT_TAIL_MAX)
+        return 0;
+    memcpy(tail_out, from, len);
+    return (uint32_t)len;
+}
+
+void modern_tail_keep(const struct stateless_tcp_query *query, const uint8_t *tail,
+                      uint32_t tail_len)
+{
+    struct recent_entry *entry = recent_find(query->recent, query->connection);
+    if (tail_len > 0 && entry != NULL && !entry->has_fin)
+        recent_keep_tail(query->recent, entry, tail, tail_len);
+}
