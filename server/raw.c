@@ -45,6 +45,7 @@ struct raw_worker {
     uint64_t keys_s;      /* when they were so */
     uint64_t committed_s; /* of the view's snapshot, or later; 0: not yet known */
     uint64_t now_s;
+    unsigned linger_s;
     uint8_t *stream;
     uint8_t *recent_memory; /* of `recent`; NULL: there is none */
     struct recent recent;
@@ -241,6 +242,7 @@ static int worker_name(struct raw_worker *worker, const struct raw_config *confi
     worker->tcp = *config->tcp;
     worker->secret = *config->secret;
     worker->keys_s = UINT64_MAX;
+    worker->linger_s = config->linger_s;
     worker->stream = malloc(SERVE_STREAM_CAP);
     worker->named = calloc(config->address_count, sizeof(*worker->named));
     worker->endpoints = calloc(ENDPOINTS_MAX, sizeof(*worker->endpoints));
@@ -289,7 +291,7 @@ static int worker_attach(struct raw_worker *worker, struct io_error *error)
     free(filter);
     if (result == 0)
         result = guard_open(worker->interface, worker->named, worker->named_count, worker->peers,
-                            worker->peer_count, &worker->guard, error);
+                            worker->peer_count, worker->linger_s, &worker->guard, error);
     return result;
 }
 
@@ -324,8 +326,8 @@ int raw_worker_open(const struct raw_config *config, struct raw_worker **worker_
     return 0;
 }
 
-/* What depends on the time. */
-static void worker_tick(struct raw_worker *worker)
+/* What depends on the time. Outcomes: 0; -ECHILD the guard is gone. */
+static int worker_tick(struct raw_worker *worker)
 {
     uint64_t now_s = (uint64_t)time(NULL);
     worker->now_s = now_s;
@@ -333,8 +335,10 @@ static void worker_tick(struct raw_worker *worker)
         worker->keys_s = now_s;
         keys_at(&worker->secret, now_s, &worker->keys);
     }
-    if (now_s - worker->endpoints_s >= ADDRESSES_AGE_S)
-        endpoints_refresh(worker, now_s);
+    if (now_s - worker->endpoints_s < ADDRESSES_AGE_S)
+        return 0;
+    endpoints_refresh(worker, now_s);
+    return guard_is_up(worker->guard) ? 0 : -ECHILD;
 }
 
 /* Answer a batch. Outcomes: 0; -ESTALE; negative errno of the interface. */
@@ -375,7 +379,9 @@ static int worker_answer(struct raw_worker *worker, const struct respond_policy 
 /* The same, with a back end instead of zones; waits too. */
 static int worker_pass(struct raw_worker *worker, const struct respond_policy *policy)
 {
-    worker_tick(worker);
+    int outcome = worker_tick(worker);
+    if (outcome != 0)
+        return outcome;
     const struct proxy place = {
         .tcp = &worker->tcp,
         .keys = &worker->keys,
@@ -391,11 +397,13 @@ static int worker_serve(struct raw_worker *worker, const struct respond_policy *
 {
     struct io_frame frames[IO_BATCH];
     int outcome = io_backend_libpcap.receive(worker->io, RAW_STOP_MS, frames, IO_BATCH);
-    if (outcome > 0) {
-        worker_tick(worker);
-        outcome = worker_answer(worker, policy, frames, outcome);
-        zonedb_view_rest(worker->view);
-    }
+    if (outcome <= 0)
+        return outcome;
+    int frame_count = outcome;
+    outcome = worker_tick(worker);
+    if (outcome == 0)
+        outcome = worker_answer(worker, policy, frames, frame_count);
+    zonedb_view_rest(worker->view);
     return outcome;
 }
 
@@ -429,4 +437,13 @@ void raw_worker_close(struct raw_worker *worker)
     free(worker->stream);
     free(worker->recent_memory);
     free(worker);
+}
+
+void raw_worker_leave(struct raw_worker *worker)
+{
+    if (worker == NULL)
+        return;
+    guard_leave(worker->guard);
+    worker->guard = NULL;
+    raw_worker_close(worker);
 }

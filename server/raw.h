@@ -39,6 +39,7 @@ struct raw_config {
     size_t
         recent_size; /* octets for the cache of recent.h; 0: none, else RECENT_SIZE_MIN or more */
     const struct keys_secret *secret; /* cookie keys come from it and the clock */
+    unsigned linger_s;                /* the guard stays so long after the process has ended */
 };
 
 struct raw_worker;
@@ -55,7 +56,8 @@ int raw_worker_open(const struct raw_config *config, struct raw_worker **worker_
 /* Answer until *stop is true (seen within RAW_STOP_MS), in the calling thread. `policy`: constant
  * meanwhile. The worker's view is at rest when this returns.
  * Outcomes: 0 stopped; -ESTALE the database outgrew this process's map: call zonedb_remap() while
- * all views of the process are at rest, then run again; -ENODEV the interface is gone; other
+ * all views of the process are at rest, then run again; -ENODEV the interface is gone; -ECHILD the
+ * guard is gone, since somebody killed the process that keeps it; other
  * negative errno. An interface that is only down is waited for. */
 #define RAW_STOP_MS 100
 int raw_worker_run(struct raw_worker *worker, const struct respond_policy *policy,
@@ -63,5 +65,8 @@ int raw_worker_run(struct raw_worker *worker, const struct respond_policy *polic
 
 /* Close, take the guard down. NULL is allowed. */
 void raw_worker_close(struct raw_worker *worker);
+
+/* Close because the process is about to end: the guard lingers. NULL is allowed. */
+void raw_worker_leave(struct raw_worker *worker);
 
 #endif

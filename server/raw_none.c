@@ -29,3 +29,8 @@ void raw_worker_close(struct raw_worker *worker)
 {
     (void)worker; /* there never is one */
 }
+
+void raw_worker_leave(struct raw_worker *worker)
+{
+    raw_worker_close(worker);
+}

@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+/* The time of a restart. Without a key file nothing would be won: the secret is another then. */
+#define GUARD_LINGER_S 5
 /* Between attempts to open an interface again that went away. */
 #define REOPEN_MS 1000
 
@@ -143,16 +145,18 @@ static int set_add(struct stateless_set *set, const struct config_listen *listen
 
 static int member_open(struct stateless *member, struct io_error *error)
 {
-    const struct raw_config config = {.interface = member->interface,
-                                      .addresses = member->addresses,
-                                      .address_count = member->address_count,
-                                      .peers = member->config.tcp_transfer_peers.items,
-                                      .peer_count = member->config.tcp_transfer_peers.count,
-                                      .db = member->db,
-                                      .proxy = member->is_proxy ? &member->proxy : NULL,
-                                      .tcp = &member->tcp,
-                                      .recent_size = member->config.tcp_recent_size,
-                                      .secret = &member->secret};
+    const struct raw_config config = {
+        .interface = member->interface,
+        .addresses = member->addresses,
+        .address_count = member->address_count,
+        .peers = member->config.tcp_transfer_peers.items,
+        .peer_count = member->config.tcp_transfer_peers.count,
+        .db = member->db,
+        .proxy = member->is_proxy ? &member->proxy : NULL,
+        .tcp = &member->tcp,
+        .recent_size = member->config.tcp_recent_size,
+        .secret = &member->secret,
+        .linger_s = member->config.tcp_key_file[0] != '\0' ? GUARD_LINGER_S : 0};
     int outcome = raw_worker_open(&config, &member->raw, error);
     atomic_store(&member->is_open, outcome == 0);
     return outcome;
@@ -166,7 +170,9 @@ static void member_reopen(struct stateless *member, int problem)
     if (member->raw != NULL)
         log_write(LOG_LEVEL_ERROR,
                   "interface %s: %s; stateless TCP is not served there until it is back",
-                  member->interface, strerror(-problem));
+                  member->interface,
+                  problem == -ECHILD ? "the guard against the kernel's TCP was killed"
+                                     : strerror(-problem));
     atomic_store(&member->is_open, false);
     raw_worker_close(member->raw);
     member->raw = NULL;
@@ -212,7 +218,7 @@ static int member_start(struct stateless *member, const struct respond_policy *p
 static void member_close(struct stateless *member)
 {
     assert(!member->has_thread);
-    raw_worker_close(member->raw);
+    raw_worker_close(member->raw); /* NULL after stateless_close() */
     explicit_bzero(&member->secret, sizeof member->secret);
     free(member);
 }
@@ -356,6 +362,10 @@ void stateless_wake(struct stateless_set *set)
 void stateless_close(struct stateless_set *set)
 {
     stateless_halt(set);
+    for (size_t i = 0; set != NULL && i < set->count; i++) {
+        raw_worker_leave(set->members[i]->raw);
+        set->members[i]->raw = NULL;
+    }
     set_close(set, NULL);
 }
 

@@ -40,7 +40,8 @@ void stateless_halt(struct stateless_set *set);
 /* Have every thread look at park_is_asked(). NULL is allowed. */
 void stateless_wake(struct stateless_set *set);
 
-/* End threads, close, free. NULL is allowed. */
+/* End threads, close, free, because the process ends: guards linger if clients may meet the same
+ * secret again. NULL is allowed. */
 void stateless_close(struct stateless_set *set);
 
 /* Interfaces served. NULL is allowed. */

@@ -2,20 +2,34 @@
 #include "stateless_tcp/io/guard.h"
 
 #include <arpa/inet.h>
+#include <cap-ng.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <nftables/libnftables.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Makes names differ: while addresses change, the new guard goes up before the old one goes. */
 static atomic_uint guard_serial;
 
 struct guard {
-    struct nft_ctx *nft; /* its netlink socket owns the table */
+    pid_t keeper; /* the child whose netlink socket owns the table */
+    int fd;       /* to it; it notices when this end is closed */
+};
+
+/* What the child says first. */
+struct keeper_report {
+    int result;
+    struct io_error error;
 };
 
 static int guard_fail(struct io_error *error, int result, const char *interface, const char *reason)
@@ -82,30 +96,87 @@ static char *guard_rules(const char *interface, const struct packet_endpoint *en
     return text;
 }
 
-static int guard_apply(struct guard *guard, const char *interface, const char *rules,
-                       struct io_error *error)
+/* Put the table up. The context stays: its socket owns the table. */
+static int keeper_apply(const char *interface, const char *rules, struct io_error *error)
 {
-    guard->nft = nft_ctx_new(NFT_CTX_DEFAULT);
-    if (guard->nft == NULL)
+    struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
+    if (nft == NULL)
         return guard_fail(error, -EOPNOTSUPP, interface, "no netlink socket for nftables");
-    nft_ctx_buffer_output(guard->nft);
-    nft_ctx_buffer_error(guard->nft);
+    nft_ctx_buffer_output(nft);
+    nft_ctx_buffer_error(nft);
     errno = 0;
-    if (nft_run_cmd_from_buffer(guard->nft, rules) == 0)
+    if (nft_run_cmd_from_buffer(nft, rules) == 0)
         return 0;
     if (errno == EPERM)
         return guard_fail(error, -EPERM, interface,
                           "not permitted; start as root or with CAP_NET_ADMIN");
     char reason[256];
-    snprintf(reason, sizeof(reason), "%.200s", nft_ctx_get_error_buffer(guard->nft));
+    snprintf(reason, sizeof(reason), "%.200s", nft_ctx_get_error_buffer(nft));
     reason[strcspn(reason, "\n")] = '\0';
     return guard_fail(error, -EOPNOTSUPP, interface,
                       *reason != '\0' ? reason : "the kernel refused; Linux 5.12 is needed");
 }
 
+/* Keep nothing of the parent's but the socket to it, which becomes number 3. */
+static void keeper_detach(int fd)
+{
+    static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGUSR1, SIGUSR2};
+    for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+        signal(ignored[i], SIG_IGN);
+    int null = open("/dev/null", O_RDWR);
+    for (int i = 0; null >= 0 && i < 3; i++)
+        dup2(null, i);
+    if (fd != 3)
+        dup2(fd, 3);
+    close_range(4, ~0u, 0);
+    prctl(PR_SET_NAME, "lethed-guard");
+}
+
+/* The child's whole life. */
+_Noreturn static void keeper_run(int fd, const char *interface, const char *rules,
+                                 unsigned linger_s)
+{
+    struct keeper_report report = {0};
+    keeper_detach(fd);
+    report.result = keeper_apply(interface, rules, &report.error);
+    capng_clear(CAPNG_SELECT_BOTH);
+    capng_apply(CAPNG_SELECT_BOTH);
+    if (send(3, &report, sizeof(report), 0) != (ssize_t)sizeof(report) || report.result != 0)
+        _exit(EXIT_FAILURE);
+    char farewell;
+    ssize_t len;
+    do
+        len = recv(3, &farewell, sizeof(farewell), 0);
+    while (len < 0 && errno == EINTR);
+    if (len == 0)
+        poll(NULL, 0, (int)linger_s * 1000);
+    _exit(EXIT_SUCCESS);
+}
+
+static int guard_spawn(struct guard *guard, const char *interface, const char *rules,
+                       unsigned linger_s, struct io_error *error)
+{
+    int ends[2];
+    struct keeper_report report;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+        return guard_fail(error, -errno, interface, "no socket pair");
+    guard->keeper = fork();
+    if (guard->keeper == 0)
+        keeper_run(ends[1], interface, rules, linger_s);
+    int problem = guard->keeper < 0 ? errno : 0;
+    close(ends[1]);
+    guard->fd = ends[0];
+    if (problem != 0)
+        return guard_fail(error, -problem, interface, "cannot fork");
+    if (recv(guard->fd, &report, sizeof(report), 0) != (ssize_t)sizeof(report))
+        return guard_fail(error, -ECHILD, interface, "the process that is to keep it up died");
+    *error = report.error;
+    return report.result;
+}
+
 int guard_open(const char *interface, const struct packet_endpoint *endpoints,
                size_t endpoint_count, const struct prefix *peers, size_t peer_count,
-               struct guard **guard_out, struct io_error *error)
+               unsigned linger_s, struct guard **guard_out, struct io_error *error)
 {
     *guard_out = NULL;
     if (!is_name_plain(interface))
@@ -113,10 +184,12 @@ int guard_open(const char *interface, const struct packet_endpoint *endpoints,
     char *rules = guard_rules(interface, endpoints, endpoint_count, peers, peer_count);
     struct guard *guard = calloc(1, sizeof(*guard));
     int result = -ENOMEM;
-    if (rules != NULL && guard != NULL)
-        result = guard_apply(guard, interface, rules, error);
-    else
+    if (rules != NULL && guard != NULL) {
+        guard->fd = guard->keeper = -1;
+        result = guard_spawn(guard, interface, rules, linger_s, error);
+    } else {
         guard_fail(error, -ENOMEM, interface, "out of memory");
+    }
     free(rules);
     if (result != 0) {
         guard_close(guard);
@@ -126,11 +199,29 @@ int guard_open(const char *interface, const struct packet_endpoint *endpoints,
     return 0;
 }
 
+bool guard_is_up(const struct guard *guard)
+{
+    char octet;
+    return recv(guard->fd, &octet, sizeof(octet), MSG_PEEK | MSG_DONTWAIT) < 0;
+}
+
 void guard_close(struct guard *guard)
+{
+    static const char farewell = 'q';
+    if (guard == NULL)
+        return;
+    if (guard->fd >= 0)
+        send(guard->fd, &farewell, sizeof(farewell), MSG_NOSIGNAL);
+    if (guard->keeper > 0)
+        waitpid(guard->keeper, NULL, 0);
+    guard_leave(guard);
+}
+
+void guard_leave(struct guard *guard)
 {
     if (guard == NULL)
         return;
-    if (guard->nft != NULL)
-        nft_ctx_free(guard->nft); /* closes the socket, and so removes the table */
+    if (guard->fd >= 0)
+        close(guard->fd);
     free(guard);
 }

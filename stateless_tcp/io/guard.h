@@ -17,8 +17,13 @@
  *         }
  *     }
  *
- * The owner flag (Linux 5.12) ties the table to our netlink socket: it goes away with the process,
- * however that dies, and nobody else's "nft flush ruleset" removes it.
+ * The owner flag (Linux 5.12) ties the table to a netlink socket: it goes away with the process that
+ * has it, however that dies, and nobody else's "nft flush ruleset" removes it.
+ *
+ * That process is a child of ours that does nothing else, without capabilities. When we end, and be
+ * it by kill -9, it keeps the guard up for some seconds more: who answers instead of us then finds
+ * all connections as they were. Without that the kernel would reset each one that speaks meanwhile.
+ * It obeys no signal but SIGKILL, and never stays longer.
  */
 #ifndef STATELESS_TCP_IO_GUARD_H
 #define STATELESS_TCP_IO_GUARD_H
@@ -33,13 +38,20 @@ struct guard;
  * `endpoints`: endpoint_count >= 1 of family 4 or 6, copied. An address of zeros means every
  * address of the family that is the host's own, also those that it will have later.
  * `peers`: peer_count of them, copied: what they send on this interface passes.
+ * `linger_s`: how long it stays after this process has ended.
  * Outcomes: 0; -EPERM; -EOPNOTSUPP the kernel has no nftables or no owner flag; other negative
  * errno; `error` says what failed and what to do. *guard_out is owned by the caller. */
 int guard_open(const char *interface, const struct packet_endpoint *endpoints,
                size_t endpoint_count, const struct prefix *peers, size_t peer_count,
-               struct guard **guard_out, struct io_error *error);
+               unsigned linger_s, struct guard **guard_out, struct io_error *error);
 
-/* Take it down. NULL is allowed. */
+/* Whether it is up still: somebody may have killed the child. */
+bool guard_is_up(const struct guard *guard);
+
+/* Take it down at once. NULL is allowed. */
 void guard_close(struct guard *guard);
+
+/* Leave it up for linger_s, as if this process had ended. NULL is allowed. */
+void guard_leave(struct guard *guard);
 
 #endif

@@ -202,6 +202,8 @@ def test_key_file():
         good = scratch.file("key", "0123456789abcdef" * 4 + "\n")
         with Daemon(*options, good):
             assert peer.ask(V4) is not None
+        assert guards() == 1  # for the time of a restart: who has the key can go on
+        wait_until(lambda: guards() == 0, "the guard to go")
         bad = scratch.file("bad", "0123\n")
         status, text = refusal(*options, bad)
         assert status == 1 and "hexadecimal" in text and bad in text, text
