@@ -336,12 +336,12 @@ def test_idle_connections_and_time():
         with Daemon(*options, environment=environment):
             assert ask_after(0) == "yes"
             assert ask_after(EPOCH_S) == "yes"
-        # The guard is away for a moment: that the kernel resets no one meanwhile, nobody asks.
         with Daemon(*options, environment=environment):
             assert ask_after(EPOCH_S) == "yes"
             assert ask_after(2 * EPOCH_S) == "ConnectionResetError"
         idler.communicate()
         assert idler.returncode == 0
+        wait_until(lambda: guards() == 0, "the guard to go")
 
 
 def kernel_connections():
