@@ -19,13 +19,13 @@ class Bed:
     """A database, keys, and lethed on a network, stateless on port 53 and with the kernel's TCP on
     port 54. This process is in the client's namespace."""
 
-    def __init__(self, build, directory, net):
+    def __init__(self, build, directory, net, sizes=SIZES):
         self.build, self.directory, self.net = build, directory, net
-        zone = os.path.join(directory, "example.zone")
-        self.names = tcp_client.write_zone(zone, SIZES)
+        self.zone = os.path.join(directory, "example.zone")
+        self.names = tcp_client.write_zone(self.zone, sizes)
         self.database = os.path.join(directory, "db")
         subprocess.run([self.program("tools/lethe"), "--db", self.database, "zone", "load", "example",
-                        zone], check=True)
+                        self.zone], check=True, stdout=subprocess.DEVNULL)
         # Inside a response only what was committed long ago is gone on with.
         old = time.time() - 3600
         os.utime(os.path.join(self.database, "data.mdb"), (old, old))
@@ -45,8 +45,9 @@ class Bed:
                       "--tcp-profile", "modern", "--tcp-key-file", self.key_file, *arguments,
                       place=place or self.net.server)
 
-    def learn(self):
-        return tcp_client.learn(self.net.v4, 54, self.names)
+    def learn(self, port=54):
+        """By the kernel's TCP."""
+        return tcp_client.learn(self.net.v4, port, self.names)
 
 
 def said(result, begun):
