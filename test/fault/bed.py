@@ -24,8 +24,8 @@ class Bed:
         self.zone = os.path.join(directory, "example.zone")
         self.names = tcp_client.write_zone(self.zone, sizes)
         self.database = os.path.join(directory, "db")
-        subprocess.run([self.program("tools/lethe"), "--db", self.database, "zone", "load", "example",
-                        self.zone], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([self.program("tools/lethe"), "--db", self.database, "zone", "load",
+                        "example", self.zone], check=True, stdout=subprocess.DEVNULL)
         # Inside a response only what was committed long ago is gone on with.
         old = time.time() - 3600
         os.utime(os.path.join(self.database, "data.mdb"), (old, old))

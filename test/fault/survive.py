@@ -48,8 +48,8 @@ class Switch(Network):
         for server, device in zip(self.servers, ("toa", "tob")):
             self.middle.ip(f"link add {device} type veth peer name v0 netns {server.pid()}")
             server.ip("link set v0 address 02:00:00:00:00:53")
-        for side, device, v4, v6 in ((self.client, "v1", self.client_v4, self.client_v6),
-                                     *((server, "v0", self.v4, self.v6) for server in self.servers)):
+        ends = [(server, "v0", self.v4, self.v6) for server in self.servers]
+        for side, device, v4, v6 in [*ends, (self.client, "v1", self.client_v4, self.client_v6)]:
             side.ip(f"address add {v4}/24 dev {device}")
             side.ip(f"address add {v6}/64 dev {device} nodad")
             side.ip(f"link set {device} up")

@@ -47,7 +47,7 @@ class Result:
 
 
 def query(name, ident):
-    message = struct.pack(">6H", ident, 0, 1, 0, 0, 0)
+    message = struct.pack(">6H", ident, 0x0100, 1, 0, 0, 0)  # RD, for resolvers
     for label in name.split("."):
         message += bytes([len(label)]) + label.encode()
     return message + b"\0" + struct.pack(">2H", TXT, 1)
@@ -197,8 +197,8 @@ def plan(names, count, seed, how=None):
     how = how or HOW
     while count > 0:
         way = chance.choices(list(how), list(how.values()))[0]
-        some = {"alone": 1, "long": MANY}.get(way, chance.randint(1 if way == "half-close" else 2, 4))
-        some = min(some, count)
+        few = chance.randint(1 if way == "half-close" else 2, 4)
+        some = min({"alone": 1, "long": MANY}.get(way, few), count)
         conversations.append(Conversation(way, [chance.choice(names) for _ in range(some)],
                                           len(conversations)))
         count -= some
@@ -225,7 +225,8 @@ def write_zone(path, sizes, seed=1):
     chance = random.Random(seed)
     letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
     with open(path, "w", encoding="ascii") as file:
-        file.write("$ORIGIN example.\n$TTL 300\n@ SOA ns host 1 2 3 4 5\n@ NS ns\nns A 198.18.0.1\n")
+        file.write("$ORIGIN example.\n$TTL 300\n@ SOA ns host 1 2 3 4 5\n@ NS ns\n"
+                   "ns A 198.18.0.1\n")
         for size in sizes:
             left = size - 12 - len(f"t{size}.example") - 6
             while left > 13:
