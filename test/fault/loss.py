@@ -39,7 +39,7 @@ def test_kernel_clients(bed, options):
         for percent, count in options.responses.items():
             bed.net.lose(percent)
             begun = time.monotonic()
-            conversations = tcp_client.plan(known, count, percent)
+            conversations = tcp_client.plan(known, count, options.seed + percent)
             result = tcp_client.converse(bed.net.addresses, 53, conversations, known,
                                          options.at_once, STUCK_S.get(percent, 400))
             print(f"    {percent} % lost ({bed.net.lost()} segments): {said(result, begun)}",
@@ -150,10 +150,11 @@ def counts(text):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--build", default="build", help="where lethe and lethed were built")
-    parser.add_argument("--responses", type=counts, default=counts("1=1500,5=800,20=200"),
+    parser.add_argument("--responses", type=counts, default=counts("1=3000,5=2000,20=300"),
                         help="percent lost=how many responses, with commas")
     parser.add_argument("--at-once", type=int, default=300, help="connections")
     parser.add_argument("--full", action="store_true", help="10,000 responses for each loss")
+    parser.add_argument("--seed", type=int, default=0, help="another choice of questions")
     parser.add_argument("--only", help="kernel_clients, dnsperf, kdig or unbound")
     parser.add_argument("--pcap", help="write what passes the client's interface")
     options = parser.parse_args()
