@@ -144,11 +144,20 @@ static int generation_add(struct generation *generation, struct generation *form
     return 0;
 }
 
+static bool has_peer(const struct config *config, uint8_t family)
+{
+    for (size_t i = 0; i < config->tcp_transfer_peers.count; i++)
+        if (config->tcp_transfer_peers.items[i].address.family == family)
+            return true;
+    return false;
+}
+
 /* Where TCP is stateless it is the kernel's beside, for the peers. */
 static bool has_kernel_tcp(const struct config *config, const struct config_listen *listen)
 {
     return listen->tcp == CONFIG_TCP_KERNEL ||
-           (listen->tcp == CONFIG_TCP_STATELESS && config->tcp_transfer_peers.count != 0);
+           (listen->tcp == CONFIG_TCP_STATELESS &&
+            has_peer(config, listen->address.ss_family == AF_INET ? 4 : 6));
 }
 
 static int generation_open_sockets(struct generation *generation, struct generation *former,

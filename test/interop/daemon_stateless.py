@@ -402,6 +402,7 @@ def test_transfer_peers_of_all_addresses():
                                 f"tcp: {{transfer-peers: [{peers}]}}\n")
 
         with Daemon("--config", configure("")) as daemon:
+            assert listening_tcp() == ""
             assert who_answers(peer, PEER_V4, V4) == who_answers(peer, PEER_V6, V6) == "stateless"
             configure("198.18.1.0/29, 'fd00:198:18:1::/64'")
             daemon.signal(signal.SIGHUP)
@@ -413,6 +414,7 @@ def test_transfer_peers_of_all_addresses():
             daemon.lines.clear()
             daemon.signal(signal.SIGHUP)
             wait_until(lambda: daemon.said("reloaded"), "the reload")
+            assert "[::]" not in listening_tcp(), "for no peer"
             assert keeps_strangers("127.0.0.1") and not keeps_strangers("127.0.0.1", "127.0.0.2")
             assert who_answers(peer, PEER_V4, V4) == "stateless"
 
