@@ -400,9 +400,10 @@ static enum stateless_tcp_outcome receive_progress(const struct stateless_tcp_co
     return train->frame_count > 0 ? STATELESS_TCP_SEND : STATELESS_TCP_DROP;
 }
 
-/* Neither data nor FIN: the completion ACK. */
+/* Neither data nor FIN: the completion ACK. `entry`: of the connection; NULL: none. */
 static enum stateless_tcp_outcome receive_ack(const struct packet *packet, uint32_t held,
-                                              const struct point *point, struct train *train)
+                                              const struct point *point,
+                                              const struct recent_entry *entry, struct train *train)
 {
     uint32_t behind = (packet->seq - point->seq) & SEQ_MASK;
     bool has_our_fin = held == point->offset + 1;
@@ -410,7 +411,11 @@ static enum stateless_tcp_outcome receive_ack(const struct packet *packet, uint3
         return STATELESS_TCP_DROP;
     /* With our FIN came the answer to the client's. */
     uint32_t ack = packet->seq - (has_our_fin && behind == 1 ? 0 : behind);
-    return reply_ack(packet, ack, 0, point_make(point->offset, point->seq, true), train);
+    /* TSval must not be less than that of a train that was sent ahead. */
+    bool has_later = entry != NULL && entry->end > held && !entry->has_fin;
+    uint32_t tag = has_later ? point_make(entry->end, entry->seq_end, false)
+                             : point_make(point->offset, point->seq, true);
+    return reply_ack(packet, ack, 0, tag, train);
 }
 
 /* By what its echo says. */
@@ -501,7 +506,8 @@ modern_receive(const struct stateless_tcp_config *config, const struct stateless
     if (is_pure_ack && !is_joined)
         return proof.offset < point.offset
                    ? receive_progress(config, packet, &proof, &point, recent, train)
-                   : receive_ack(packet, proof.offset, &point, train);
+                   : receive_ack(packet, proof.offset, &point,
+                                 recent_find(recent, proof.connection), train);
     const struct packet *whole = is_joined ? &joined : packet;
     refine_point(whole, &proof, recent, &point);
     if (whole->payload_len == 0)
@@ -549,6 +555,13 @@ static void finish_fast_open(const struct stateless_tcp_query *query,
         modern_send_train(query, entry, query->stream, entry->seq_end, train);
 }
 
+/* Whether more than one request was answered: the client pipelines. */
+static bool has_several(const struct stateless_tcp_query *query)
+{
+    uint32_t first_len = framing_request_len(query->requests, query->answered_len);
+    return first_len > 0 && first_len < query->answered_len;
+}
+
 void modern_finish(struct stateless_tcp_query *query, struct train *train)
 {
     const struct packet *packet = query->packet;
@@ -562,6 +575,7 @@ void modern_finish(struct stateless_tcp_query *query, struct train *train)
         .end = query->start + query->stream_at,
         .ack = query->ack,
         .has_fin = query->is_closing || is_half_closed,
+        .is_pressing = query->is_ahead || has_several(query),
     };
     if (query->is_fast_open) {
         finish_fast_open(query, &entry, train);

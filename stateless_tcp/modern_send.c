@@ -67,6 +67,16 @@ static bool is_single(const struct stateless_tcp_query *query, const struct rece
            entry->end <= window_end(query);
 }
 
+/* Behind the last segment, its last octet again: whoever has it acknowledges at once what he might
+ * acknowledge 40 milliseconds later (RFC 9293 3.8.4, 3.8.6.3). */
+static void press(const struct stateless_tcp_query *query, const struct recent_entry *entry,
+                  const uint8_t *octets, struct train *train)
+{
+    if (entry->is_pressing && !entry->has_fin && entry->sent == entry->end &&
+        train->frame_count > 0 && train->frame_count < query->config->burst)
+        send_range(query, entry, octets, entry->end - 1, entry->end, 1, entry->ack, false, train);
+}
+
 /* Begin at what the client holds. */
 static void begin(const struct stateless_tcp_query *query, struct recent_entry *entry,
                   const uint8_t *octets, uint32_t ack_done, struct train *train)
@@ -86,6 +96,7 @@ static void begin(const struct stateless_tcp_query *query, struct recent_entry *
     uint32_t to = least(least(entry->end, window_end(query)), entry->sent + room);
     entry->sent =
         send_range(query, entry, octets, entry->sent, to, config->burst, entry->ack, false, train);
+    press(query, entry, octets, train);
 }
 
 /* Slow start below ssthresh, about a segment for each round trip above it (RFC 5681 3.1). */
@@ -196,6 +207,9 @@ void modern_send_more(const struct stateless_tcp_query *query, struct recent_ent
     }
     uint32_t room = entry->cwnd > pipe ? entry->cwnd - pipe : 0;
     uint32_t to = least(least(entry->end, window_end(query)), entry->sent + room);
+    bool is_at_end = entry->sent == entry->end;
     entry->sent = send_range(query, entry, octets, entry->sent, to, burst - train->frame_count,
                              entry->ack, false, train);
+    if (!is_at_end)
+        press(query, entry, octets, train);
 }

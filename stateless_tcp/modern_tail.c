@@ -72,7 +72,7 @@ enum stateless_tcp_outcome modern_tail_receive(const struct stateless_tcp_query 
     const struct packet *packet = query->packet;
     uint32_t len = packet->payload_len;
     bool is_at_point = query->point_len == 0 && !query->is_prefix_absent;
-    if (!is_at_point || !packet->has_timestamps || len > RECENT_TAIL_MAX || packet->sack_count > 0)
+    if (!is_at_point || !packet->has_timestamps || len > RECENT_TAIL_MAX)
         return STATELESS_TCP_DROP;
     bool is_all_there = query->held == point->offset;
     struct recent_entry *entry = recent_find(query->recent, query->connection);

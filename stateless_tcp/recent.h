@@ -44,6 +44,7 @@ struct recent_entry {
     uint32_t start, end;   /* the responses */
     uint32_t ack;          /* what the train acknowledges: nothing that was open */
     bool has_fin;          /* it ends our stream */
+    bool is_pressing;      /* the client shall acknowledge its end at once */
 
     uint32_t held;           /* the client has all before it */
     uint32_t sent;           /* we have sent all before it */
