@@ -92,7 +92,6 @@ struct dialogue_client {
 
     unsigned asked, answered;
     uint8_t ids[DIALOGUE_REQUESTS_MAX];
-    uint8_t requests[DIALOGUE_REQUESTS_MAX * DIALOGUE_REQUEST_MAX];
     uint32_t requests_len;
     uint32_t response_at; /* where the response to request `answered` begins */
     uint32_t checked;     /* so much of the stream was looked at */
@@ -104,6 +103,7 @@ struct dialogue_client {
     unsigned flight_count;
     unsigned flight[DIALOGUE_FLIGHT_MAX]; /* in order; places in air */
     struct dialogue_flight *air;          /* DIALOGUE_FLIGHT_MAX */
+    uint8_t *requests;                    /* DIALOGUE_REQUESTS_MAX * DIALOGUE_REQUEST_MAX */
     uint8_t *stream;                      /* DIALOGUE_STREAM_CAP, a ring */
 };
 

@@ -141,6 +141,7 @@ void dialogue_client_connect(struct dialogue_client *client, uint32_t irs, int f
         .clock = 1000,
         .is_orderly = true,
         .air = client->air,
+        .requests = client->requests,
         .stream = client->stream,
     };
     uint8_t cookie[PACKET_FAST_OPEN_COOKIE_LEN];

@@ -3,7 +3,7 @@
 
 #define PATTERN_LEN (65536 + 8192)
 #define FRAME_ROOM 4096
-#define RECENT_OCTETS_MAX 9000
+#define RECENT_OCTETS_MAX 6000
 
 /* About what fits one segment, and what does not; 0 is no response at all. */
 static const uint16_t response_lens[16] = {12,   40,   90,   300,  498,  510,  511, 522,

@@ -47,6 +47,7 @@ struct script {
 };
 
 static struct dialogue_flight air[HONEST][DIALOGUE_FLIGHT_MAX];
+static uint8_t requests[HONEST][DIALOGUE_REQUESTS_MAX * DIALOGUE_REQUEST_MAX];
 static uint8_t streams[HONEST][DIALOGUE_STREAM_CAP];
 
 static uint8_t take_8(struct script *script)
@@ -476,6 +477,7 @@ static void begin(struct script *script)
         script->clients[i].port = (uint16_t)(40000 + i);
         script->clients[i].irs = 0xffffffe0;
         script->clients[i].air = air[i];
+        script->clients[i].requests = requests[i];
         script->clients[i].stream = streams[i];
     }
     script->hostile.spec = frame_spec_client(how & HOW_HOSTILE_IPV6 ? 6 : 4);
