@@ -159,7 +159,7 @@ bool dialogue_client_ask(struct dialogue_client *client, const uint8_t *ids, uns
                          uint32_t cut)
 {
     if (client->state != DIALOGUE_OPEN || client->is_fin_sent ||
-        client->asked + count > DIALOGUE_REQUESTS_MAX || client->next - client->una > 500)
+        client->asked + count > DIALOGUE_REQUESTS_MAX || client->next - client->una > 1000)
         return false;
     uint32_t from = client->next;
     client->is_orderly &= client->una == client->next; /* answers to answers may cross */

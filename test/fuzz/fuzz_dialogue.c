@@ -120,7 +120,7 @@ static void step_honest(struct script *script, unsigned step, unsigned argument)
         return;
     case 3:
         if (is_calm)
-            dialogue_client_timer(client, n == 3 ? 40u + take_8(script) : 0);
+            dialogue_client_timer(client, n == 3 ? 524 : 0);
         return;
     case 4:
         dialogue_client_ack(client);
