@@ -25,18 +25,6 @@ from bed import MEMORY_KB, Bed, must_all_be_right, said  # noqa: E402
 from netns import (Here, Namespace, Network, need_own_network, run_tests,  # noqa: E402
                    skip_unless, wait_until)
 
-# Between one server and the next the kernel would reset the connections that it knows nothing of.
-# An operator's rule, which stays: whatever is sent by us passes beside it.
-QUIET = """
-table inet quiet {
-    chain output {
-        type filter hook output priority 0;
-        tcp sport 53 tcp flags & rst == rst counter drop
-    }
-}
-"""
-
-
 class Switch(Network):
     """A client and two servers with the same addresses and the same MAC address; what the client
     sends goes to the one and the other in turns, packet by packet."""
@@ -100,7 +88,6 @@ class Load(threading.Thread):
 def test_kill(directory, options):
     with Network(client=Here()) as net:
         bed = Bed(options.build, directory, net)
-        net.server.run("nft", "-f", "-", text=QUIET)
         with bed.serve() as lethed:
             known = bed.learn()
             lethed.end(signal.SIGKILL)
