@@ -351,6 +351,7 @@ static int worker_answer(struct raw_worker *worker, const struct respond_policy 
     if ((outcome != 0 || worker->committed_s == 0) &&
         zonedb_view_committed(worker->view, &worker->committed_s) != 0)
         worker->committed_s = worker->now_s;
+    worker->recent.snapshot = (uint32_t)zonedb_view_version(worker->view);
     const struct serve serve = {
         .view = worker->view,
         .policy = policy,

@@ -253,10 +253,10 @@ judge_requests(const struct packet *packet, const struct point *point, bool is_s
         (packet->has_timestamps && query->held == point->offset + 1))
         outcome = receive_after(query->config, packet, has_fin, query, train);
     else if (query->point_len == 0 && query->held < point->offset)
-        /* The response before may be evaluated anew, so it must not get another length. */
-        return is_settled && entry != NULL && entry->seq_end == packet->seq &&
-                       entry->end == point->offset && !entry->has_fin &&
-                       entry->end <= MODERN_CLOSE_AT
+        /* Should the response before have to be evaluated anew it must not get another length. */
+        return entry != NULL && (is_settled || entry->snapshot == query->recent->snapshot) &&
+                       entry->seq_end == packet->seq && entry->end == point->offset &&
+                       !entry->has_fin && entry->end <= MODERN_CLOSE_AT
                    ? receive_ahead(packet, point->ack, entry, query, train)
                    : STATELESS_TCP_DROP;
     else
@@ -575,7 +575,7 @@ void modern_finish(struct stateless_tcp_query *query, struct train *train)
         .end = query->start + query->stream_at,
         .ack = query->ack,
         .has_fin = query->is_closing || is_half_closed,
-        .is_pressing = query->is_ahead || has_several(query),
+        .is_pressing = has_several(query),
     };
     if (query->is_fast_open) {
         finish_fast_open(query, &entry, train);

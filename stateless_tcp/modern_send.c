@@ -136,6 +136,7 @@ void modern_send_train(const struct stateless_tcp_query *query, const struct rec
     if (kept == NULL)
         return;
     *kept = here;
+    kept->snapshot = query->recent->snapshot;
     if (here.end - here.start > query->segment_size)
         recent_keep(query->recent, kept, octets, here.end - here.start);
 }

@@ -46,6 +46,7 @@ struct recent_entry {
     bool has_fin;          /* it ends our stream */
     bool is_pressing;      /* the client shall acknowledge its end at once */
 
+    uint32_t snapshot;       /* recent.snapshot when they were made */
     uint32_t held;           /* the client has all before it */
     uint32_t sent;           /* we have sent all before it */
     uint32_t repaired;       /* holes before it were sent again */
@@ -58,7 +59,8 @@ struct recent {
     uint32_t entry_mask;
     uint8_t *octets;
     uint32_t octets_cap;
-    uint64_t written; /* octets ever, those left free at the end included */
+    uint64_t written;  /* octets ever, those left free at the end included */
+    uint32_t snapshot; /* the owner counts: the same number, the same responses */
 };
 
 /* Make a cache of `size` octets of memory, aligned for any type and zeroed, which stays the caller's

@@ -153,6 +153,8 @@ static void change_snapshot(struct script *script)
         return;
     script->server.version++;
     script->server.is_settled = false;
+    for (unsigned i = 0; i < 2; i++)
+        script->server.recents[i].snapshot = script->server.version;
     for (unsigned i = 0; i < HONEST; i++) {
         struct dialogue_client *client = &script->clients[i];
         client->is_excused = true;
