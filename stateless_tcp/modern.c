@@ -238,6 +238,12 @@ static bool has_pieces(const struct packet *packet)
     return false;
 }
 
+/* Whether all that was answered on the connection is there. `entry`: of it; NULL: none. */
+static bool is_all_there(const struct recent_entry *entry, uint32_t held)
+{
+    return entry != NULL && held == entry->end && !entry->has_fin;
+}
+
 /* Where the responses belong is known: what may be done about them? `entry`: of the connection;
  * NULL: none. */
 static enum stateless_tcp_outcome
@@ -301,6 +307,11 @@ receive_data(const struct stateless_tcp_config *config, const struct packet *pac
         .point_offset = point->offset,
         .is_closing = !packet->has_timestamps,
     };
+    const struct recent_entry *entry = recent_find(recent, proof->connection);
+    if (packet->has_timestamps && !has_fin && is_all_there(entry, proof->offset) &&
+        entry->seq_end - packet->seq - packet->payload_len < MODERN_WINDOW) /* whatever it echoes */
+        return reply_ack(packet, entry->seq_end, 0, point_make(entry->end, entry->seq_end, true),
+                         train);
     if (!find_requests(packet, point, query)) {
         /* Some clients send only a part again, all of which is answered and there. */
         bool is_past = packet->payload_len < query->point_len && query->point_len <= PAST_MAX &&
@@ -405,6 +416,11 @@ static enum stateless_tcp_outcome receive_ack(const struct packet *packet, uint3
                                               const struct point *point,
                                               const struct recent_entry *entry, struct train *train)
 {
+    /* Its echo may be older than what it holds (RFC 7323 4.3 (2)). */
+    if (!point->is_done && is_all_there(entry, held) &&
+        packet->seq - entry->seq_end <= MODERN_WINDOW)
+        return reply_ack(packet, entry->seq_end, 0, point_make(entry->end, entry->seq_end, true),
+                         train);
     uint32_t behind = (packet->seq - point->seq) & SEQ_MASK;
     bool has_our_fin = held == point->offset + 1;
     if (point->is_done || behind > MODERN_WINDOW || (held != point->offset && !has_our_fin))
