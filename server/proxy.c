@@ -116,9 +116,10 @@ static void answer(const struct proxy *proxy, const struct packet *packet, unsig
 struct survey {
     unsigned
         count; /* that are looked at: not more than can be kept, and none after one that is gone */
-    unsigned ready; /* of them, before the first that is not */
-    bool is_gone;   /* the one after `count` */
-    uint32_t len;   /* octets of the payload that they take */
+    unsigned ready;     /* of them, before the first that is not */
+    bool is_gone;       /* the one after `count` */
+    uint32_t len;       /* octets of the payload that they take */
+    uint32_t ready_len; /* those that are ready */
 };
 
 /* `query` is used up. */
@@ -134,9 +135,12 @@ static struct survey survey_take(const struct proxy *proxy, const struct packet 
         survey.is_gone = state == STATE_GONE;
         if (survey.is_gone || (state == STATE_MISSING && end > PROXY_PAYLOAD_MAX))
             break;
-        survey.ready += state == STATE_READY && survey.ready == survey.count;
-        survey.count++;
         survey.len = (uint32_t)end;
+        if (state == STATE_READY && survey.ready == survey.count) {
+            survey.ready++;
+            survey.ready_len = survey.len;
+        }
+        survey.count++;
     }
     return survey;
 }
@@ -178,6 +182,7 @@ struct asking {
     uint64_t now_ms;
     struct proxy_draws *draws;
     struct proxy_asks *asks;
+    const struct packet *received;
     bool is_early;
 };
 
@@ -208,6 +213,13 @@ static void ask(const struct proxy *proxy, const struct packet *packet, const st
                                             ticket.id, next->octets);
 }
 
+/* Whether more can be said after a train that answers only some requests: it ends the connection
+ * otherwise. */
+static bool has_sequel(const struct proxy *proxy, const struct packet *packet)
+{
+    return proxy->tcp->profile == STATELESS_TCP_MODERN && packet->has_timestamps;
+}
+
 /* Ask for what is missing of the surveyed requests, which are walked through in `query`. */
 static void ask_missing(const struct proxy *proxy, const struct packet *packet,
                         struct stateless_tcp_query *query, const struct survey *survey,
@@ -215,8 +227,9 @@ static void ask_missing(const struct proxy *proxy, const struct packet *packet,
 {
     struct packet kept = *packet;
     struct wanted wanted;
-    if (survey->len < packet->payload_len) {
-        kept.payload_len = survey->len;
+    uint32_t most = has_sequel(proxy, packet) ? PROXY_PAYLOAD_MAX : survey->len;
+    if (most < packet->payload_len) {
+        kept.payload_len = most;
         kept.flags &= (uint8_t)~PACKET_FIN;
     }
     for (unsigned i = 0;
@@ -225,35 +238,61 @@ static void ask_missing(const struct proxy *proxy, const struct packet *packet,
             ask(proxy, &kept, &wanted, asking);
 }
 
-/* Whether more can be said after a train that answers only some requests: it ends the connection
- * otherwise. */
-static bool has_sequel(const struct proxy *proxy, const struct packet *packet)
-{
-    return proxy->tcp->profile == STATELESS_TCP_MODERN && packet->has_timestamps;
-}
-
+/* `packet`: what `query` is of, and stays what it is while the cache changes. */
 static void pass_requests(const struct proxy *proxy, const struct packet *packet,
-                          struct asking *asking, struct train *train)
+                          const struct stateless_tcp_query *query, struct asking *asking,
+                          struct train *train)
 {
-    struct stateless_tcp_query query, unsettled;
-    if (receive(proxy, packet, true, &query, train) != STATELESS_TCP_QUERY)
-        return;
-    struct stateless_tcp_query again = query;
-    struct survey survey = survey_take(proxy, packet, &query);
+    struct stateless_tcp_query walk = *query, unsettled;
+    struct survey survey = survey_take(proxy, packet, &walk);
     if (survey.ready == survey.count) {
         answer(proxy, packet, survey.ready, train); /* RST if the first is gone */
         return;
     }
     bool is_sequel = survey.ready > 0 && has_sequel(proxy, packet);
-    bool is_beginning = receive(proxy, packet, false, &unsettled, train) == STATELESS_TCP_QUERY;
-    if (is_beginning)
-        train->frame_count = train->len = 0; /* nothing is acknowledged yet */
-    else if (!is_sequel)
+    /* Ahead of its turn is a beginning too: the responses before it will not change. */
+    bool is_beginning =
+        query->is_ahead || receive(proxy, packet, false, &unsettled, train) == STATELESS_TCP_QUERY;
+    if (!is_beginning && !is_sequel)
         return; /* RST */
+    walk = *query;
+    asking->is_early = !is_beginning;
+    ask_missing(proxy, packet, &walk, &survey, asking);
     if (is_sequel)
         answer(proxy, packet, survey.ready, train);
-    asking->is_early = !is_beginning;
-    ask_missing(proxy, packet, &again, &survey, asking);
+    else
+        stateless_tcp_wait(query, asking->received, train); /* no request is acknowledged yet */
+}
+
+/* Take a copy of a packet whose data the cache has joined: it is not there for long. */
+static void copy_joined(const struct packet *joined, uint8_t payload[PROXY_PAYLOAD_MAX],
+                        struct packet *copy_out)
+{
+    *copy_out = *joined;
+    copy_out->payload = payload;
+    if (joined->payload_len > PROXY_PAYLOAD_MAX) {
+        copy_out->payload_len = PROXY_PAYLOAD_MAX;
+        copy_out->flags &= (uint8_t)~PACKET_FIN;
+    }
+    memcpy(payload, joined->payload, copy_out->payload_len);
+}
+
+static void pass_segment(const struct proxy *proxy, const struct packet *packet,
+                         struct asking *asking, struct train *train)
+{
+    struct stateless_tcp_query query;
+    struct packet copy;
+    uint8_t payload[PROXY_PAYLOAD_MAX];
+    asking->received = packet;
+    if (receive(proxy, packet, true, &query, train) != STATELESS_TCP_QUERY)
+        return;
+    if (query.packet != packet) {
+        copy_joined(query.packet, payload, &copy);
+        packet = &copy;
+        if (receive(proxy, packet, true, &query, train) != STATELESS_TCP_QUERY)
+            return;
+    }
+    pass_requests(proxy, packet, &query, asking, train);
 }
 
 void proxy_frame(const struct proxy *proxy, const struct io_frame *frame, uint64_t now_ms,
@@ -265,25 +304,44 @@ void proxy_frame(const struct proxy *proxy, const struct io_frame *frame, uint64
     if (packet_parse(frame->octets, frame->len, frame->is_checksum_unset,
                      proxy->tcp->checksum_policy, &packet) == PACKET_TCP &&
         packet_is_for(&packet, proxy->endpoints, proxy->endpoint_count))
-        pass_requests(proxy, &packet, &asking, train);
+        pass_segment(proxy, &packet, &asking, train);
 }
 
-/* A question has its response, in proxy->datagram. Answer the segment if that was the last. */
+/* Make `packet` begin behind the requests that were answered last, if it has more. */
+static void skip_answered(const struct proxy *proxy, uint64_t connection, struct packet *packet)
+{
+    const struct recent_entry *entry = recent_find(proxy->recent, connection);
+    uint32_t len = entry != NULL ? entry->seq_end - packet->seq : 0;
+    if (len >= packet->payload_len)
+        return;
+    packet->seq += len;
+    packet->payload += len;
+    packet->payload_len -= len;
+}
+
+/* A question has its response, in proxy->datagram. Answer its segment: all of it, or where that does
+ * not end the connection and is cheap, what is ready in turn. */
 static void question_end(const struct proxy *proxy, const struct proxy_question *question,
                          size_t response_len, struct train *train)
 {
-    const struct packet *packet = &question->packet;
+    struct packet packet = question->packet;
+    uint32_t request_seq = packet.seq + question->request_at;
     struct stateless_tcp_query query;
     proxy_answers_put(proxy->answers, proxy_ring_number(proxy->ring, question), proxy->datagram,
                       response_len);
     proxy_ring_remove(proxy->ring, question);
-    if (question->is_early || receive(proxy, packet, true, &query, train) != STATELESS_TCP_QUERY)
+    if (question->is_early || receive(proxy, &packet, true, &query, train) != STATELESS_TCP_QUERY)
         return;
-    struct survey survey = survey_take(proxy, packet, &query);
-    if (survey.ready == survey.count)
-        answer(proxy, packet, survey.ready, train);
-    else
-        train->frame_count = train->len = 0;
+    bool is_cheap = has_sequel(proxy, &packet) && proxy->recent != NULL;
+    if (is_cheap) {
+        skip_answered(proxy, query.connection, &packet);
+        if (receive(proxy, &packet, true, &query, train) != STATELESS_TCP_QUERY)
+            return;
+    }
+    struct survey survey = survey_take(proxy, &packet, &query);
+    train->frame_count = train->len = 0;
+    if (survey.ready == survey.count || (is_cheap && request_seq - packet.seq < survey.ready_len))
+        answer(proxy, &packet, survey.ready, train);
 }
 
 bool proxy_response(const struct proxy *proxy, uint8_t port, size_t len, struct train *train)

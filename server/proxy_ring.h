@@ -17,9 +17,8 @@
 #include "server/proxy_message.h"
 #include "stateless_tcp/packet.h"
 
-/* As many octets of a segment as are kept: more than the longest request with its length, and as
- * many as `modern` looks at. */
-#define PROXY_PAYLOAD_MAX 1536
+/* As many octets of a segment as are kept: as `modern` looks at, and remembers behind that. */
+#define PROXY_PAYLOAD_MAX (1536 + 2048)
 
 #define PROXY_PORTS 16 /* sockets that ask; a power of two */
 

@@ -18,7 +18,7 @@
 
 struct proxy_worker;
 
-/* Everything it will ever need, about 35 MB. The caller's until proxy_worker_close().
+/* Everything it will ever need, about 37 MB. The caller's until proxy_worker_close().
  * Outcomes: 0; negative errno with `error`. */
 int proxy_worker_open(const struct sockaddr_storage *address, struct proxy_worker **worker_out,
                       struct io_error *error);

@@ -621,3 +621,13 @@ void modern_finish(struct stateless_tcp_query *query, struct train *train)
     reply_ack(packet, ack_done, entry.has_fin && query->held == entry.end ? PACKET_FIN : 0,
               point_make(entry.end, entry.seq_end, true), train);
 }
+
+void modern_wait(const struct stateless_tcp_query *query, const struct packet *packet,
+                 struct train *train)
+{
+    /* Completion: an ACK of all that is before the tail (modern_tail.h) brought these requests. */
+    if (packet->payload_len == 0 && query->held == query->start)
+        reply_ack(packet, query->request_seq, 0, point_make(query->start, query->request_seq, true),
+                  train);
+    modern_tail_hold(query);
+}

@@ -117,12 +117,14 @@
 bool modern_is_proven(const struct stateless_tcp_keys *keys, const struct packet *packet,
                       const struct recent *recent, struct cookie_proof *proof_out);
 
-/* The three steps of stateless_tcp.h. */
+/* The steps of stateless_tcp.h. */
 enum stateless_tcp_outcome
 modern_receive(const struct stateless_tcp_config *config, const struct stateless_tcp_keys *keys,
                const struct packet *packet, bool is_settled, struct recent *recent,
                struct stateless_tcp_query *query_out, struct train *train);
 void modern_send(struct stateless_tcp_query *query, uint8_t *stream, size_t response_len);
 void modern_finish(struct stateless_tcp_query *query, struct train *train);
+void modern_wait(const struct stateless_tcp_query *query, const struct packet *packet,
+                 struct train *train);
 
 #endif

@@ -51,16 +51,16 @@ bool modern_tail_take(const struct packet *packet, uint64_t connection, const st
            join(packet, entry, entry->tail_len, recent, joined_out);
 }
 
-/* The entry of a connection whose client holds everything, although nothing is known of it. */
-static struct recent_entry *entry_make(const struct stateless_tcp_query *query,
-                                       const struct point *point)
+/* The entry of a connection whose client holds everything up to the response to what begins at
+ * `seq`, although nothing is known of it. */
+static struct recent_entry *entry_make(const struct stateless_tcp_query *query, uint32_t seq)
 {
     struct recent_entry *entry = recent_take(query->recent, query->connection);
     if (entry == NULL)
         return NULL;
-    entry->seq = entry->seq_end = entry->ack = query->packet->seq;
-    entry->start = entry->end = entry->held = entry->sent = point->offset;
-    entry->repaired = entry->recover = point->offset;
+    entry->seq = entry->seq_end = entry->ack = seq;
+    entry->start = entry->end = entry->held = entry->sent = query->held;
+    entry->repaired = entry->recover = query->held;
     entry->cwnd = modern_send_cwnd(query, NULL);
     entry->ssthresh = UINT32_MAX;
     return entry;
@@ -77,7 +77,7 @@ enum stateless_tcp_outcome modern_tail_receive(const struct stateless_tcp_query 
     bool is_all_there = query->held == point->offset;
     struct recent_entry *entry = recent_find(query->recent, query->connection);
     if (entry == NULL && is_all_there)
-        entry = entry_make(query, point);
+        entry = entry_make(query, packet->seq);
     if (entry == NULL || entry->seq_end != packet->seq || entry->end != point->offset ||
         entry->has_fin)
         return STATELESS_TCP_DROP;
@@ -110,6 +110,24 @@ void modern_tail_wait(const struct stateless_tcp_query *query)
         packet->has_timestamps && packet->payload_len > entry->tail_len &&
         packet->payload_len <= RECENT_TAIL_MAX)
         recent_keep_tail(query->recent, entry, packet->payload, packet->payload_len);
+}
+
+void modern_tail_hold(const struct stateless_tcp_query *query)
+{
+    const struct packet *packet = query->packet;
+    const uint8_t *from = query->requests;
+    uint32_t len = (uint32_t)(packet->payload + packet->payload_len - from);
+    struct recent_entry *entry = recent_find(query->recent, query->connection);
+    if (!packet->has_timestamps || !query->is_start_known || query->is_prefix_absent)
+        return;
+    if (entry == NULL && query->held == query->start)
+        entry = entry_make(query, query->request_seq);
+    if (entry == NULL || entry->seq_end != query->request_seq || entry->end != query->start ||
+        entry->has_fin)
+        return;
+    len = len < RECENT_TAIL_MAX ? len : RECENT_TAIL_MAX;
+    if (len > entry->tail_len || recent_tail(query->recent, entry) == NULL)
+        recent_keep_tail(query->recent, entry, from, len);
 }
 
 uint32_t modern_tail_copy(const struct stateless_tcp_query *query, uint8_t *tail_out)

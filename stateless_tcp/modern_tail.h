@@ -44,6 +44,10 @@ enum stateless_tcp_outcome modern_tail_receive(const struct stateless_tcp_query 
 /* The data of query->packet is ahead of its turn: it is the tail if it begins where that would. */
 void modern_tail_wait(const struct stateless_tcp_query *query);
 
+/* The requests of `query`, at its beginning, are not answered yet: they are the tail, so that what
+ * comes next is read behind them. */
+void modern_tail_hold(const struct stateless_tcp_query *query);
+
 /* Copy what is behind the requests that were answered, RECENT_TAIL_MAX octets at most. Returns how
  * many; 0 also if there are more. */
 uint32_t modern_tail_copy(const struct stateless_tcp_query *query, uint8_t *tail_out);

@@ -222,3 +222,16 @@ void stateless_tcp_finish(struct stateless_tcp_query *query, struct train *train
     assert(is_sent);
     (void)is_sent;
 }
+
+void stateless_tcp_wait(const struct stateless_tcp_query *query, const struct packet *packet,
+                        struct train *train)
+{
+    train->frame_count = train->len = 0;
+    switch (query->config->profile) {
+    case STATELESS_TCP_CLASSIC:
+        return;
+    case STATELESS_TCP_MODERN:
+        modern_wait(query, packet, train);
+        return;
+    }
+}

@@ -159,4 +159,10 @@ void stateless_tcp_send(struct stateless_tcp_query *query, uint8_t *stream, size
  * train becomes empty: silence. `modern`: everything. */
 void stateless_tcp_finish(struct stateless_tcp_query *query, struct train *train);
 
+/* Instead of finish(): the requests, none of which was responded to, are answered later, by looking at
+ * a copy of query->packet again. `packet`: what was received. In `modern` with a cache, what comes
+ * next is read behind them. The train: empty but for the ACK that a `packet` without data wants. */
+void stateless_tcp_wait(const struct stateless_tcp_query *query, const struct packet *packet,
+                        struct train *train);
+
 #endif
