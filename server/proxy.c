@@ -307,18 +307,6 @@ void proxy_frame(const struct proxy *proxy, const struct io_frame *frame, uint64
         pass_segment(proxy, &packet, &asking, train);
 }
 
-/* Make `packet` begin behind the requests that were answered last, if it has more. */
-static void skip_answered(const struct proxy *proxy, uint64_t connection, struct packet *packet)
-{
-    const struct recent_entry *entry = recent_find(proxy->recent, connection);
-    uint32_t len = entry != NULL ? entry->seq_end - packet->seq : 0;
-    if (len >= packet->payload_len)
-        return;
-    packet->seq += len;
-    packet->payload += len;
-    packet->payload_len -= len;
-}
-
 /* A question has its response, in proxy->datagram. Answer its segment: all of it, or where that does
  * not end the connection and is cheap, what is ready in turn. */
 static void question_end(const struct proxy *proxy, const struct proxy_question *question,
@@ -334,7 +322,10 @@ static void question_end(const struct proxy *proxy, const struct proxy_question 
         return;
     bool is_cheap = has_sequel(proxy, &packet) && proxy->recent != NULL;
     if (is_cheap) {
-        skip_answered(proxy, query.connection, &packet);
+        uint32_t answered_len = stateless_tcp_answered(&query);
+        packet.seq += answered_len;
+        packet.payload += answered_len;
+        packet.payload_len -= answered_len;
         if (receive(proxy, &packet, true, &query, train) != STATELESS_TCP_QUERY)
             return;
     }

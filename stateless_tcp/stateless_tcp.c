@@ -223,6 +223,13 @@ void stateless_tcp_finish(struct stateless_tcp_query *query, struct train *train
     (void)is_sent;
 }
 
+uint32_t stateless_tcp_answered(const struct stateless_tcp_query *query)
+{
+    const struct recent_entry *entry = recent_find(query->recent, query->connection);
+    uint32_t len = entry != NULL ? entry->seq_end - query->packet->seq : 0;
+    return len < query->packet->payload_len ? len : 0;
+}
+
 void stateless_tcp_wait(const struct stateless_tcp_query *query, const struct packet *packet,
                         struct train *train)
 {

@@ -24,6 +24,7 @@ enum {
 };
 
 #define REQUEST_MAX 4000
+#define LOOKED_AT_MAX 1536 /* octets of requests in a segment; `modern` looks at no more */
 #define SAID_MAX (2 * (2 + PROXY_DATAGRAM_CAP))
 
 static const struct stateless_tcp_keys keys = {.epochs = {{1}, {2}}};
@@ -200,7 +201,7 @@ static void check_unasked(const struct proxy *proxy, const struct frame_spec *sp
 static void check(const struct proxy *proxy, unsigned choice, const uint8_t *request,
                   size_t request_len, const uint8_t *response, size_t response_len)
 {
-    unsigned count = choice & CHOICE_TWICE && 2 * (2 + request_len) <= PROXY_PAYLOAD_MAX ? 2 : 1;
+    unsigned count = choice & CHOICE_TWICE && 2 * (2 + request_len) <= LOOKED_AT_MAX ? 2 : 1;
     for (size_t i = 0; i < count; i++) {
         uint8_t *at = payload + i * (2 + request_len);
         at[0] = (uint8_t)(request_len >> 8);

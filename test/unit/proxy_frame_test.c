@@ -440,6 +440,75 @@ START_TEST(test_joined_behind_a_part)
 }
 END_TEST
 
+/* Each in a segment of its own, sent at once: asked at once, answered in turn, nothing twice. */
+START_TEST(test_pipelined_apart)
+{
+    static const unsigned orders[][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2},
+                                         {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+    uint8_t options[12];
+    for (size_t o = 0; o < sizeof orders / sizeof *orders; o++) {
+        use(MODERN_WITH_RECENT);
+        struct proxy_ask asked[3];
+        uint32_t seq = frame_spec_client(4).seq, held = 0, said_len = 0;
+        struct frame_spec spec = stamped(requests, REQUEST_LEN, 0, 0, seq, options);
+        for (unsigned i = 0; i < 3; i++, spec.seq += REQUEST_LEN) {
+            ck_assert_uint_eq(frame(&spec), 1);
+            ck_assert_uint_eq(train.frame_count, 0);
+            asked[i] = asks.asks[0];
+        }
+        bool is_there[3] = {false, false, false};
+        for (unsigned i = 0; i < 3; i++) {
+            unsigned which = orders[o][i];
+            is_there[which] = true;
+            ck_assert(respond_to(&asked[which], 20 + which, (uint8_t)('a' + which)));
+            uint32_t expected = 0;
+            for (unsigned r = 0; r < 3 && is_there[r]; r++)
+                expected += REQUEST_LEN + 20 + r;
+            if (expected == said_len) {
+                ck_assert_uint_eq(train.frame_count, 0);
+                continue;
+            }
+            ck_assert_uint_gt(train.frame_count, 0);
+            ck_assert_uint_eq(frame_view(train_octets, train.frame_len[0]).seq,
+                              spec.ack + said_len);
+            held = expected;
+            said_len = expected;
+        }
+        ck_assert_uint_eq(held, 3 * REQUEST_LEN + 63);
+        ck_assert_uint_eq(ring.oldest, UINT32_MAX);
+        /* All of it again, as the client's timer has it: the same octets. */
+        uint8_t all[3 * REQUEST_LEN];
+        for (unsigned i = 0; i < 3; i++)
+            memcpy(all + i * REQUEST_LEN, requests, REQUEST_LEN);
+        struct frame_spec again = stamped(all, sizeof all, 0, 0, seq, options);
+        ck_assert_uint_eq(frame(&again), 0);
+        ck_assert_uint_eq(read_train(again.ack), said_len);
+        ck_assert(said[REQUEST_LEN + 19] == 'a' && said[2 * REQUEST_LEN + 40] == 'b' &&
+                  said[3 * REQUEST_LEN + 62] == 'c');
+    }
+}
+END_TEST
+
+/* A request that is cut where the segment ends, while the one before it waits. */
+START_TEST(test_cut)
+{
+    uint8_t options[12];
+    use(MODERN_WITH_RECENT);
+    struct frame_spec spec =
+        stamped(requests, REQUEST_LEN + 7, 0, 0, frame_spec_client(4).seq, options);
+    ck_assert_uint_eq(frame(&spec), 1);
+    struct proxy_ask first = asks.asks[0];
+    spec.seq += REQUEST_LEN + 7;
+    spec.payload += REQUEST_LEN + 7;
+    spec.payload_len = REQUEST_LEN - 7;
+    ck_assert_uint_eq(frame(&spec), 1);
+    ck_assert(respond_to(&asks.asks[0], 0, 0));
+    ck_assert_uint_eq(train.frame_count, 0);
+    ck_assert(respond_to(&first, 0, 0));
+    ck_assert_uint_eq(read_train(spec.ack), 2 * REQUEST_LEN);
+}
+END_TEST
+
 START_TEST(test_more_than_are_looked_at)
 {
     enum { SENT = PROXY_REQUESTS_MAX + 5 };
@@ -602,6 +671,8 @@ int main(void)
                                   test_several_in_one_segment,
                                   test_some_are_ready,
                                   test_joined_behind_a_part,
+                                  test_pipelined_apart,
+                                  test_cut,
                                   test_more_than_are_looked_at,
                                   test_half_close,
                                   test_length_in_a_segment_before,
