@@ -2,9 +2,12 @@
 #include "server/keys.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <nettle/hmac.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 int keys_secret_random(struct keys_secret *secret_out)
 {
@@ -38,6 +41,31 @@ bool keys_secret_parse(const char *hex, struct keys_secret *secret_out)
     }
     *secret_out = secret;
     return true;
+}
+
+int keys_secret_read(const char *path, struct keys_secret *secret_out, char *reason_out,
+                     size_t reason_cap)
+{
+    char text[2 * KEYS_SECRET_LEN + 2] = "";
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    int problem = errno;
+    if (fd >= 0)
+        close(fd);
+    if (len < 0) {
+        snprintf(reason_out, reason_cap, "key-file %s: %s", path, strerror(problem));
+        return -problem;
+    }
+    text[strcspn(text, "\n")] = '\0';
+    bool is_good = keys_secret_parse(text, secret_out);
+    explicit_bzero(text, sizeof text);
+    if (is_good)
+        return 0;
+    snprintf(reason_out, reason_cap,
+             "key-file %s: its first line must be %d hexadecimal digits; make one with: "
+             "openssl rand -hex %d",
+             path, 2 * KEYS_SECRET_LEN, KEYS_SECRET_LEN);
+    return -EINVAL;
 }
 
 static void derive(const struct keys_secret *secret, uint64_t epoch, uint8_t key[COOKIE_KEY_LEN])

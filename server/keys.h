@@ -43,6 +43,11 @@ int keys_secret_random(struct keys_secret *secret_out);
 /* The secret that `hex` spells: exactly 64 hexadecimal digits. False: anything else. */
 bool keys_secret_parse(const char *hex, struct keys_secret *secret_out);
 
+/* The secret that the first line of a file spells. Outcomes: 0; negative errno with the reason, the
+ * path in it, as text in reason_out (reason_cap octets). */
+int keys_secret_read(const char *path, struct keys_secret *secret_out, char *reason_out,
+                     size_t reason_cap);
+
 /* The keys that are valid at `now_s` (Unix time): of its epoch, and of the one before or after. */
 void keys_at(const struct keys_secret *secret, uint64_t now_s, struct stateless_tcp_keys *keys_out);
 

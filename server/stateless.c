@@ -5,13 +5,11 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 /* The time of a restart. Without a key file nothing would be won: the secret is another then. */
 #define GUARD_LINGER_S 5
@@ -56,28 +54,6 @@ __attribute__((format(printf, 3, 4))) static int refuse(struct stateless_error *
 }
 
 /* ---- what a configuration wants ---- */
-
-static int secret_read(const char *path, struct keys_secret *secret_out,
-                       struct stateless_error *error)
-{
-    char text[2 * KEYS_SECRET_LEN + 2] = "";
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    int problem = errno;
-    if (fd >= 0)
-        close(fd);
-    if (len < 0)
-        return refuse(error, -problem, "key-file %s: %s", path, strerror(problem));
-    text[strcspn(text, "\n")] = '\0';
-    bool is_good = keys_secret_parse(text, secret_out);
-    explicit_bzero(text, sizeof text);
-    if (!is_good)
-        return refuse(error, -EINVAL,
-                      "key-file %s: its first line must be %d hexadecimal digits; make one with: "
-                      "openssl rand -hex %d",
-                      path, 2 * KEYS_SECRET_LEN, KEYS_SECRET_LEN);
-    return 0;
-}
 
 static struct stateless_tcp_config tcp_config(const struct config *config)
 {
@@ -230,7 +206,7 @@ static int set_secret(const struct config *config, const struct stateless_set *f
                       struct keys_secret *secret_out, struct stateless_error *error)
 {
     if (config->tcp_key_file[0] != '\0')
-        return secret_read(config->tcp_key_file, secret_out, error);
+        return keys_secret_read(config->tcp_key_file, secret_out, error->text, sizeof error->text);
     if (former != NULL && former->count != 0) {
         *secret_out = former->members[0]->secret;
         return 0;

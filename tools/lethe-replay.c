@@ -33,6 +33,7 @@ static const char help_text[] =
     "  --zones DIR                 zone database, as made by lethe(1)\n"
     "  --address ADDRESS[@PORT]    answer for this address (repeatable; default: any, port 53)\n"
     "  --key HEX                   secret of the cookies, 64 digits (default: all 0)\n"
+    "  --key-file FILE             the same, from the file that lethed has\n"
     "  --tcp-profile classic|modern  how TCP behaves (default: modern)\n"
     "  --tcp-mss OCTETS            segment size asked of clients (536-1460, default: 1220)\n"
     "  --tcp-segment OCTETS        segment size sent (512-1220, default: 1220, classic: 512)\n"
@@ -50,6 +51,7 @@ struct replay {
     struct packet_endpoint endpoints[ENDPOINTS_MAX];
     size_t endpoint_count;
     struct keys_secret secret;
+    const char *key_file; /* of the secret; NULL: it is there */
     struct stateless_tcp_config tcp;
     struct respond_policy policy;
     bool is_json, is_quiet;
@@ -142,6 +144,9 @@ static bool parse_option(int option, const char *value, struct replay *replay)
         return parse_endpoint(value, replay);
     case 'k':
         return keys_secret_parse(value, &replay->secret);
+    case 'f':
+        replay->key_file = value;
+        return true;
     case 'p':
         return parse_profile(value, replay);
     case 'm':
@@ -161,6 +166,7 @@ static const struct option long_options[] = {
     {"zones", required_argument, NULL, 'z'},
     {"address", required_argument, NULL, 'a'},
     {"key", required_argument, NULL, 'k'},
+    {"key-file", required_argument, NULL, 'f'},
     {"tcp-profile", required_argument, NULL, 'p'},
     {"tcp-mss", required_argument, NULL, 'm'},
     {"tcp-segment", required_argument, NULL, 's'},
@@ -313,6 +319,10 @@ int main(int argc, char **argv)
     if (exit_code >= 0)
         return exit_code;
 
+    char reason[1024];
+    if (replay.key_file != NULL &&
+        keys_secret_read(replay.key_file, &replay.secret, reason, sizeof reason) != 0)
+        return refuse(reason);
     struct zonedb *db;
     struct zonedb_error error;
     if (zonedb_open(replay.zones, ZONEDB_READ, &db, &error) != 0)

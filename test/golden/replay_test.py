@@ -97,7 +97,21 @@ def main():
         expect("--address with port 53 by default", os.path.getsize(out) > 24)
         run(good, out, "--zones", zones, "--key", "00" * 31 + "02", *classic)
         with open(out, "rb") as file:
-            expect("--key: another secret proves nothing", len(pcap_frames(file.read())) == 1)
+            by_key = file.read()
+        expect("--key: another secret proves nothing", len(pcap_frames(by_key)) == 1)
+        key_file = out + ".key"
+        for text, status in (("00" * 31 + "02\n", 0), ("02\n", 1), (None, 1)):
+            if text is None:
+                os.remove(key_file)
+            else:
+                with open(key_file, "w", encoding="ascii") as file:
+                    file.write(text)
+            result = run(good, out, "--zones", zones, "--key-file", key_file, *classic)
+            expect(f"--key-file with {text!r}", result.returncode == status and
+                   (status == 0 or key_file in result.stderr), result.stderr)
+            if status == 0:
+                with open(out, "rb") as file:
+                    expect("--key-file is --key", file.read() == by_key)
         made = {}
         for profile in ((), classic, ("--tcp-profile", "modern", "--tcp-segment", "1220")):
             run(good, out, "--zones", zones, *profile)
