@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Requests of profile `modern` that cannot be answered when they come: cut between segments, ahead of
+ * their turn, sent again in pieces, by a client whose echo is old.
+ */
+#include "stateless_tcp/modern.h"
+#include "test/unit/stateless_frames.h"
+#include "test/unit/test_main.h"
+
+#include <string.h>
+
+#define IRS 7000u
+#define REQUEST_LEN 19
+#define REQUEST_COUNT 8
+
+static const struct stateless_tcp_keys keys = {.epochs = {{2}, {1}}};
+static struct stateless_tcp_config config;
+static _Alignas(max_align_t) uint8_t memory[RECENT_SIZE_MIN];
+static struct recent recent;
+static uint8_t train_octets[TRAIN_CAP], frame[FRAME_CAP], stream[STATELESS_TCP_STREAM_CAP];
+static uint8_t requests[REQUEST_COUNT * REQUEST_LEN];
+static struct train train;
+static size_t response_len; /* of each, a multiple of a number that tells them apart */
+static uint32_t iss, echo;
+static uint16_t window;
+
+static void store_be32(uint8_t *at, uint32_t value)
+{
+    for (unsigned i = 0; i < 4; i++)
+        at[i] = (uint8_t)(value >> (24 - 8 * i));
+}
+
+static uint32_t load_be32(const uint8_t *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+static void serve(const struct frame_spec *spec)
+{
+    struct packet packet;
+    struct stateless_tcp_query query;
+    size_t frame_len = frame_build(spec, frame);
+    ck_assert_int_eq(packet_parse(frame, frame_len, false, PACKET_CHECKSUM_ALWAYS, &packet),
+                     PACKET_TCP);
+    train = (struct train){.octets = train_octets, .cap = TRAIN_CAP};
+    if (stateless_tcp_receive(&config, &keys, &packet, true, &recent, &query, &train) !=
+        STATELESS_TCP_QUERY)
+        return;
+    const uint8_t *request;
+    size_t request_len;
+    while (stateless_tcp_next(&query, &request, &request_len)) {
+        ck_assert_uint_eq(request_len, REQUEST_LEN - 2);
+        memset(stream + query.stream_at + 2, request[1], response_len);
+        stateless_tcp_send(&query, stream + query.stream_at, response_len, &train);
+    }
+    stateless_tcp_finish(&query, &train);
+}
+
+static struct frame_view sent(unsigned index)
+{
+    ck_assert_uint_lt(index, train.frame_count);
+    const uint8_t *at = train.octets;
+    for (unsigned i = 0; i < index; i++)
+        at += train.frame_len[i];
+    return frame_view(at, train.frame_len[index]);
+}
+
+/* Octets `from` up to `to` of the requests, from a client that holds `held` octets. */
+static void say(uint32_t from, uint32_t to, uint32_t held)
+{
+    uint8_t options[12] = {1, 1, 8, 10, 0, 0, 0, 9};
+    struct frame_spec spec = frame_spec_client(4);
+    store_be32(options + 8, echo);
+    spec.options = options;
+    spec.options_len = sizeof options;
+    spec.seq = IRS + 1 + from;
+    spec.ack = iss + 1 + held;
+    spec.flags = PACKET_ACK;
+    spec.window = window;
+    spec.payload = requests + from;
+    spec.payload_len = to - from;
+    serve(&spec);
+}
+
+static void set_up(void)
+{
+    config = stateless_tcp_config_default();
+    config.profile = STATELESS_TCP_MODERN;
+    config.segment_size = STATELESS_TCP_SEGMENT_MAX;
+    memset(memory, 0, sizeof memory);
+    recent = recent_make(memory, sizeof memory);
+    for (unsigned i = 0; i < REQUEST_COUNT; i++)
+        memcpy(requests + i * REQUEST_LEN,
+               (uint8_t[REQUEST_LEN]){0, 17, 0, (uint8_t)(i + 1), 0, 0, 0, 1, [15] = 2, [18] = 1},
+               REQUEST_LEN);
+    static const uint8_t offer[16] = {2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0, 0, 0, 7};
+    struct frame_spec spec = frame_spec_client(4);
+    spec.seq = IRS;
+    spec.flags = PACKET_SYN;
+    spec.options = offer;
+    spec.options_len = sizeof offer;
+    serve(&spec);
+    iss = sent(0).seq;
+    echo = load_be32(sent(0).options + 8);
+    window = 65535;
+    response_len = 50;
+}
+
+/* The train is one segment, the responses to requests `first` up to `end`, at `offset`; and perhaps
+ * its last octet again. */
+static void check_responses(unsigned first, unsigned end, uint32_t offset)
+{
+    ck_assert(train.frame_count == 1 || (train.frame_count == 2 && sent(1).payload_len == 1));
+    struct frame_view view = sent(0);
+    ck_assert_uint_eq(view.seq, iss + 1 + offset);
+    ck_assert_uint_eq(view.payload_len, (end - first) * (2 + response_len));
+    for (unsigned i = first; i < end; i++)
+        ck_assert_uint_eq(view.payload[(i - first) * (2 + response_len) + 2], i + 1);
+}
+
+START_TEST(cut_request_is_joined)
+{
+    const uint32_t cut = 3 * REQUEST_LEN + 7;
+    for (unsigned is_echo_old = 0; is_echo_old < 2; is_echo_old++) {
+        set_up();
+        say(0, cut, 0);
+        check_responses(0, 3, 0);
+        ck_assert_uint_eq(sent(0).ack, IRS + 1 + 3 * REQUEST_LEN);
+        uint32_t held = is_echo_old ? 0 : 3 * 52; /* the next segment left before ours came */
+        if (!is_echo_old)
+            echo = load_be32(sent(0).options + 4);
+        say(cut, 5 * REQUEST_LEN, held);
+        check_responses(3, 5, 3 * 52);
+        ck_assert_uint_eq(sent(0).ack, IRS + 1 + (is_echo_old ? 0 : 5 * REQUEST_LEN));
+    }
+}
+END_TEST
+
+/* In pieces of every size, each in a segment of its own. */
+START_TEST(pieces_of_any_size_are_joined)
+{
+    for (uint32_t size = 3; size <= REQUEST_LEN; size++) {
+        set_up();
+        uint32_t answered = 0;
+        for (uint32_t at = 0; at < sizeof requests; at += size) {
+            uint32_t to = at + size < sizeof requests ? at + size : (uint32_t)sizeof requests;
+            say(at, to, answered * 52);
+            uint32_t whole = to / REQUEST_LEN;
+            if (at == 0 && whole == 0) /* nothing is known of the connection yet */
+                ck_assert_uint_eq(train.frame_count, 0);
+            if (whole == answered)
+                continue;
+            check_responses(answered, whole, answered * 52);
+            echo = load_be32(sent(0).options + 4);
+            answered = whole;
+        }
+        ck_assert_uint_eq(answered, REQUEST_COUNT);
+    }
+}
+END_TEST
+
+START_TEST(piece_sent_again_is_acknowledged)
+{
+    const uint32_t cut = 3 * REQUEST_LEN + 7;
+    set_up();
+    say(0, cut, 0);
+    echo = load_be32(sent(0).options + 4);
+    for (unsigned i = 0; i < 2; i++) { /* what was behind it got lost; this too, once */
+        say(3 * REQUEST_LEN, cut, 3 * 52);
+        ck_assert_uint_eq(train.frame_count, 1);
+        ck_assert_uint_eq(sent(0).payload_len, 0);
+        ck_assert_uint_eq(sent(0).ack, IRS + 1 + cut);
+        /* The end of the window stays where it is. */
+        ck_assert_uint_eq(sent(0).ack + sent(0).window, IRS + 1 + 3 * REQUEST_LEN + MODERN_WINDOW);
+    }
+    echo = load_be32(sent(0).options + 4);
+    say(cut, 4 * REQUEST_LEN, 3 * 52);
+    check_responses(3, 4, 3 * 52);
+    ck_assert_uint_eq(sent(0).ack, IRS + 1 + 4 * REQUEST_LEN);
+}
+END_TEST
+
+/* As long as the responses before it are not there, nobody knows whether they will be. */
+START_TEST(piece_is_not_acknowledged_before_its_turn)
+{
+    const uint32_t cut = 3 * REQUEST_LEN + 7;
+    set_up();
+    say(0, cut, 0);
+    for (unsigned i = 0; i < 3; i++) {
+        say(3 * REQUEST_LEN, cut, 52);
+        ck_assert_uint_eq(train.frame_count, 0);
+    }
+}
+END_TEST
+
+START_TEST(another_piece_is_not_acknowledged)
+{
+    const uint32_t cut = 3 * REQUEST_LEN + 7;
+    set_up();
+    say(0, cut, 0);
+    echo = load_be32(sent(0).options + 4);
+    requests[3 * REQUEST_LEN + 3] ^= 1;
+    say(3 * REQUEST_LEN, cut, 3 * 52);
+    ck_assert_uint_eq(train.frame_count, 0);
+}
+END_TEST
+
+/* The rest of what nobody knows the beginning of is no request, even if it looks like one. */
+START_TEST(rest_without_beginning_is_silence)
+{
+    const uint32_t cut = 3 * REQUEST_LEN + 7;
+    set_up();
+    memcpy(requests + cut, requests, REQUEST_LEN);
+    say(0, cut, 0);
+    echo = load_be32(sent(0).options + 4);
+    memset(memory, 0, sizeof memory);
+    say(cut, cut + REQUEST_LEN, 3 * 52);
+    ck_assert_uint_eq(train.frame_count, 0);
+}
+END_TEST
+
+/* A request that comes while the response before it waits for the client's window is answered when
+ * that is there, without being sent again. */
+START_TEST(request_ahead_is_answered_in_its_turn)
+{
+    set_up();
+    response_len = 5000;
+    window = 2440;
+    say(0, REQUEST_LEN, 0);
+    ck_assert_uint_eq(train.frame_count, 2);
+    uint32_t held = 2440;
+    echo = load_be32(sent(0).options + 4);
+    say(REQUEST_LEN, 2 * REQUEST_LEN, held);
+    window = 65535;
+    ck_assert_uint_ge(train.frame_count, 1); /* it is an ACK, too */
+    for (unsigned i = 0; i < train.frame_count; i++)
+        held += (uint32_t)sent(i).payload_len;
+    say(2 * REQUEST_LEN, 2 * REQUEST_LEN, held);
+    for (unsigned i = 0; i < train.frame_count && held < 5002; i++)
+        held += (uint32_t)sent(i).payload_len;
+    ck_assert_uint_eq(held, 5002);
+    response_len = 50;
+    say(2 * REQUEST_LEN, 2 * REQUEST_LEN, held);
+    check_responses(1, 2, 5002);
+    ck_assert_uint_eq(sent(0).ack, IRS + 1 + 2 * REQUEST_LEN);
+    /* Once. */
+    say(2 * REQUEST_LEN, 2 * REQUEST_LEN, held);
+    for (unsigned i = 0; i < train.frame_count; i++)
+        ck_assert_uint_ge(sent(i).seq, iss + 1 + held);
+}
+END_TEST
+
+/* Who sends several requests at once waits for their acknowledgement before it sends more. */
+START_TEST(end_of_train_presses_for_acknowledgement)
+{
+    set_up();
+    response_len = 1000;
+    say(0, REQUEST_LEN, 0);
+    ck_assert_uint_eq(train.frame_count, 1);
+    set_up();
+    response_len = 1000;
+    say(0, 2 * REQUEST_LEN, 0);
+    ck_assert_uint_eq(train.frame_count, 3);
+    struct frame_view last = sent(1), again = sent(2);
+    ck_assert_uint_eq(last.seq + last.payload_len, iss + 1 + 2 * 1002);
+    ck_assert_uint_eq(again.payload_len, 1);
+    ck_assert_uint_eq(again.seq, iss + 2 * 1002);
+    ck_assert_uint_eq(again.payload[0], last.payload[last.payload_len - 1]);
+    ck_assert_mem_eq(again.options + 4, last.options + 4, 4);
+}
+END_TEST
+
+/* The client holds two trains and echoes the first (RFC 7323 4.3 (2)). */
+START_TEST(old_echo_of_who_holds_all_is_understood)
+{
+    set_up();
+    response_len = 1500;
+    say(0, REQUEST_LEN, 0);
+    ck_assert_uint_eq(train.frame_count, 2);
+    echo = load_be32(sent(0).options + 4);
+    say(REQUEST_LEN, 2 * REQUEST_LEN, 1502);
+    ck_assert_uint_eq(train.frame_count, 2);
+    uint32_t newest = load_be32(sent(0).options + 4);
+    for (unsigned i = 0; i < 2; i++) { /* an acknowledgement; the first request, sent again */
+        say(i == 0 ? 2 * REQUEST_LEN : 0, i == 0 ? 2 * REQUEST_LEN : REQUEST_LEN, 2 * 1502);
+        ck_assert_uint_eq(train.frame_count, 1);
+        ck_assert_uint_eq(sent(0).payload_len, 0);
+        ck_assert_uint_eq(sent(0).ack, IRS + 1 + 2 * REQUEST_LEN);
+        ck_assert_uint_ge(load_be32(sent(0).options + 4), newest);
+    }
+}
+END_TEST
+
+TEST_MAIN("stateless_tcp/modern_tail", cut_request_is_joined, pieces_of_any_size_are_joined,
+          piece_sent_again_is_acknowledged, piece_is_not_acknowledged_before_its_turn,
+          another_piece_is_not_acknowledged, rest_without_beginning_is_silence,
+          request_ahead_is_answered_in_its_turn, end_of_train_presses_for_acknowledgement,
+          old_echo_of_who_holds_all_is_understood)
