@@ -107,10 +107,13 @@ static enum stateless_tcp_outcome reply_syn_ack(const struct stateless_tcp_confi
     return reply(packet, &syn_ack, train);
 }
 
-/* A message whose length came in a segment before. */
+/* A message whose length came in a segment before: one question, no answer, no authority, OPT and
+ * TSIG at most. Octets from the midst of a request do not look so. */
 static bool is_bare_request(const uint8_t *payload, uint32_t len)
 {
-    return len >= REQUEST_LEN_MIN && len <= MODERN_REQUESTS_MAX && wire_load_be16(payload + 4) == 1;
+    return len >= REQUEST_LEN_MIN && len <= MODERN_REQUESTS_MAX &&
+           wire_load_be16(payload + 4) == 1 && wire_load_be32(payload + 6) == 0 &&
+           wire_load_be16(payload + 10) <= 2;
 }
 
 /* Octets of the whole, length-prefixed requests at the beginning of a payload, and whether one of
