@@ -581,6 +581,21 @@ static bool has_several(const struct stateless_tcp_query *query)
     return first_len > 0 && first_len < query->answered_len;
 }
 
+/* The client holds less than what comes before these responses. If they began elsewhere when they
+ * were sent, or nothing is ever known, then of others than these. Else it is the last of several
+ * requests that it sends again: their turn comes later, but this says how far it is. */
+static void finish_early(const struct stateless_tcp_query *query, const struct recent_entry *entry,
+                         struct train *train)
+{
+    struct recent_entry *sent = recent_find(query->recent, query->connection);
+    if (query->recent == NULL ||
+        (sent != NULL && sent->seq == entry->seq && sent->start != entry->start))
+        reply_reset(query->config, query->packet, train);
+    else if (sent != NULL && sent->end == entry->end && sent->seq_end == entry->seq_end &&
+             sent->start <= query->held && recent_octets(query->recent, sent) != NULL)
+        modern_send_more(query, sent, train);
+}
+
 void modern_finish(struct stateless_tcp_query *query, struct train *train)
 {
     const struct packet *packet = query->packet;
@@ -608,9 +623,12 @@ void modern_finish(struct stateless_tcp_query *query, struct train *train)
     }
     /* No response, or not the responses of which the client holds a part. */
     if (query->stream_at == 0 || !query->is_start_known || entry.end < entry.start ||
-        query->held > entry.end + entry.has_fin ||
-        (query->held < entry.start && !query->is_ahead)) {
+        query->held > entry.end + entry.has_fin) {
         reply_reset(query->config, packet, train);
+        return;
+    }
+    if (query->held < entry.start && !query->is_ahead) {
+        finish_early(query, &entry, train);
         return;
     }
     uint32_t ack_done = entry.seq_end + is_half_closed;
