@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "stateless_tcp/modern_requests.h"
 #include "stateless_tcp/modern_send.h"
 #include "stateless_tcp/modern_tail.h"
 
@@ -7,9 +8,9 @@
 #include <assert.h>
 
 enum {
-    SEQ_MASK = (1 << MODERN_SEQ_BITS) - 1,
     OFFSET_MASK = (1 << MODERN_OFFSET_BITS) - 1,
-    PAST_MAX = SEQ_MASK + 1 - MODERN_WINDOW - 1, /* beyond, the client may as well be ahead */
+    PAST_MAX =
+        MODERN_SEQ_MASK + 1 - MODERN_WINDOW - 1, /* beyond, the client may as well be ahead */
 };
 
 static_assert(MODERN_OFFSET_BITS + MODERN_SEQ_BITS + 1 == 32, "a point fills a TSval");
@@ -36,7 +37,7 @@ static struct point point_read(uint32_t value, uint32_t held)
     uint32_t ahead = ahead_of(value, held);
     return (struct point){
         .offset = ahead <= MODERN_AHEAD_MAX ? held - ahead : held - ahead + OFFSET_MASK + 1,
-        .seq = value >> 1 & SEQ_MASK,
+        .seq = value >> 1 & MODERN_SEQ_MASK,
         .is_done = is_done(value),
     };
 }
@@ -105,69 +106,6 @@ static enum stateless_tcp_outcome reply_syn_ack(const struct stateless_tcp_confi
         .fast_open_cookie = has_cookie ? cookie : NULL,
     };
     return reply(packet, &syn_ack, train);
-}
-
-/* A message whose length came in a segment before: one question, no answer, no authority, OPT and
- * TSIG at most. Octets from the midst of a request do not look so. */
-static bool is_bare_request(const uint8_t *payload, uint32_t len)
-{
-    return len >= REQUEST_LEN_MIN && len <= MODERN_REQUESTS_MAX &&
-           wire_load_be16(payload + 4) == 1 && wire_load_be32(payload + 6) == 0 &&
-           wire_load_be16(payload + 10) <= 2;
-}
-
-/* Octets of the whole, length-prefixed requests at the beginning of a payload, and whether one of
- * them, or the first, begins or ends at `boundary`. */
-static uint32_t walk_requests(const uint8_t *payload, uint32_t len, uint32_t boundary,
-                              bool *is_boundary_out)
-{
-    uint32_t taken = 0;
-    *is_boundary_out = boundary == 0;
-    for (uint32_t next; (next = framing_request_len(payload + taken, len - taken)) > 0;) {
-        taken += next;
-        *is_boundary_out |= taken == boundary;
-    }
-    return taken;
-}
-
-/* Where a message without length ends: where whole requests begin that end with the payload, as
- * clients join them. */
-static uint32_t bare_request_len(const uint8_t *payload, uint32_t len)
-{
-    bool is_boundary;
-    for (uint32_t at = REQUEST_LEN_MIN; at + LENGTH_LEN + REQUEST_LEN_MIN <= len; at++)
-        if (is_bare_request(payload + at + LENGTH_LEN, len - at - LENGTH_LEN) &&
-            walk_requests(payload + at, len - at, 0, &is_boundary) == len - at)
-            return at;
-    return len;
-}
-
-/* Find the requests in a payload, and the point among them. */
-static bool find_requests(const struct packet *packet, const struct point *point,
-                          struct stateless_tcp_query *query)
-{
-    const uint8_t *payload = packet->payload;
-    uint32_t len =
-        packet->payload_len < MODERN_REQUESTS_MAX ? packet->payload_len : MODERN_REQUESTS_MAX;
-    uint32_t before = (point->seq - packet->seq) & SEQ_MASK;
-    bool is_boundary, is_walked;
-    query->at = payload;
-    if (before == SEQ_MASK + 1 - LENGTH_LEN) { /* we acknowledged its length */
-        query->is_prefix_absent = true;
-        query->bare_len = bare_request_len(payload, len);
-        query->left = len;
-        return is_bare_request(payload, query->bare_len);
-    }
-    query->point_len = before;
-    if (before > len)
-        return false;
-    query->left = walk_requests(payload, len, before, &is_boundary);
-    if (is_boundary) /* what could be either is nothing */
-        return query->left > 0 && !(before > 0 && is_bare_request(payload, before));
-    query->is_prefix_absent = true;
-    query->bare_len = bare_request_len(payload, before);
-    query->left = before + walk_requests(payload + before, len - before, 0, &is_walked);
-    return is_bare_request(payload, query->bare_len);
 }
 
 /* The client holds all up to the point, perhaps our FIN too. What is before the point is done. */
@@ -292,7 +230,7 @@ receive_data(const struct stateless_tcp_config *config, const struct packet *pac
     bool has_fin = packet->flags & PACKET_FIN;
     if (packet->payload_len == LENGTH_LEN && !has_fin) {
         /* A length that travels alone; its ACK may acknowledge nothing else that is open. */
-        if (proof->offset != point->offset || ((point->seq - packet->seq) & SEQ_MASK) != 0)
+        if (proof->offset != point->offset || ((point->seq - packet->seq) & MODERN_SEQ_MASK) != 0)
             return STATELESS_TCP_DROP;
         return reply_ack(packet, packet->seq + LENGTH_LEN, 0,
                          point_make(point->offset, point->seq, true), train);
@@ -315,7 +253,7 @@ receive_data(const struct stateless_tcp_config *config, const struct packet *pac
         entry->seq_end - packet->seq - packet->payload_len < MODERN_WINDOW) /* whatever it echoes */
         return reply_ack(packet, entry->seq_end, 0, point_make(entry->end, entry->seq_end, true),
                          train);
-    if (!find_requests(packet, point, query)) {
+    if (!modern_requests_find(packet, point, query)) {
         /* Some clients send only a part again, all of which is answered and there. */
         bool is_past = packet->payload_len < query->point_len && query->point_len <= PAST_MAX &&
                        proof->offset >= point->offset;
@@ -343,7 +281,7 @@ static enum stateless_tcp_outcome receive_fast_open(const struct stateless_tcp_c
                                                     const struct packet *packet,
                                                     struct stateless_tcp_query *query)
 {
-    const struct point first = {.seq = (packet->seq + 1) & SEQ_MASK, .is_done = true};
+    const struct point first = {.seq = (packet->seq + 1) & MODERN_SEQ_MASK, .is_done = true};
     struct packet data = *packet; /* as its data would come without the SYN */
     data.seq = packet->seq + 1;
     *query = (struct stateless_tcp_query){
@@ -357,7 +295,7 @@ static enum stateless_tcp_outcome receive_fast_open(const struct stateless_tcp_c
         .is_start_known = true,
         .is_fast_open = true,
     };
-    if (!find_requests(&data, &first, query))
+    if (!modern_requests_find(&data, &first, query))
         return STATELESS_TCP_DROP;
     query->requests = query->at;
     return STATELESS_TCP_QUERY;
@@ -380,7 +318,7 @@ static enum stateless_tcp_outcome receive_fin(const struct stateless_tcp_config 
                                               const struct packet *packet, uint32_t held,
                                               const struct point *point, struct train *train)
 {
-    uint32_t behind = (packet->seq - point->seq) & SEQ_MASK;
+    uint32_t behind = (packet->seq - point->seq) & MODERN_SEQ_MASK;
     if (behind == LENGTH_LEN) /* a length, and nothing after it */
         return reply_reset(config, packet, train);
     if (behind != 0 || (held != point->offset && held != point->offset + 1))
@@ -398,7 +336,7 @@ static enum stateless_tcp_outcome receive_progress(const struct stateless_tcp_co
 {
     struct recent_entry *entry = recent_find(recent, proof->connection);
     if (entry == NULL || entry->end != point->offset || entry->start > proof->offset ||
-        ((entry->seq_end - point->seq) & SEQ_MASK) != 0 ||
+        ((entry->seq_end - point->seq) & MODERN_SEQ_MASK) != 0 ||
         packet->seq - entry->seq_end > MODERN_WINDOW || recent_octets(recent, entry) == NULL)
         return STATELESS_TCP_DROP;
     const struct stateless_tcp_query query = {
@@ -424,7 +362,7 @@ static enum stateless_tcp_outcome receive_ack(const struct packet *packet, uint3
         packet->seq - entry->seq_end <= MODERN_WINDOW)
         return reply_ack(packet, entry->seq_end, 0, point_make(entry->end, entry->seq_end, true),
                          train);
-    uint32_t behind = (packet->seq - point->seq) & SEQ_MASK;
+    uint32_t behind = (packet->seq - point->seq) & MODERN_SEQ_MASK;
     bool has_our_fin = held == point->offset + 1;
     if (point->is_done || behind > MODERN_WINDOW || (held != point->offset && !has_our_fin))
         return STATELESS_TCP_DROP;
@@ -478,7 +416,7 @@ static void refine_point(const struct packet *packet, const struct cookie_proof 
                          const struct recent *recent, struct point *point)
 {
     const struct recent_entry *entry = recent_find(recent, proof->connection);
-    uint32_t behind = (packet->seq - point->seq) & SEQ_MASK;
+    uint32_t behind = (packet->seq - point->seq) & MODERN_SEQ_MASK;
     if (!packet->has_timestamps || entry == NULL || entry->seq_end != packet->seq ||
         proof->offset > entry->end + entry->has_fin || (behind == 0 && point->offset != entry->end))
         return;
@@ -486,7 +424,7 @@ static void refine_point(const struct packet *packet, const struct cookie_proof 
     if (proof->offset >= point->offset && behind <= MODERN_WINDOW)
         ack = packet->seq - behind;
     *point = (struct point){.offset = entry->end,
-                            .seq = packet->seq & SEQ_MASK,
+                            .seq = packet->seq & MODERN_SEQ_MASK,
                             .is_done = true,
                             .is_refined = true,
                             .ack = ack};

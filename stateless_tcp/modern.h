@@ -100,6 +100,7 @@
 
 #define MODERN_OFFSET_BITS 19 /* of F in a point */
 #define MODERN_SEQ_BITS 12    /* of N */
+#define MODERN_SEQ_MASK ((1 << MODERN_SEQ_BITS) - 1)
 /* A guess at SEG.ACK is then right once in
  *
  *     COOKIE_STREAM_MAX / (2^22 / 2^19 x (131,074 + 65,536 + 1) + 2^29 / 2^19 x 2) = 340

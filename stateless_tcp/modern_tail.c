@@ -6,10 +6,6 @@
 #include <assert.h>
 #include <string.h>
 
-enum {
-    SEQ_MASK = (1 << MODERN_SEQ_BITS) - 1,
-};
-
 static_assert(RECENT_TAIL_MAX + MODERN_WINDOW / 10 < MODERN_WINDOW, "a tail leaves some window");
 
 /* `tail_len` octets of the tail with the data of `packet` behind them. */
@@ -44,7 +40,7 @@ bool modern_tail_take(const struct packet *packet, uint64_t connection, const st
 {
     const struct recent_entry *entry = recent_find(recent, connection);
     if (entry == NULL || entry->tail_len == 0 || entry->end != point->offset ||
-        ((entry->seq_end - point->seq) & SEQ_MASK) != 0)
+        ((entry->seq_end - point->seq) & MODERN_SEQ_MASK) != 0)
         return false;
     const uint8_t *tail = recent_tail(recent, entry);
     return tail != NULL && framing_request_len(tail, entry->tail_len) > 0 &&
