@@ -369,10 +369,22 @@ static enum stateless_tcp_outcome receive_ack(const struct packet *packet, uint3
     /* With our FIN came the answer to the client's. */
     uint32_t ack = packet->seq - (has_our_fin && behind == 1 ? 0 : behind);
     /* TSval must not be less than that of a train that was sent ahead. */
-    bool has_later = entry != NULL && entry->end > held && !entry->has_fin;
+    bool has_later = entry != NULL && entry->end > held && !entry->has_fin &&
+                     packet->seq - entry->seq_end <= MODERN_WINDOW; /* not of a port's last user */
     uint32_t tag = has_later ? point_make(entry->end, entry->seq_end, false)
                              : point_make(point->offset, point->seq, true);
     return reply_ack(packet, ack, 0, tag, train);
+}
+
+/* Whether the cache knows a connection that is about here. That it knows the connection alone says
+ * nothing of who writes: its key does not depend on SEG.ACK. */
+static bool is_known_here(const struct recent *recent, const struct cookie_proof *proof)
+{
+    const struct recent_entry *entry = recent_find(recent, proof->connection);
+    if (entry == NULL)
+        return false;
+    uint32_t from = entry->start - STATELESS_TCP_STREAM_CAP;
+    return proof->offset - from <= entry->end + MODERN_AHEAD_MAX - from;
 }
 
 /* By what its echo says. */
@@ -384,8 +396,8 @@ static bool is_proven_by_echo(const struct stateless_tcp_keys *keys, const struc
     uint32_t ahead = ahead_of(packet->timestamp_echo, proof_out->offset);
     bool is_exact = ahead <= 1; /* our FIN counts as one */
     bool is_near = ahead <= MODERN_AHEAD_MAX || ahead >= OFFSET_MASK + 1 - STATELESS_TCP_STREAM_CAP;
-    return is_exact || (is_near && (proof_out->offset <= MODERN_NEAR_MAX ||
-                                    recent_find(recent, proof_out->connection) != NULL));
+    return is_exact ||
+           (is_near && (proof_out->offset <= MODERN_NEAR_MAX || is_known_here(recent, proof_out)));
 }
 
 /* By where the client's stream began: here, or with the length of what is here. */

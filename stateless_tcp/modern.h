@@ -72,7 +72,7 @@
  *
  * PROOF. ISS is a cookie; SEG.ACK - ISS - 1 is what the client holds, and F of the point that it
  * carries must agree: exactly, or within a train or a window if the connection is not yet
- * MODERN_NEAR_MAX octets old, or if the cache knows it. Beyond that, RST: what a client finds who
+ * MODERN_NEAR_MAX octets old, or if the cache knows it to be about there. Beyond that, RST: what a client finds who
  * lost a segment after four million octets, just as the server forgot.
  *
  * END. Where the stream of the next MSS class would begin (cookie.h) our FIN follows the response.

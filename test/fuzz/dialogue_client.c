@@ -365,6 +365,18 @@ static void take_reset(struct dialogue_client *client, uint32_t offset)
     client->state = DIALOGUE_RESET;
 }
 
+static void take_acked(struct dialogue_client *client, uint32_t acked)
+{
+    uint32_t begin = 0;
+    client->una = acked;
+    for (uint32_t next = 0; next <= acked && next < client->requests_len;) {
+        begin = next;
+        next += 2u + client->requests[next + 1];
+    }
+    /* A piece that the cache may forget (modern_tail.h). The length is no such piece. */
+    client->is_excused |= acked < client->requests_len && acked != begin && acked != begin + 2;
+}
+
 static void receive_open(struct dialogue_client *client, const struct packet *packet,
                          uint8_t version)
 {
@@ -379,7 +391,7 @@ static void receive_open(struct dialogue_client *client, const struct packet *pa
     }
     MUST(packet->has_timestamps == client->has_timestamps);
     if (client->has_timestamps && (int32_t)(packet->timestamp_value - client->recent) < 0) {
-        MUST(!client->is_orderly);
+        MUST(!client->is_orderly || packet->payload_len == 0);
         dialogue_client_ack(client);
         return;
     }
@@ -392,7 +404,7 @@ static void receive_open(struct dialogue_client *client, const struct packet *pa
     uint32_t acked = packet->ack - client->irs - 1;
     MUST(acked <= client->next);
     if (acked > client->una)
-        client->una = acked;
+        take_acked(client, acked);
     check_stream(client, version);
     bool is_time_wait = was_closed && client->is_fin_sent && client->una == client->next;
     bool is_at_once =

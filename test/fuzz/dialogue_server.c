@@ -3,7 +3,7 @@
 
 #define PATTERN_LEN (65536 + 8192)
 #define FRAME_ROOM 4096
-#define RECENT_OCTETS_MAX 6000
+#define RECENT_OCTETS_MAX 12000 /* more than a tail, what joins it and what keeps it */
 
 /* About what fits one segment, and what does not; 0 is no response at all. */
 static const uint16_t response_lens[16] = {12,   40,   90,   300,  498,  510,  511, 522,
@@ -41,7 +41,9 @@ const uint8_t *dialogue_response_rest(uint8_t id, uint8_t version)
 
 uint32_t dialogue_request(uint8_t id, uint8_t *out)
 {
-    static const uint8_t head[19] = {0, 17, 0, 0, 1, 0, 0, 1, [15] = 2, [17] = 1};
+    /* An identifier that is no length, and no second QDCOUNT of 1: what could be something else may
+     * be taken for it. */
+    static const uint8_t head[19] = {0, 17, 0xd5, 0, 1, 0, 0, 1, [15] = 2, [17] = 3};
     uint32_t len = id & 0x20 ? DIALOGUE_REQUEST_MAX : sizeof(head);
     memset(out, 0, len);
     memcpy(out, head, sizeof(head));
@@ -69,11 +71,14 @@ static uint32_t respond_to(struct dialogue_server *server, const uint8_t *reques
 
 void dialogue_server_forget(struct dialogue_server *server)
 {
-    static const uint32_t caps[2] = {RECENT_OCTETS_MAX, 1300};
+    static const uint32_t caps[2] = {RECENT_OCTETS_MAX, 9000};
     memset(entries, 0, sizeof entries);
     for (unsigned i = 0; i < 2; i++)
-        server->recents[i] = (struct recent){
-            .entries = entries[i], .entry_mask = 1 - i, .octets = octets[i], .octets_cap = caps[i]};
+        server->recents[i] = (struct recent){.entries = entries[i],
+                                             .entry_mask = 1 - i,
+                                             .octets = octets[i],
+                                             .octets_cap = caps[i],
+                                             .snapshot = server->version};
 }
 
 static void serve(struct dialogue_server *server, const struct packet *packet,
