@@ -5,7 +5,7 @@
 usage: golden_test.py LETHE LETHE_REPLAY [--update] [CASE...]
 
 Per case: the request capture NAME.in.pcap is what cases.py makes; its answers are NAME.out.pcap;
-and they are what check_NAME() in cases.py says. --update writes both captures anew: look at the
+and they are what check_NAME() beside it says. Names with modern_ are in modern_cases.py. --update writes both captures anew: look at the
 difference before you commit it.
 """
 import difflib
@@ -19,7 +19,8 @@ import traceback
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 sys.dont_write_bytecode = True
-from cases import CASES, CHECKS  # noqa: E402
+import cases  # noqa: E402
+import modern_cases  # noqa: E402
 from frames import Segment, pcap_bytes, pcap_frames  # noqa: E402
 
 
@@ -72,7 +73,9 @@ def tcp_segments(frames):
 
 
 def run_case(name, replay, database, directory, is_update):
-    case = CASES[name]()
+    is_modern = name in modern_cases.CASES
+    case, client = modern_cases.CASES[name]() if is_modern else (cases.CASES[name](), None)
+    check = {**cases.CHECKS, **modern_cases.CHECKS}.get(name)
     expected_in, expected_out = (os.path.join(HERE, f"{name}.{way}.pcap") for way in ("in", "out"))
     made_in, made_out = (os.path.join(directory, f"{name}.{way}.pcap") for way in ("in", "out"))
     with open(made_in, "wb") as file:
@@ -80,13 +83,13 @@ def run_case(name, replay, database, directory, is_update):
     if is_update:
         shutil.copyfile(made_in, expected_in)
     run(replay, expected_in, made_out, "--zones", database, "--any", "full",
-        "--tcp-profile", "classic")
+        "--tcp-profile", "modern" if is_modern else "classic")
     with open(made_out, "rb") as file:
         frames = pcap_frames(file.read())
     is_good = True
-    if name in CHECKS:
+    if check is not None:
         try:
-            CHECKS[name](case, tcp_segments(frames))
+            check(client if is_modern else case, tcp_segments(frames))
         except AssertionError:
             print(f"FAIL {name}: not what check_{name}() says")
             traceback.print_exc(file=sys.stdout)
@@ -99,7 +102,7 @@ def run_case(name, replay, database, directory, is_update):
 
 def main():
     arguments = [a for a in sys.argv[1:] if a != "--update"]
-    lethe, replay, names = arguments[0], arguments[1], arguments[2:] or list(CASES)
+    lethe, replay, names = arguments[0], arguments[1], arguments[2:] or [*cases.CASES, *modern_cases.CASES]
     failed = 0
     with tempfile.TemporaryDirectory() as directory:
         database = make_database(lethe, directory)
