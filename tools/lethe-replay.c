@@ -37,6 +37,7 @@ static const char help_text[] =
     "  --tcp-profile classic|modern  how TCP behaves (default: modern)\n"
     "  --tcp-mss OCTETS            segment size asked of clients (536-1460, default: 1220)\n"
     "  --tcp-segment OCTETS        segment size sent (512-1220, default: 1220, classic: 512)\n"
+    "  --tcp-fast-open             take requests that come with a SYN (profile modern)\n"
     "  --tcp-verify-checksum auto|always|never  (default: auto)\n"
     "  --any minimal|full          ANY gets one RRset or all of them (default: minimal)\n"
     "  --udp-payload OCTETS        largest response over UDP (512-4096, default: 1232)\n"
@@ -170,6 +171,7 @@ static const struct option long_options[] = {
     {"tcp-profile", required_argument, NULL, 'p'},
     {"tcp-mss", required_argument, NULL, 'm'},
     {"tcp-segment", required_argument, NULL, 's'},
+    {"tcp-fast-open", no_argument, NULL, 'f'},
     {"tcp-verify-checksum", required_argument, NULL, 'c'},
     {"any", required_argument, NULL, 'n'},
     {"udp-payload", required_argument, NULL, 'u'},
@@ -197,6 +199,9 @@ static int parse_arguments(int argc, char **argv, struct replay *replay)
             break;
         case 'q':
             replay->is_quiet = true;
+            break;
+        case 'f':
+            replay->tcp.has_fast_open = true;
             break;
         case '?': /* getopt has said it */
             return EXIT_USAGE;

@@ -40,18 +40,28 @@ def siphash_2_4(key, data):
     return v[0] ^ v[1] ^ v[2] ^ v[3]
 
 
+def epoch_key(epoch):
+    key = hmac.new(SECRET, b"lethe cookie key" + epoch.to_bytes(8, "big"), hashlib.sha256).digest()
+    return bytes([key[0] & 0xFE | epoch & 1]) + key[1:16]
+
+
 def cookie(now_s, client, server, client_port, server_port, mss, irs=None):
     """The ISS that the server will choose; `irs`: in profile modern without timestamps."""
     epoch = now_s // EPOCH_S
-    key = hmac.new(SECRET, b"lethe cookie key" + epoch.to_bytes(8, "big"), hashlib.sha256).digest()
     mss_class = 2 if mss >= 1440 else 1 if mss >= 1220 else 0
     addresses = b"".join(ipaddress.ip_address(a).packed.ljust(16, b"\0") for a in (client, server))
     data = (bytes([ipaddress.ip_address(client).version]) + addresses
             + struct.pack(">HHB", client_port, server_port, 0))
     if irs is not None:
         data += struct.pack(">I", irs)
-    key = bytes([key[0] & 0xFE | epoch & 1]) + key[1:16]
-    return (epoch & 1) << 31 | mss_class << 29 | siphash_2_4(key, data) & 0x1FFFFFFF
+    return (epoch & 1) << 31 | mss_class << 29 | siphash_2_4(epoch_key(epoch), data) & 0x1FFFFFFF
+
+
+def fast_open_cookie(now_s, client, server):
+    """What proves the client's address in a SYN (RFC 7413)."""
+    addresses = b"".join(ipaddress.ip_address(a).packed.ljust(16, b"\0") for a in (client, server))
+    data = bytes([ipaddress.ip_address(client).version]) + addresses + b"\0\0\0\0\1"
+    return struct.pack(">Q", siphash_2_4(epoch_key(now_s // EPOCH_S), data))
 
 
 def checksum(data):

@@ -83,7 +83,8 @@ def run_case(name, replay, database, directory, is_update):
     if is_update:
         shutil.copyfile(made_in, expected_in)
     run(replay, expected_in, made_out, "--zones", database, "--any", "full",
-        "--tcp-profile", "modern" if is_modern else "classic")
+        "--tcp-profile", "modern" if is_modern else "classic",
+        *(["--tcp-fast-open"] if name == "modern_fast_open" else []))
     with open(made_out, "rb") as file:
         frames = pcap_frames(file.read())
     is_good = True

@@ -6,7 +6,7 @@ A client gives back what the server wrote into TSval. It is foretold here from t
 """
 import struct
 
-from frames import ACK, FIN, PSH, RST, SYN, Case, Client, cookie, framed, query
+from frames import ACK, FIN, PSH, RST, SYN, Case, Client, cookie, fast_open_cookie, framed, query
 
 V4 = ("198.18.0.2", "198.18.0.1")
 V6 = ("fd00:198:18::2", "fd00:198:18::1")
@@ -353,6 +353,32 @@ def check_modern_small_syn(_client, answers):
     assert [len(options) for options in kinds] == [0, 4, 12, 12, 4]
     assert kinds[1] == kinds[4] == b"\2\4\x04\xc4"
     assert kinds[2][:4] == b"\1\1\10\12" and kinds[3][:4] == b"\4\2\10\12"
+
+
+def case_modern_fast_open():
+    """It asks for a cookie; uses it; and once more with what does not fit one segment; and with a
+    cookie that is none."""
+    case = Case()
+    good = fast_open_cookie(case.time_us // 10**6, *V4)
+    client = Modern(case, *V4)
+    client.syn(extra=b"\42\2\1\1")
+    for port, shown, request in ((1001, good, MX_REQUEST), (1002, good, TXT_REQUEST),
+                                 (1003, bytes(8), MX_REQUEST)):
+        client = Modern(case, *V4, port=port)
+        client.syn(extra=b"\1\1\42\12" + shown, payload=request)
+    return case, client
+
+
+def check_modern_fast_open(_client, answers):
+    isn = 2201103970
+    got = [(a.destination_port, a.flags, (a.ack - isn) % 2**32, len(a.payload)) for a in answers]
+    end = 1 + len(MX_REQUEST)
+    assert got == [(55998, SYN | ACK, 1, 0),
+                   (1001, SYN | ACK, end, 0), (1001, PSH | ACK, end, MX_STREAM),
+                   (1002, SYN | ACK, 1, 0), (1003, SYN | ACK, 1, 0)], got
+    good = fast_open_cookie(1242345600, *V4)
+    assert all(good in a.options for a in answers if a.flags & SYN)
+    assert (answers[2].seq - answers[1].seq) % 2**32 == 1
 
 
 CASES = {function[5:]: value for function, value in list(globals().items())
