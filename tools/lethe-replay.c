@@ -171,7 +171,7 @@ static const struct option long_options[] = {
     {"tcp-profile", required_argument, NULL, 'p'},
     {"tcp-mss", required_argument, NULL, 'm'},
     {"tcp-segment", required_argument, NULL, 's'},
-    {"tcp-fast-open", no_argument, NULL, 'f'},
+    {"tcp-fast-open", no_argument, NULL, 'o'},
     {"tcp-verify-checksum", required_argument, NULL, 'c'},
     {"any", required_argument, NULL, 'n'},
     {"udp-payload", required_argument, NULL, 'u'},
@@ -200,7 +200,7 @@ static int parse_arguments(int argc, char **argv, struct replay *replay)
         case 'q':
             replay->is_quiet = true;
             break;
-        case 'f':
+        case 'o':
             replay->tcp.has_fast_open = true;
             break;
         case '?': /* getopt has said it */
