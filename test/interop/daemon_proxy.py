@@ -326,11 +326,13 @@ def test_ring_overflow():
         daemon.must_be_at_rest()
 
 
-# On each of COUNT connections asks for NAMES, one after the other; prints what came: name, number
-# of octets, and a hash of all but the ID; or what went wrong.
+# On each of COUNT connections asks for NAMES, one after the other, or all before the first answer
+# (each in a segment of its own, or all in one); prints what came: name, number of octets, and a
+# hash of all but the ID; or what went wrong.
 ASKER = r"""
 import hashlib, random, socket, struct, sys, threading
-address, port, count, names = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]
+address, port, count, how = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+names = sys.argv[5:]
 
 def read(s, length):
     octets = b""
@@ -341,25 +343,36 @@ def read(s, length):
         octets += piece
     return octets
 
-def ask(s, name):
+def request(name):
     wire = b"".join(bytes([len(l)]) + l.encode() for l in name.split(".")) + b"\0"
     ident = random.getrandbits(16)
     message = struct.pack(">HHHHHH", ident, 0, 1, 0, 0, 0) + wire + struct.pack(">HH", 16, 1)
-    s.sendall(struct.pack(">H", len(message)) + message)
+    return struct.pack(">H", len(message)) + message
+
+def take(s, name, asked):
     octets = read(s, struct.unpack(">H", read(s, 2))[0])
-    assert octets[:2] == message[:2] and octets[12:12 + len(wire)] == wire, "another's response"
+    end = len(asked) - 6
+    assert octets[:2] == asked[2:4] and octets[12:end] == asked[14:end + 2], "another's response"
     return f"{name} {len(octets)} {hashlib.sha256(octets[2:]).hexdigest()}"
 
 def connection(i):
-    said = []
+    said, mine = [], [names[(i + n) % len(names)] for n in range(len(names))]
     try:
         with socket.create_connection((address, port), timeout=60) as s:
-            for n in range(len(names)):
-                said.append(ask(s, names[(i + n) % len(names)]))
+            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            asked = [(name, request(name)) for name in mine]
+            if how == "one":
+                s.sendall(b"".join(octets for _, octets in asked))
+            for name, octets in asked if how == "apart" else ():
+                s.sendall(octets)
+            for name, octets in asked:
+                if how == "in turn":
+                    s.sendall(octets)
+                said.append(take(s, name, octets))
     except ConnectionResetError:
         said.append("reset")
     except Exception as error:
-        said.append(f"error {error!r}")
+        said.append(f"error {error!r} {len(said)}")
     with lock:
         print("\n".join(said), flush=True)
 
@@ -370,12 +383,12 @@ for t in threads: t.join()
 """
 
 
-def ask_many(pair, count, *names, loss=5):
+def ask_many(pair, count, *names, how="in turn", loss=5):
     """What clients get while segments are lost, at both addresses."""
     pair.lose(loss, (PORT,))
     try:
         clients = [pair.client.start(sys.executable, "-c", ASKER, address, str(PORT), str(count),
-                                     *names, stdout=subprocess.PIPE, text=True)
+                                     how, *names, stdout=subprocess.PIPE, text=True)
                    for address in (V4, V6)]
         lines = [line for client in clients
                  for line in client.communicate(timeout=120)[0].splitlines()]
@@ -458,16 +471,18 @@ def test_nobody_gets_a_mix():
     with Pair() as pair, Fickle() as fickle, proxy():
         # A queue, so that what is under way is overtaken by the client's timer.
         pair.server.run(*"tc qdisc add dev v0 root tbf rate 16mbit burst 5000 latency 60ms".split())
-        lines = ask_many(pair, count, *names)
-        reset = lines.count("reset")
-        for line in lines:
-            words = line.split()
-            assert words == ["reset"] or (
-                words[0] != "error" and fickle.said.get(words[2]) == int(words[1])), line
-        print(f"    {len(lines)} responses, {fickle.asked} questions, {len(fickle.said)} different "
-              f"answers; {reset} connections reset")
-        assert reset == 0  # the memory of answers is large enough for these
-        assert len({line.split()[2] for line in lines}) == 2 * count * len(names)
+        for how in ("in turn", "apart", "one"):
+            asked = fickle.asked
+            lines = ask_many(pair, count, *names, how=how)
+            reset = lines.count("reset")
+            for line in lines:
+                words = line.split()
+                assert words == ["reset"] or (
+                    words[0] != "error" and fickle.said.get(words[2]) == int(words[1])), line
+            print(f"    {how}: {len(lines)} responses, {fickle.asked - asked} questions, "
+                  f"{len(fickle.said)} different answers; {reset} connections reset")
+            assert reset == 0  # the memory of answers is large enough for these
+            assert len({line.split()[2] for line in lines}) == 2 * count * len(names)
 
 
 def test_nsd_under_loss():

@@ -509,6 +509,32 @@ START_TEST(test_cut)
 }
 END_TEST
 
+/* Two answered in one train that got lost, its point known nevertheless; the client's kernel sends
+ * the last request only. */
+START_TEST(test_probe_of_the_last)
+{
+    static const size_t data_lens[] = {100, 2000};
+    uint8_t options[12];
+    for (unsigned i = 0; i < 2; i++) {
+        use(MODERN_WITH_RECENT);
+        tcp.segment_size = STATELESS_TCP_SEGMENT_MAX;
+        uint32_t seq = frame_spec_client(4).seq, end = 2 * (REQUEST_LEN + (uint32_t)data_lens[i]);
+        struct frame_spec both = stamped(requests, sizeof requests, 0, 0, seq, options);
+        ck_assert_uint_eq(frame(&both), 2);
+        struct proxy_asks two = asks;
+        ck_assert(respond_to(&two.asks[1], data_lens[i], 'b'));
+        ck_assert(respond_to(&two.asks[0], data_lens[i], 'a'));
+        ck_assert_uint_eq(read_train(both.ack), end);
+        struct frame_spec last =
+            stamped(requests + REQUEST_LEN, REQUEST_LEN, 0, end, seq + sizeof requests, options);
+        last.seq += REQUEST_LEN;
+        ck_assert_uint_eq(frame(&last), 0);
+        ck_assert(!is_reset());
+        ck_assert_uint_eq(read_train(last.ack), i == 0 ? 0 : end);
+    }
+}
+END_TEST
+
 START_TEST(test_more_than_are_looked_at)
 {
     enum { SENT = PROXY_REQUESTS_MAX + 5 };
@@ -672,6 +698,7 @@ int main(void)
                                   test_some_are_ready,
                                   test_joined_behind_a_part,
                                   test_pipelined_apart,
+                                  test_probe_of_the_last,
                                   test_cut,
                                   test_more_than_are_looked_at,
                                   test_half_close,
