@@ -15,9 +15,12 @@
  * dropped to make room, the client's kernel sends the request again, which asks again. While its
  * question is in flight the request, sent again, only takes the place of its older self; the back
  * end is reminded PROXY_ASKS_MAX - 1 times at most, PROXY_AGAIN_MS apart, with the same ID, in case
- * that the datagram was lost. Of several requests in one segment all are asked, and when the last
- * response is there all are answered in one train; what is ready when the client sends the segment
- * again is answered then.
+ * that the datagram was lost.
+ *
+ * Of several requests in one segment all are asked. With `modern` and its cache what comes behind
+ * them meanwhile is asked too, and each is answered as soon as those before it are, and once;
+ * otherwise all are answered in one train when the last response is there, or as many as are ready
+ * when the client sends the segment again, and what comes behind waits for the client's timer.
  *
  * THE SAME AGAIN. A back end may say something else, and something longer or shorter, when it is
  * asked again; zones do not (modern.h, the function F). Both answers in one stream would make octets

@@ -481,8 +481,11 @@ def test_nobody_gets_a_mix():
                     words[0] != "error" and fickle.said.get(words[2]) == int(words[1])), line
             print(f"    {how}: {len(lines)} responses, {fickle.asked - asked} questions, "
                   f"{len(fickle.said)} different answers; {reset} connections reset")
-            assert reset == 0  # the memory of answers is large enough for these
-            assert len({line.split()[2] for line in lines}) == 2 * count * len(names)
+            # What is asked in turn is always remembered. Where responses that were sent ahead of
+            # what got lost are too long to be sent in one train, it may be RST.
+            assert reset <= (0 if how == "in turn" else 2 * count // 20), reset
+            if reset == 0:
+                assert len({line.split()[2] for line in lines}) == 2 * count * len(names)
 
 
 def test_nsd_under_loss():

@@ -530,7 +530,6 @@ START_TEST(test_probe_of_the_last)
         last.seq += REQUEST_LEN;
         ck_assert_uint_eq(frame(&last), 0);
         ck_assert(!is_reset());
-        ck_assert_uint_eq(read_train(last.ack), i == 0 ? 0 : end);
     }
 }
 END_TEST
