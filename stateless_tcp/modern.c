@@ -6,6 +6,7 @@
 #include "stateless_tcp/framing.h"
 
 #include <assert.h>
+#include <string.h>
 
 enum {
     OFFSET_MASK = (1 << MODERN_OFFSET_BITS) - 1,
@@ -490,6 +491,17 @@ modern_receive(const struct stateless_tcp_config *config, const struct stateless
     return outcome;
 }
 
+/* Before the point there is no stopping: where the responses belong would never be known. Only what
+ * the train that brought the point can hold is needed, so the beginning makes room. */
+static void forget_beginning(struct stateless_tcp_query *query, uint8_t *stream)
+{
+    uint32_t kept = STATELESS_TCP_STREAM_CAP / 2;
+    if (query->stream_at <= kept)
+        return;
+    memmove(stream, stream + query->stream_at - kept, kept);
+    query->stream_at = kept;
+}
+
 void modern_send(struct stateless_tcp_query *query, uint8_t *stream, size_t response_len)
 {
     if (response_len == 0) {
@@ -503,6 +515,10 @@ void modern_send(struct stateless_tcp_query *query, uint8_t *stream, size_t resp
     if (query->answered_len == query->point_len) {
         query->start = query->point_offset - query->stream_at; /* may wrap; finish() finds out */
         query->is_start_known = true;
+    }
+    if (!query->is_start_known && query->answered_len < query->point_len) {
+        forget_beginning(query, stream - (query->stream_at - LENGTH_LEN - response_len));
+        return;
     }
     bool is_full = query->stream_at > STATELESS_TCP_STREAM_CAP / 2;
     /* Before the point there is no end: it would not be there. */

@@ -9,6 +9,7 @@ lost on it, lethed inside.
 A namespace is held by a process that ends when this one does, however that ends; with it go its
 interfaces, addresses and firewall rules.
 """
+import contextlib
 import os
 import re
 import shutil
@@ -134,6 +135,19 @@ class Network:
         """Segments lost since lose()."""
         listing = self.client.run("nft", "list", "table", "netdev", "losses").stdout
         return sum(int(count) for count in re.findall(r"counter packets (\d+)", listing))
+
+
+@contextlib.contextmanager
+def captured(path, device="v1"):
+    """Write what passes a device of this namespace to a file, if there is a path."""
+    capture = path and subprocess.Popen(["tcpdump", "-i", device, "-s", "120", "-w", path],
+                                        stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        if capture:
+            capture.terminate()
+            capture.wait()
 
 
 class Lethed:

@@ -11,7 +11,6 @@ Nothing is said here about how long it takes (completion.py measures that), but 
 import argparse
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,7 +21,8 @@ sys.dont_write_bytecode = True
 import peers  # noqa: E402
 import tcp_client  # noqa: E402
 from bed import MEMORY_KB, Bed, must_all_be_right, said  # noqa: E402
-from netns import Here, Network, need_own_network, run_tests, skip_unless  # noqa: E402
+from netns import (Here, Network, captured, need_own_network, run_tests,  # noqa: E402
+                   skip_unless)
 
 # No test is stopped by less than what the client's own timers may take when they back off.
 STUCK_S = {1: 120, 5: 180, 20: 400}
@@ -165,15 +165,9 @@ def main():
     tests = {name: test for name, test in globals().items() if name.startswith("test_")
              and options.only in (None, name[5:])}
     with tempfile.TemporaryDirectory(prefix="lethe-loss-") as directory, \
-            Network(client=Here()) as net:
-        capture = options.pcap and subprocess.Popen(
-            ["tcpdump", "-i", "v1", "-s", "120", "-w", options.pcap], stderr=subprocess.DEVNULL)
-        try:
-            run_tests(tests, Bed(options.build, directory, net), options)
-        finally:
-            if capture:
-                capture.terminate()
-                capture.wait()
+            Network(client=Here()) as net, captured(options.pcap):
+        run_tests(tests, Bed(options.build, directory, net), options)
+
 
 
 main()

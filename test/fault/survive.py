@@ -22,8 +22,8 @@ sys.path[1:1] = [os.path.join(HERE, "..")]
 sys.dont_write_bytecode = True
 import tcp_client  # noqa: E402
 from bed import MEMORY_KB, Bed, must_all_be_right, said  # noqa: E402
-from netns import (Here, Namespace, Network, need_own_network, run_tests,  # noqa: E402
-                   skip_unless, wait_until)
+from netns import (Here, Namespace, Network, captured, need_own_network,  # noqa: E402
+                   run_tests, skip_unless, wait_until)
 
 class Switch(Network):
     """A client and two servers with the same addresses and the same MAC address; what the client
@@ -86,7 +86,7 @@ class Load(threading.Thread):
 
 
 def test_kill(directory, options):
-    with Network(client=Here()) as net:
+    with Network(client=Here()) as net, captured(options.pcap):
         bed = Bed(options.build, directory, net)
         with bed.serve() as lethed:
             known = bed.learn()
@@ -120,7 +120,7 @@ def test_two_servers(directory, options):
         bed = Bed(options.build, directory, net)
         with bed.serve():
             known = bed.learn()
-    with Switch() as net:
+    with Switch() as net, captured(options.pcap):
         bed.net = net
         with bed.serve(net.servers[0]) as one, bed.serve(net.servers[1]) as other:
             for percent in (0, 5):
@@ -144,6 +144,7 @@ def main():
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--responses", type=int, default=1500, help="of two servers")
     parser.add_argument("--only", help="kill or two_servers")
+    parser.add_argument("--pcap", help="write what passes the client's interface")
     options = parser.parse_args()
     skip_unless()
     need_own_network()

@@ -228,6 +228,34 @@ START_TEST(resumes_wherever_the_client_is)
 }
 END_TEST
 
+/* More than the memory of a train holds, of requests that a server with a cache took one by one. */
+START_TEST(resumes_far_into_joined_requests)
+{
+    enum { COUNT = 5, LEN = 30000, MISSING = 4000 };
+    struct connection c;
+    uint8_t joined[COUNT * sizeof(framed)];
+    for (unsigned i = 0; i < COUNT; i++)
+        memcpy(joined + i * sizeof(framed), framed, sizeof(framed));
+    connect_to(&c, families[_i]);
+    c.spec.payload = joined;
+    c.spec.payload_len = sizeof(joined);
+    response_len = LEN;
+    uint32_t end = COUNT * (2 + LEN);
+    c.spec.ack += end - MISSING;
+    echo(&c, end << (MODERN_SEQ_BITS + 1) | ((IRS + 1 + sizeof(joined)) & 0xfff) << 1);
+    ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_QUERY);
+    ck_assert_uint_eq(evaluated, COUNT);
+    uint32_t at = LEN - MISSING;
+    for (unsigned i = 0; at < LEN; i++) {
+        struct frame_view view = train_frame(i);
+        ck_assert_uint_eq(view.seq, c.spec.ack + at - (LEN - MISSING));
+        for (uint32_t j = 0; j < view.payload_len; j++, at++)
+            ck_assert_uint_eq(view.payload[j], (uint8_t)(at * 31 + at / 256));
+    }
+    ck_assert_uint_eq(at, LEN);
+}
+END_TEST
+
 START_TEST(two_snapshots_never_mix)
 {
     struct connection c;
@@ -441,6 +469,7 @@ int main(void)
     tcase_add_loop_test(tcase, syn_ack_is_never_larger, 0, 2);
     tcase_add_loop_test(tcase, one_segment_acknowledges, 0, 2);
     tcase_add_loop_test(tcase, resumes_wherever_the_client_is, 0, 2);
+    tcase_add_loop_test(tcase, resumes_far_into_joined_requests, 0, 2);
     tcase_add_loop_test(tcase, two_snapshots_never_mix, 0, 2);
     tcase_add_loop_test(tcase, sack_tells_pieces_from_what_came_twice, 0, 2);
     tcase_add_loop_test(tcase, completion_is_acknowledged_once, 0, 2);
