@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * Every order of events between profile `modern` and a model of a client, within bounds: frames are
- * lost, repeated, overtaken; timers fire early. Whatever happens the client must get exactly the
- * octets that it should, its requests must be acknowledged, its connection must end, and once
- * nothing more goes wrong nothing may go on for ever.
+ * lost, repeated, overtaken; timers fire early; another server with the same keys takes over, or the
+ * first one, as it was left. Whatever happens the client must get exactly the octets that it should,
+ * its requests must be acknowledged, its connection must end, and once nothing more goes wrong
+ * nothing may go on for ever.
  *
  * The client is unkind where kernels differ: it answers each segment that it cannot use, and each
  * one in TIME-WAIT; it acknowledges at once or late, as the scenario says.
+ *
+ * Bounds, for each scenario: up to 4 requests; as many losses, repeats, overtakings, early timers
+ * and changes of server as it says (up to 3 of each); from SYN-SENT to TIME-WAIT; one snapshot. The
+ * caches, where there are any, have room for one connection and 4,096 octets. Where such a state
+ * was reached the octets in the cache are taken to be the same, older or newer.
  */
 #include "stateless_tcp/modern.h"
 #include "test/unit/stateless_frames.h"
@@ -20,7 +26,8 @@
 #define STREAM_CAP 3400
 #define FLIGHT_CAP 24
 #define IRS 0xfffffff0u /* the client's numbers wrap soon */
-#define VISITED_CAP (1u << 20)
+#define VISITED_CAP (1u << 22)
+#define CACHE_CAP 4096
 #define QUIET_MAX 200 /* deliveries without a timer */
 #define TIMERS_MAX 60 /* timers until the end */
 
@@ -44,7 +51,9 @@ struct scenario {
     bool is_ack_late;
     bool has_no_timestamps;
     unsigned burst, window;
+    bool has_recent;
     unsigned losses, repeats, overtakes, timers; /* what may go wrong */
+    unsigned swaps;                              /* of the server; its cache is empty at first */
 };
 
 /* A segment on its way. */
@@ -62,21 +71,30 @@ struct client {
     uint32_t rcv, last_ack, recent; /* recent: TS.Recent */
     uint32_t fin_at;                /* of the server's, 0: unknown */
     uint16_t asked;                 /* requests given to the kernel */
-    bool is_fin_sent, is_reset, is_ack_due, has_fin;
+    bool is_open, is_fin_sent, is_reset, is_ack_due, has_fin;
     bool got[STREAM_CAP + 2];
+};
+
+/* What a server remembers of the connection. */
+struct cache {
+    struct recent_entry entry;
+    uint64_t written;
+    uint8_t octets[CACHE_CAP];
 };
 
 struct world {
     struct client client;
+    struct cache caches[2];
+    unsigned server; /* which of them */
     struct segment flight[FLIGHT_CAP];
     unsigned flight_count;
-    unsigned losses, repeats, overtakes, timers; /* left */
+    unsigned losses, repeats, overtakes, timers, swaps; /* left */
 };
 
 static const struct scenario *scenario;
 static struct stateless_tcp_config config;
 static const struct stateless_tcp_keys keys = {.epochs = {{1}, {2}}};
-static uint32_t iss, syn_tag;
+static uint32_t iss;
 static uint8_t requests[200], expected[STREAM_CAP];
 static uint32_t request_end[REQUESTS + 1], response_end[REQUESTS + 1], requests_len, expected_len;
 static uint64_t *visited;
@@ -92,6 +110,7 @@ static uint8_t response_octet(unsigned request, size_t at)
 
 static size_t build(const struct segment *segment, uint8_t *frame)
 {
+    static const uint8_t offer[16] = {2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0, 0, 0, 5};
     uint8_t options[12] = {1, 1, 8, 10};
     for (unsigned i = 0; i < 4; i++) {
         options[4 + i] = (uint8_t)(segment->value >> (24 - 8 * i));
@@ -104,14 +123,13 @@ static size_t build(const struct segment *segment, uint8_t *frame)
     spec.window = (uint16_t)scenario->window;
     spec.options = options;
     spec.options_len = scenario->has_no_timestamps ? 0 : sizeof(options);
+    if (segment->flags & PACKET_SYN) {
+        spec.options = offer;
+        spec.options_len = scenario->has_no_timestamps ? 4 : sizeof(offer);
+    }
     spec.payload = requests + segment->at;
     spec.payload_len = segment->len;
     return frame_build(&spec, frame);
-}
-
-static uint32_t be32(const uint8_t *p)
-{
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
 static void fly(struct world *world, const struct segment *segment)
@@ -136,6 +154,36 @@ static void respond_to(struct stateless_tcp_query *query, struct train *train)
     stateless_tcp_finish(query, train);
 }
 
+/* A segment of ours: is it one that may be? */
+static void server_send(struct world *world, const struct segment *asked, const uint8_t *octets,
+                        size_t len)
+{
+    struct frame_view view = frame_view(octets, len);
+    struct packet packet;
+    must_be(packet_parse(octets, len, false, PACKET_CHECKSUM_NEVER, &packet) == PACKET_TCP);
+    must_be(packet.has_timestamps ? packet.timestamp_echo == asked->value
+                                  : scenario->has_no_timestamps || (view.flags & PACKET_RST));
+    uint32_t offset = view.seq - iss - 1;
+    if (view.payload_len > 0) {
+        must(offset + view.payload_len <= expected_len, "%s: sent at %u + %zu of %u",
+             scenario->name, offset, view.payload_len, expected_len);
+        must_be(offset + view.payload_len <=
+                asked->ack - iss - 1 + (scenario->window ? scenario->window : 64240));
+        must(memcmp(view.payload, expected + offset, view.payload_len) == 0,
+             "%s: wrong octets at %u", scenario->name, offset);
+    }
+    const struct segment out = {
+        .seq = view.seq,
+        .ack = view.ack,
+        .flags = view.flags,
+        .len = (uint16_t)view.payload_len,
+        .value = packet.timestamp_value,
+        .echo = packet.timestamp_echo,
+        .at = (uint16_t)offset,
+    };
+    fly(world, &out);
+}
+
 static void server_receive(struct world *world, const struct segment *segment)
 {
     static uint8_t frame[FRAME_CAP];
@@ -144,35 +192,19 @@ static void server_receive(struct world *world, const struct segment *segment)
     must_be(packet_parse(frame, frame_len, false, PACKET_CHECKSUM_NEVER, &packet) == PACKET_TCP);
     struct train train = {.octets = train_octets, .cap = TRAIN_CAP};
     struct stateless_tcp_query query;
-    if (stateless_tcp_receive(&config, &keys, &packet, true, NULL, &query, &train) ==
-        STATELESS_TCP_QUERY)
+    struct cache *cache = &world->caches[world->server];
+    struct recent recent = {.entries = &cache->entry,
+                            .octets = cache->octets,
+                            .octets_cap = CACHE_CAP,
+                            .written = cache->written};
+    if (stateless_tcp_receive(&config, &keys, &packet, true, scenario->has_recent ? &recent : NULL,
+                              &query, &train) == STATELESS_TCP_QUERY)
         respond_to(&query, &train);
-    must_be(train.frame_count <= config.burst);
+    cache->written = recent.written;
+    must_be(train.frame_count <= config.burst + (unsigned)scenario->has_recent);
     const uint8_t *at = train.octets;
-    for (unsigned i = 0; i < train.frame_count; at += train.frame_len[i++]) {
-        struct frame_view view = frame_view(at, train.frame_len[i]);
-        struct segment out = {.seq = view.seq,
-                              .ack = view.ack,
-                              .flags = view.flags,
-                              .len = (uint16_t)view.payload_len};
-        if (view.options_len == 12) {
-            out.value = be32(view.options + 4);
-            out.echo = be32(view.options + 8);
-            must_be(out.echo == segment->value);
-        } else {
-            must_be(scenario->has_no_timestamps || (view.flags & PACKET_RST));
-        }
-        uint32_t offset = view.seq - iss - 1;
-        must(offset + view.payload_len <= expected_len + (view.payload_len == 0),
-             "%s: sent at %u + %zu of %u", scenario->name, offset, view.payload_len, expected_len);
-        must_be(view.payload_len == 0 ||
-                offset + view.payload_len <=
-                    segment->ack - iss - 1 + (scenario->window ? scenario->window : 64240));
-        must(memcmp(view.payload, expected + offset, view.payload_len) == 0,
-             "%s: wrong octets at %u", scenario->name, offset);
-        out.at = (uint16_t)offset;
-        fly(world, &out);
-    }
+    for (unsigned i = 0; i < train.frame_count; at += train.frame_len[i++])
+        server_send(world, segment, at, train.frame_len[i]);
 }
 
 /* ---- the client's side ---- */
@@ -199,6 +231,13 @@ static void client_ack(struct world *world)
 {
     uint32_t next = world->client.next;
     client_emit(world, next, next, false);
+}
+
+static void client_syn(struct world *world)
+{
+    const struct segment segment = {
+        .seq = IRS, .flags = PACKET_SYN, .value = 5, .is_to_server = true};
+    fly(world, &segment);
 }
 
 static void client_push(struct world *world, uint32_t to)
@@ -231,7 +270,7 @@ static void client_fin(struct world *world)
 static void client_act(struct world *world)
 {
     struct client *client = &world->client;
-    if (client->is_reset)
+    if (client->is_reset || !client->is_open)
         return;
     while (!client->is_fin_sent && client->asked < scenario->count &&
            (scenario->is_pipelined || scenario->is_joined ||
@@ -280,6 +319,16 @@ static void client_receive(struct world *world, const struct segment *segment)
     if (client->is_reset)
         return;
     uint32_t offset = segment->seq - iss - 1;
+    bool is_syn = segment->flags & PACKET_SYN;
+    if (is_syn || !client->is_open) {
+        if (is_syn && !client->is_open)
+            client->recent = segment->value;
+        client->is_open |= is_syn;
+        if (client->is_open)
+            client_ack(world); /* a SYN that comes again too (RFC 5961 4) */
+        client_act(world);
+        return;
+    }
     if (segment->flags & PACKET_RST) {
         client->is_reset = offset == client->rcv;
         return;
@@ -321,6 +370,8 @@ static void client_receive(struct world *world, const struct segment *segment)
 static void client_retransmit(struct world *world)
 {
     struct client *client = &world->client;
+    if (!client->is_open)
+        client_syn(world);
     if (client->sent_count == 0)
         return;
     client->sent_count = 1;
@@ -337,14 +388,41 @@ static uint64_t mix(uint64_t hash, const void *octets, size_t len)
     return hash ^ hash >> 29;
 }
 
+/* But not how old its octets are: only whether they are there. */
+static uint64_t cache_hash(const struct cache *cache, uint64_t hash)
+{
+    const struct recent_entry *e = &cache->entry;
+    uint32_t state[] = {e->connection != 0,
+                        e->seq,
+                        e->seq_end,
+                        e->start,
+                        e->end,
+                        e->ack,
+                        e->has_fin,
+                        e->is_pressing,
+                        e->held,
+                        e->sent,
+                        e->repaired,
+                        e->recover,
+                        e->cwnd,
+                        e->ssthresh,
+                        e->tail_len,
+                        e->octets_len > 0 && cache->written - e->at <= CACHE_CAP,
+                        e->tail_len > 0 && cache->written - e->tail_at <= CACHE_CAP};
+    return mix(hash, state, sizeof(state));
+}
+
 static uint64_t world_hash(const struct world *world)
 {
     const struct client *c = &world->client;
     uint32_t state[] = {c->una,        c->next,        c->rcv,           c->last_ack,
                         c->recent,     c->fin_at,      c->asked,         c->is_fin_sent,
                         c->is_reset,   c->is_ack_due,  c->has_fin,       c->sent_count,
-                        world->losses, world->repeats, world->overtakes, world->timers};
+                        world->losses, world->repeats, world->overtakes, world->timers,
+                        c->is_open,    world->server,  world->swaps};
     uint64_t hash = mix(0xcbf29ce484222325, state, sizeof(state));
+    for (unsigned i = 0; i < 2 && scenario->has_recent; i++)
+        hash = cache_hash(&world->caches[i], hash);
     for (uint32_t i = 0; i <= expected_len; i += 64) /* cut points are far apart */
         hash = hash * 31 + c->got[i];
     for (unsigned i = 0; i < world->flight_count; i++) {
@@ -411,24 +489,44 @@ static void check_end(const struct world *world)
          response_end[count]);
 }
 
+/* The client's timers: for the ACK, else for what is not acknowledged. */
+static void fire(const struct world *before, unsigned quiet, unsigned timers)
+{
+    struct world world = *before;
+    if (before->flight_count == 0 && before->client.is_ack_due) {
+        client_ack(&world);
+        explore(&world, quiet + 1, timers);
+        return;
+    }
+    world.timers -= before->flight_count > 0;
+    client_retransmit(&world);
+    explore(&world, 0, timers + 1);
+}
+
+/* The frame that is next comes to another server. */
+static void swap(const struct world *before, unsigned quiet, unsigned timers)
+{
+    struct world world = *before;
+    world.swaps--;
+    world.server ^= 1;
+    explore(&world, quiet, timers);
+}
+
 /* What may happen next. */
 static void explore_from(const struct world *world, unsigned quiet, unsigned timers)
 {
-    struct world next = *world;
     if (world->flight_count == 0 && world->client.is_ack_due) {
-        client_ack(&next);
-        explore(&next, quiet + 1, timers);
+        fire(world, quiet, timers);
         return;
     }
+    if (world->swaps > 0 && world->flight_count > 0 && world->flight[0].is_to_server)
+        swap(world, quiet, timers);
     if (world->flight_count == 0 && is_client_done(&world->client)) {
         check_end(world);
         return;
     }
-    if (world->flight_count == 0 || world->timers > 0) {
-        next.timers -= world->flight_count > 0;
-        client_retransmit(&next);
-        explore(&next, 0, timers + 1);
-    }
+    if (world->flight_count == 0 || world->timers > 0)
+        fire(world, quiet, timers);
     for (unsigned i = 0; i < world->flight_count && (i == 0 || world->overtakes > 0); i++) {
         deliver(world, i, false, false, quiet, timers);
         if (world->losses > 0)
@@ -651,44 +749,42 @@ static void prepare(void)
     config.burst = (uint16_t)(scenario->burst ? scenario->burst : STATELESS_TCP_BURST_DEFAULT);
 }
 
-static void shake_hands(void)
+/* The same for each SYN. */
+static void find_iss(void)
 {
-    static const uint8_t options[16] = {2, 4, 0x05, 0xb4, 4, 2, 8, 10};
     static uint8_t frame[FRAME_CAP];
-    struct frame_spec spec = frame_spec_client(4);
-    spec.seq = IRS;
-    spec.flags = PACKET_SYN;
-    spec.options = options;
-    spec.options_len = scenario->has_no_timestamps ? 4 : sizeof(options);
-    size_t frame_len = frame_build(&spec, frame);
+    const struct segment syn = {.seq = IRS, .flags = PACKET_SYN, .value = 5, .is_to_server = true};
+    size_t frame_len = build(&syn, frame);
     struct packet packet;
-    struct stateless_tcp_query query;
-    struct train train = {.octets = train_octets, .cap = TRAIN_CAP};
     ck_assert_int_eq(packet_parse(frame, frame_len, false, PACKET_CHECKSUM_AUTO, &packet),
                      PACKET_TCP);
-    ck_assert_int_eq(stateless_tcp_receive(&config, &keys, &packet, true, NULL, &query, &train),
-                     STATELESS_TCP_SEND);
-    struct frame_view view = frame_view(train.octets, train.frame_len[0]);
-    iss = view.seq;
-    syn_tag = scenario->has_no_timestamps ? 0 : be32(view.options + 8);
+    iss = scenario->has_no_timestamps ? cookie_make_first(&keys, &packet)
+                                      : cookie_make(&keys, &packet);
 }
 
+/* Each scenario without a cache, and then with: there is more that may happen, so less goes wrong. */
 START_TEST(all_orders)
 {
-    scenario = &scenarios[_i];
+    struct scenario here = scenarios[_i / 2];
+    if (_i % 2 == 1) {
+        here.has_recent = true;
+        here.swaps = 1;
+        here.losses = here.losses < 2 ? here.losses : 2;
+        here.timers = 0;
+    }
+    scenario = &here;
     prepare();
-    shake_hands();
+    find_iss();
     visited = calloc(VISITED_CAP, sizeof(*visited));
     visited_count = 0;
     struct world world = {.losses = scenario->losses,
                           .repeats = scenario->repeats,
                           .overtakes = scenario->overtakes,
                           .timers = scenario->timers,
-                          .client = {.recent = syn_tag}};
-    client_ack(&world);
-    client_act(&world);
+                          .swaps = scenario->swaps};
+    client_syn(&world);
     explore(&world, 0, 0);
-    printf("%s: %u states\n", scenario->name, visited_count);
+    printf("%s%s: %u states\n", scenario->name, here.has_recent ? ", caches" : "", visited_count);
     free(visited);
 }
 END_TEST
@@ -698,7 +794,7 @@ int main(void)
     Suite *suite = suite_create("stateless_tcp/modern, all orders");
     TCase *tcase = tcase_create("orders");
     tcase_set_timeout(tcase, 300);
-    tcase_add_loop_test(tcase, all_orders, 0, (int)(sizeof(scenarios) / sizeof(scenarios[0])));
+    tcase_add_loop_test(tcase, all_orders, 0, 2 * (int)(sizeof(scenarios) / sizeof(scenarios[0])));
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
