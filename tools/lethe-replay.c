@@ -37,7 +37,7 @@ static const char help_text[] =
     "  --tcp-profile classic|modern  how TCP behaves (default: modern)\n"
     "  --tcp-mss OCTETS            segment size asked of clients (536-1460, default: 1220)\n"
     "  --tcp-segment OCTETS        segment size sent (512-1220, default: 1220, classic: 512)\n"
-    "  --tcp-fast-open             take requests that come with a SYN (profile modern)\n"
+    "  --tcp-fast-open on|off      take requests that come with the SYN (default: off)\n"
     "  --tcp-verify-checksum auto|always|never  (default: auto)\n"
     "  --any minimal|full          ANY gets one RRset or all of them (default: minimal)\n"
     "  --udp-payload OCTETS        largest response over UDP (512-4096, default: 1232)\n"
@@ -134,6 +134,14 @@ static bool parse_profile(const char *value, struct replay *replay)
     return choice >= 0;
 }
 
+static bool parse_fast_open(const char *value, struct replay *replay)
+{
+    static const char *const switches[] = {"off", "on", NULL};
+    int choice = parse_choice(value, switches);
+    replay->tcp.has_fast_open = choice == 1;
+    return choice >= 0;
+}
+
 /* One option with a value. False: the value is bad. */
 static bool parse_option(int option, const char *value, struct replay *replay)
 {
@@ -155,6 +163,8 @@ static bool parse_option(int option, const char *value, struct replay *replay)
     case 's':
         return parse_number(value, STATELESS_TCP_SEGMENT_MIN, STATELESS_TCP_SEGMENT_MAX,
                             &replay->tcp.segment_size);
+    case 'o':
+        return parse_fast_open(value, replay);
     case 'u':
         return parse_number(value, RESPOND_UDP_PAYLOAD_MIN, RESPOND_UDP_PAYLOAD_MAX,
                             &replay->policy.udp_payload);
@@ -171,7 +181,7 @@ static const struct option long_options[] = {
     {"tcp-profile", required_argument, NULL, 'p'},
     {"tcp-mss", required_argument, NULL, 'm'},
     {"tcp-segment", required_argument, NULL, 's'},
-    {"tcp-fast-open", no_argument, NULL, 'o'},
+    {"tcp-fast-open", required_argument, NULL, 'o'},
     {"tcp-verify-checksum", required_argument, NULL, 'c'},
     {"any", required_argument, NULL, 'n'},
     {"udp-payload", required_argument, NULL, 'u'},
@@ -199,9 +209,6 @@ static int parse_arguments(int argc, char **argv, struct replay *replay)
             break;
         case 'q':
             replay->is_quiet = true;
-            break;
-        case 'o':
-            replay->tcp.has_fast_open = true;
             break;
         case '?': /* getopt has said it */
             return EXIT_USAGE;

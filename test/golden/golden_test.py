@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Replay request captures and compare the answers octet by octet.
 
-usage: golden_test.py LETHE LETHE_REPLAY [--update] [CASE...]
+usage: golden_test.py LETHE LETHE_REPLAY [--update] [--merged DIR] [CASE...]
 
 Per case: the request capture NAME.in.pcap is what cases.py makes; its answers are NAME.out.pcap;
-and they are what check_NAME() beside it says. Names with modern_ are in modern_cases.py. --update writes both captures anew: look at the
-difference before you commit it.
+and they are what check_NAME() beside it says. Names with modern_ are in modern_cases.py, or in
+modern_dialogues.py, where a case says both sides. --update writes both captures anew: look at the
+difference before you commit it. --merged writes DIR/NAME.pcap too, requests and answers in order, to
+be read with `tshark -r`.
 """
 import difflib
 import os
@@ -21,6 +23,8 @@ sys.path.insert(0, HERE)
 sys.dont_write_bytecode = True
 import cases  # noqa: E402
 import modern_cases  # noqa: E402
+import modern_client  # noqa: E402
+import modern_dialogues  # noqa: E402
 from frames import Segment, pcap_bytes, pcap_frames  # noqa: E402
 
 
@@ -48,7 +52,7 @@ def make_database(lethe, directory):
     big = os.path.join(directory, "example.zone")
     with open(big, "w", encoding="ascii") as file:
         file.write("$ORIGIN example.\n$TTL 300\n@ SOA ns host 1 2 3 4 5\n@ NS ns\n")
-        for owner, count in (("big", 13), ("huge", 307)):
+        for owner, count in (("big", 13), ("long", 100), ("huge", 307)):
             for i in range(count):
                 file.write(f'{owner} TXT "{i:03d}{"x" * 197}"\n')
     for name, path in (("rand.apnic.net", os.path.join(zones, "rand.apnic.net.zone")),
@@ -68,29 +72,54 @@ def compare(name, path, expected_path):
 
 
 def tcp_segments(frames):
-    return [Segment(frame) for _, frame in frames if frame[23 if frame[12] == 8 else 20] == 6
-            or frame[12:14] in (b"\x81\0", b"\x88\xa8")]
+    segments = []
+    for time_us, frame in frames:
+        if frame[23 if frame[12] == 8 else 20] == 6 or frame[12:14] in (b"\x81\0", b"\x88\xa8"):
+            segments.append(Segment(frame))
+            segments[-1].time_us = time_us
+    return segments
 
 
-def run_case(name, replay, database, directory, is_update):
-    is_modern = name in modern_cases.CASES
-    case, client = modern_cases.CASES[name]() if is_modern else (cases.CASES[name](), None)
-    check = {**cases.CHECKS, **modern_cases.CHECKS}.get(name)
+def write_merged(path, requests, answers):
+    """An answer bears the time of its request: a stable sort puts it behind."""
+    with open(path, "wb") as file:
+        file.write(pcap_bytes(sorted(requests + answers, key=lambda frame: frame[0])))
+
+
+def make_case(name):
+    """The case, what lethe-replay is told, and what looks at the segments that it makes; or None."""
+    if name in modern_dialogues.CASES:
+        case = modern_dialogues.CASES[name]()
+        return case, case.options, lambda segments: modern_client.check(case, segments)
+    if name in modern_cases.CASES:
+        case, client = modern_cases.CASES[name]()
+        options = ["--tcp-profile", "modern"]
+        if name == "modern_fast_open":
+            options += ["--tcp-fast-open", "on"]
+        return case, options, lambda segments: modern_cases.CHECKS[name](client, segments)
+    case = cases.CASES[name]()
+    check = cases.CHECKS.get(name)
+    return (case, ["--tcp-profile", "classic"],
+            check and (lambda segments: check(case, segments)))
+
+
+def run_case(name, replay, database, directory, is_update, merged):
+    case, options, check = make_case(name)
     expected_in, expected_out = (os.path.join(HERE, f"{name}.{way}.pcap") for way in ("in", "out"))
     made_in, made_out = (os.path.join(directory, f"{name}.{way}.pcap") for way in ("in", "out"))
     with open(made_in, "wb") as file:
         file.write(pcap_bytes(case.frames))
     if is_update:
         shutil.copyfile(made_in, expected_in)
-    run(replay, expected_in, made_out, "--zones", database, "--any", "full",
-        "--tcp-profile", "modern" if is_modern else "classic",
-        *(["--tcp-fast-open"] if name == "modern_fast_open" else []))
+    run(replay, expected_in, made_out, "--zones", database, "--any", "full", *options)
     with open(made_out, "rb") as file:
         frames = pcap_frames(file.read())
+    if merged:
+        write_merged(os.path.join(merged, f"{name}.pcap"), case.frames, frames)
     is_good = True
     if check is not None:
         try:
-            check(client if is_modern else case, tcp_segments(frames))
+            check(tcp_segments(frames))
         except AssertionError:
             print(f"FAIL {name}: not what check_{name}() says")
             traceback.print_exc(file=sys.stdout)
@@ -103,12 +132,19 @@ def run_case(name, replay, database, directory, is_update):
 
 def main():
     arguments = [a for a in sys.argv[1:] if a != "--update"]
-    lethe, replay, names = arguments[0], arguments[1], arguments[2:] or [*cases.CASES, *modern_cases.CASES]
+    merged = None
+    if "--merged" in arguments:
+        at = arguments.index("--merged")
+        _, merged = arguments[at:at + 2]
+        del arguments[at:at + 2]
+    lethe, replay, *names = arguments
+    names = names or [*cases.CASES, *modern_cases.CASES, *modern_dialogues.CASES]
     failed = 0
     with tempfile.TemporaryDirectory() as directory:
         database = make_database(lethe, directory)
         for name in names:
-            is_good = run_case(name, replay, database, directory, "--update" in sys.argv)
+            is_good = run_case(name, replay, database, directory, "--update" in sys.argv,
+                               merged)
             failed += not is_good
             if is_good:
                 print("ok  ", name)

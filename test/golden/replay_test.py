@@ -11,8 +11,9 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 sys.dont_write_bytecode = True
+import modern_dialogues  # noqa: E402
 from cases import CASES  # noqa: E402
-from frames import pcap_bytes, pcap_frames  # noqa: E402
+from frames import fast_open_cookie, pcap_bytes, pcap_frames  # noqa: E402
 
 lethe, replay = sys.argv[1:3]
 failed = 0
@@ -61,6 +62,7 @@ def main():
                               ("--tcp-mss", "1461"), ("--tcp-segment", "511"), ("--any", "most"),
                               ("--tcp-segment", "1221"), ("--tcp-segment", ""),
                               ("--tcp-profile", "baroque"), ("--tcp-verify-checksum", "maybe"),
+                              ("--tcp-fast-open", "maybe"),
                               ("--udp-payload", "511"), ("--udp-payload", "4097x")):
             refused(f"{option} {value}", 2, option, good, out, "--zones", zones, option, value)
         refused("no database", 1, "nowhere", good, out, "--zones", os.path.join(top, "nowhere"))
@@ -112,6 +114,14 @@ def main():
             if status == 0:
                 with open(out, "rb") as file:
                     expect("--key-file is --key", file.read() == by_key)
+        case = modern_dialogues.CASES["modern_fast_open_dialogues"]()
+        write(good, pcap_bytes(case.frames))
+        cookie = b"\x22\x0a" + fast_open_cookie(case.time_us // 10**6, *modern_dialogues.V4)
+        for switch, count in (("on", 4), ("off", 0), (None, 0)):
+            run(good, out, "--zones", zones, *(("--tcp-fast-open", switch) if switch else ()))
+            with open(out, "rb") as file:
+                expect(f"--tcp-fast-open {switch}", file.read().count(cookie) == count)
+        write(good, capture)
         made = {}
         for profile in ((), classic, ("--tcp-profile", "modern", "--tcp-segment", "1220")):
             run(good, out, "--zones", zones, *profile)
