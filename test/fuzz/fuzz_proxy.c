@@ -21,6 +21,7 @@ enum {
     CHOICE_OVERDUE = 4, /* in the end the question is given up, if it is still there */
     CHOICE_MODERN = 8,
     CHOICE_TWICE = 16, /* the request stands in the segment twice */
+    CHOICE_APART = 32, /* `modern` with Timestamps and its cache, and the segment comes in two */
 };
 
 #define REQUEST_MAX 4000
@@ -37,6 +38,8 @@ static struct proxy_answers answers;
 static uint8_t stream[STATELESS_TCP_STREAM_CAP], datagram[PROXY_DATAGRAM_CAP];
 static uint8_t train_octets[TRAIN_CAP], built[FRAME_CAP], payload[2 * (2 + REQUEST_MAX)];
 static uint8_t said[SAID_MAX], said_before[SAID_MAX];
+static uint64_t recent_memory[RECENT_SIZE_MIN / sizeof(uint64_t)];
+static struct recent recent;
 static struct proxy_asks asks;
 static struct train train;
 
@@ -198,6 +201,94 @@ static void check_unasked(const struct proxy *proxy, const struct frame_spec *sp
         check_stream(proxy, spec, request, request_len, count);
 }
 
+/* A client with Timestamps. */
+struct client {
+    struct frame_spec spec; /* all it asks, from the beginning */
+    uint8_t options[12];
+    uint32_t held, echo;
+    bool is_reset;
+};
+
+static uint32_t load_be32(const uint8_t *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+/* What the client takes of the train: no octet that differs from what it has. */
+static void client_take(struct client *client)
+{
+    const uint8_t *at = train.octets;
+    for (uint32_t i = 0; i < train.frame_count; at += train.frame_len[i++]) {
+        MUST(frame_is_sound(at, train.frame_len[i]));
+        struct frame_view view = frame_view(at, train.frame_len[i]);
+        client->is_reset |= (view.flags & PACKET_RST) != 0;
+        if (client->is_reset)
+            return;
+        MUST(view.options_len == 12);
+        uint32_t value = load_be32(view.options + 4);
+        uint32_t place = view.seq - client->spec.ack;
+        if (value - client->echo > UINT32_MAX / 2) /* PAWS (RFC 7323 5.3) */
+            continue;
+        MUST(place <= client->held && place + view.payload_len <= sizeof said);
+        client->echo = value;
+        size_t old = client->held - place;
+        old = old < view.payload_len ? old : view.payload_len;
+        MUST(old == 0 || memcmp(said + place, view.payload, old) == 0);
+        memcpy(said + place + old, view.payload + old, view.payload_len - old);
+        client->held += (uint32_t)(view.payload_len - old);
+    }
+    train.frame_count = train.len = 0;
+}
+
+/* Send a part of what it asks. */
+static void client_send(struct client *client, const struct proxy *proxy, size_t from, size_t to)
+{
+    struct frame_spec spec = client->spec;
+    const uint8_t before[8] = {1, 1, 8, 10, [7] = 9};
+    memcpy(client->options, before, sizeof before);
+    for (unsigned i = 0; i < 4; i++)
+        client->options[8 + i] = (uint8_t)(client->echo >> (24 - 8 * i));
+    spec.options = client->options;
+    spec.options_len = sizeof client->options;
+    spec.seq += (uint32_t)from;
+    spec.payload += from;
+    spec.payload_len = to - from;
+    spec.ack += client->held;
+    send_segment(proxy, &spec, 0);
+    client_take(client);
+}
+
+/* Two segments, then all of it until nothing comes any more; the back end answers the last first. */
+static void check_apart(const struct proxy *proxy, unsigned choice, unsigned count,
+                        const uint8_t *request, size_t request_len, const uint8_t *response,
+                        size_t response_len)
+{
+    size_t len = count * (2 + request_len), cut = response_len % len, at = 0;
+    struct client client = {.spec = segment(choice & CHOICE_FAMILY_6 ? 6 : 4, false, len)};
+    client.echo = (client.spec.seq & 4095) << 1 | 1;
+    for (unsigned turn = 0, idle = 0; turn < 200 && idle < 3 && !client.is_reset; turn++) {
+        static struct proxy_asks asked;
+        uint32_t before = client.held;
+        client_send(&client, proxy, turn == 1 ? cut : 0, turn == 0 && cut > 0 ? cut : len);
+        memcpy(&asked, &asks, sizeof asked);
+        for (unsigned i = asked.count; i-- > 0 && !client.is_reset;) {
+            check_ask(request, request_len, &asked.asks[i]);
+            respond(proxy, &asked.asks[i], response, response_len, choice & CHOICE_MATCH);
+            client_take(&client);
+        }
+        idle = client.held == before ? idle + 1 : 0;
+    }
+    for (unsigned i = 0; i < count && at < client.held; i++) {
+        size_t message_len = (size_t)said[at] << 8 | said[at + 1];
+        if (client.is_reset && 2 + message_len > client.held - at)
+            return;
+        MUST(2 + message_len <= client.held - at);
+        check_message(said + at + 2, message_len, request, request_len);
+        at += 2 + message_len;
+    }
+    MUST(at == client.held);
+}
+
 static void check(const struct proxy *proxy, unsigned choice, const uint8_t *request,
                   size_t request_len, const uint8_t *response, size_t response_len)
 {
@@ -207,6 +298,11 @@ static void check(const struct proxy *proxy, unsigned choice, const uint8_t *req
         at[0] = (uint8_t)(request_len >> 8);
         at[1] = (uint8_t)request_len;
         memcpy(at + 2, request, request_len);
+    }
+    if (proxy->recent != NULL) {
+        if (request_len >= 12)
+            check_apart(proxy, choice, count, request, request_len, response, response_len);
+        return;
     }
     const struct frame_spec spec = segment(choice & CHOICE_FAMILY_6 ? 6 : 4, choice & CHOICE_MODERN,
                                            count * (2 + request_len));
@@ -257,7 +353,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         answers = proxy_answers_make(answers_memory, sizeof answers_memory);
     for (size_t i = 0; ++secret[i] == 0; i++) /* what inputs before left is never found */
         MUST(i < 7);
+    bool has_recent = choice & CHOICE_MODERN && choice & CHOICE_APART;
+    if (has_recent) {
+        memset(recent_memory, 0, sizeof recent_memory / 4);
+        recent = recent_make(recent_memory, sizeof recent_memory);
+    }
     const struct proxy proxy = {
+        .recent = has_recent ? &recent : NULL,
         .tcp = &tcp,
         .keys = &keys,
         .endpoints = &port_53,

@@ -210,7 +210,7 @@ def make_proxied(directory, requests):
                 "large": (0x8180, 400, 0, record * 400)}
         for what, (flags, answers, additional, records) in says.items():
             response = struct.pack(">6H", 0xbeef, flags, 1, answers, 0, additional) + question + records
-            for choice in (1, 6, 9, 0x1f):
+            for choice in (1, 6, 9, 0x1f, 0x29, 0x3f):
                 with open(os.path.join(directory, f"{title}-{what}-{choice}"), "wb") as file:
                     file.write(bytes([choice]) + struct.pack(">H", len(octets)) + octets + response)
 
