@@ -516,6 +516,50 @@ def test_unbound_under_loss():
             must_all_be(ask_many(pair, 20, *names), 20, *names)
 
 
+# One connection; asks whenever told to, and prints the number of answers.
+KEEPER = r"""
+import socket, struct, sys
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=20) as s:
+    for line in sys.stdin:
+        message = struct.pack(">HHHHHH", 5, 256, 1, 0, 0, 0) + b"\3www\4home\4test\0\0\1\0\1"
+        s.sendall(struct.pack(">H", len(message)) + message)
+        octets = s.recv(4096)
+        print(struct.unpack(">H", octets[8:10])[0], flush=True)
+"""
+
+
+def test_restart():
+    """Connections outlive a proxy that is killed, and one back end after the other."""
+    if PROFILE == "classic":
+        return
+    with tempfile.TemporaryDirectory(prefix="lethe-proxy-") as tmp, Pair() as pair:
+        key = os.path.join(tmp, "key")
+        with open(key, "w", encoding="ascii") as file:
+            file.write("5" * 64 + "\n")
+        keeper = None
+
+        def ask():
+            keeper.stdin.write("ask\n")
+            keeper.stdin.flush()
+            return keeper.stdout.readline().strip()
+        try:
+            for data in range(2):
+                with peers.Unbound(tempfile.mkdtemp(dir=tmp), {}, [], [
+                        'local-zone: "home.test." static',
+                        'local-data: "www.home.test. 60 IN A 192.0.2.81"'], port=BACK_PORT):
+                    for _ in range(3):
+                        daemon = proxy("--tcp-key-file", key)
+                        keeper = keeper or pair.client.start(
+                            sys.executable, "-c", KEEPER, V4, str(PORT), text=True,
+                            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                        assert [ask(), ask()] == ["1", "1"], data
+                        daemon.end(signal.SIGKILL)
+        finally:
+            if keeper:
+                keeper.stdin.close()
+                keeper.wait(20)
+
+
 def test_lost_question():
     """Answered late, but within the time of the question."""
     with Pair() as pair, BackEnd() as back, proxy():
