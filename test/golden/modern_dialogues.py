@@ -81,6 +81,23 @@ def case_modern_several_segments_ipv6():
     return client.case
 
 
+def case_modern_segment_sizes():
+    """What the client offered, less Timestamps, in the classes that a cookie knows."""
+    case = ModernCase()
+    for port, mss, size in ((1001, 1459, 1220), (1002, 1439, 1208), (1003, 1219, 524)):
+        for addresses, has_timestamps in ((V4, True), (V6, False)):
+            client = ModernClient(case, addresses, has_timestamps, port=port, mss=mss)
+            client.connect()
+            client.ask(*big())
+            if has_timestamps:
+                client.train(0, BIG, BIG_ASK, 0, size=size)
+                complete(client, BIG, BIG_ASK)
+            else:
+                size = {1208: 1220, 524: 536}.get(size, size)
+                client.train(0, BIG, BIG_ASK, 0, size=size, last=FIN | PSH | ACK)
+    return case
+
+
 def lose_the_rest(client):
     client.ask(*big())
     client.train(0, BIG, BIG_ASK, 0, lost=(1, 2))
