@@ -437,6 +437,13 @@ def case_modern_fast_open_dialogues():
     stranger.say(0, stranger.sent, PSH | ACK)
     stranger.answer(0, MX_LEN, ASK, (MX_LEN, ASK, True), PSH | ACK)
     stranger.ack()
+    # No cookie where it would make the answer longer, or where nothing could be proven later.
+    small = ModernClient(case, V4, port=1005, mss=0)
+    small.begin(b"\1\1" + struct.pack(">BBII", 8, 10, small.clock(), 0) + b"\x22\2\1\1")
+    small.syn_ack()
+    first = ModernClient(case, V4, has_timestamps=False, port=1006)
+    first.begin(first.syn_options() + b"\x22\2" + b"\1" * 14)
+    first.syn_ack()
     return case
 
 
