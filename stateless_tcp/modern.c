@@ -9,39 +9,9 @@
 #include <string.h>
 
 enum {
-    OFFSET_MASK = (1 << MODERN_OFFSET_BITS) - 1,
-    PAST_MAX =
-        MODERN_SEQ_MASK + 1 - MODERN_WINDOW - 1, /* beyond, the client may as well be ahead */
+    /* Of what is before a point; beyond, the client may as well be ahead. */
+    PAST_MAX = MODERN_SEQ_MASK + 1 - MODERN_WINDOW - 1,
 };
-
-static_assert(MODERN_OFFSET_BITS + MODERN_SEQ_BITS + 1 == 32, "a point fills a TSval");
-static_assert(STATELESS_TCP_STREAM_CAP < 1u << (MODERN_OFFSET_BITS - 1),
-              "TSval must not pass half its range in one step");
-static_assert(STATELESS_TCP_STREAM_CAP + MODERN_AHEAD_MAX < 1u << MODERN_OFFSET_BITS,
-              "points are ambiguous in our stream");
-static_assert(MODERN_WINDOW + MODERN_REQUESTS_MAX <= 1 << MODERN_SEQ_BITS, "points are ambiguous");
-
-static bool is_done(uint32_t value)
-{
-    return value & 1;
-}
-
-/* How far the client is ahead of the point in its TSecr, modulo 2^MODERN_OFFSET_BITS. */
-static uint32_t ahead_of(uint32_t value, uint32_t held)
-{
-    return (held - (value >> (MODERN_SEQ_BITS + 1))) & OFFSET_MASK;
-}
-
-/* The point in a TSval that came back from a client that holds `held` octets, and is near to it. */
-static struct point point_read(uint32_t value, uint32_t held)
-{
-    uint32_t ahead = ahead_of(value, held);
-    return (struct point){
-        .offset = ahead <= MODERN_AHEAD_MAX ? held - ahead : held - ahead + OFFSET_MASK + 1,
-        .seq = value >> 1 & MODERN_SEQ_MASK,
-        .is_done = is_done(value),
-    };
-}
 
 static enum stateless_tcp_outcome reply(const struct packet *packet,
                                         const struct packet_segment *segment, struct train *train)
@@ -377,72 +347,6 @@ static enum stateless_tcp_outcome receive_ack(const struct packet *packet, uint3
     return reply_ack(packet, ack, 0, tag, train);
 }
 
-/* Whether the cache knows a connection that is about here. That it knows the connection alone says
- * nothing of who writes: its key does not depend on SEG.ACK. */
-static bool is_known_here(const struct recent *recent, const struct cookie_proof *proof)
-{
-    const struct recent_entry *entry = recent_find(recent, proof->connection);
-    if (entry == NULL)
-        return false;
-    uint32_t from = entry->start - STATELESS_TCP_STREAM_CAP;
-    return proof->offset - from <= entry->end + MODERN_AHEAD_MAX - from;
-}
-
-/* By what its echo says. */
-static bool is_proven_by_echo(const struct stateless_tcp_keys *keys, const struct packet *packet,
-                              const struct recent *recent, struct cookie_proof *proof_out)
-{
-    if (!cookie_read(keys, packet, proof_out))
-        return false;
-    uint32_t ahead = ahead_of(packet->timestamp_echo, proof_out->offset);
-    bool is_exact = ahead <= 1; /* our FIN counts as one */
-    bool is_near = ahead <= MODERN_AHEAD_MAX || ahead >= OFFSET_MASK + 1 - STATELESS_TCP_STREAM_CAP;
-    return is_exact ||
-           (is_near && (proof_out->offset <= MODERN_NEAR_MAX || is_known_here(recent, proof_out)));
-}
-
-/* By where the client's stream began: here, or with the length of what is here. */
-static bool is_proven_by_beginning(const struct stateless_tcp_keys *keys,
-                                   const struct packet *packet, struct cookie_proof *proof_out,
-                                   uint32_t *seq_out)
-{
-    for (uint32_t behind = 0; behind <= LENGTH_LEN; behind += LENGTH_LEN) {
-        *seq_out = packet->seq - behind;
-        if (cookie_verify_first(keys, packet, *seq_out - 1, STATELESS_TCP_STREAM_CAP + 1,
-                                proof_out))
-            return true;
-    }
-    return false;
-}
-
-bool modern_is_proven(const struct stateless_tcp_keys *keys, const struct packet *packet,
-                      const struct recent *recent, struct cookie_proof *proof_out)
-{
-    uint32_t seq;
-    return packet->has_timestamps ? is_proven_by_echo(keys, packet, recent, proof_out)
-                                  : is_proven_by_beginning(keys, packet, proof_out, &seq);
-}
-
-/* Where a segment begins right behind the train sent last, that train's end is the point, whatever
- * came back: the client may not have got it yet, or echoes the one before (RFC 7323 4.3 (2)). */
-static void refine_point(const struct packet *packet, const struct cookie_proof *proof,
-                         const struct recent *recent, struct point *point)
-{
-    const struct recent_entry *entry = recent_find(recent, proof->connection);
-    uint32_t behind = (packet->seq - point->seq) & MODERN_SEQ_MASK;
-    if (!packet->has_timestamps || entry == NULL || entry->seq_end != packet->seq ||
-        proof->offset > entry->end + entry->has_fin || (behind == 0 && point->offset != entry->end))
-        return;
-    uint32_t ack = proof->offset >= entry->start ? entry->seq : entry->ack;
-    if (proof->offset >= point->offset && behind <= MODERN_WINDOW)
-        ack = packet->seq - behind;
-    *point = (struct point){.offset = entry->end,
-                            .seq = packet->seq & MODERN_SEQ_MASK,
-                            .is_done = true,
-                            .is_refined = true,
-                            .ack = ack};
-}
-
 enum stateless_tcp_outcome
 modern_receive(const struct stateless_tcp_config *config, const struct stateless_tcp_keys *keys,
                const struct packet *packet, bool is_settled, struct recent *recent,
@@ -455,18 +359,13 @@ modern_receive(const struct stateless_tcp_config *config, const struct stateless
     if ((flags & (PACKET_SYN | PACKET_ACK | PACKET_RST)) != PACKET_ACK)
         return STATELESS_TCP_DROP;
     bool is_pure_ack = packet->payload_len == 0 && !(flags & PACKET_FIN);
-    if (is_pure_ack && (!packet->has_timestamps || is_done(packet->timestamp_echo)))
+    if (is_pure_ack && (!packet->has_timestamps || point_is_done(packet->timestamp_echo)))
         return STATELESS_TCP_DROP; /* the most frequent case, and the cheapest */
 
     struct cookie_proof proof;
-    struct point point = {.is_done = true};
-    bool is_proven = packet->has_timestamps
-                         ? is_proven_by_echo(keys, packet, recent, &proof)
-                         : is_proven_by_beginning(keys, packet, &proof, &point.seq);
-    if (!is_proven)
+    struct point point;
+    if (!point_prove(keys, packet, recent, &proof, &point))
         return is_pure_ack ? STATELESS_TCP_DROP : reply_reset(config, packet, train);
-    if (packet->has_timestamps)
-        point = point_read(packet->timestamp_echo, proof.offset);
     struct packet joined;
     bool is_joined =
         packet->has_timestamps &&
@@ -479,7 +378,7 @@ modern_receive(const struct stateless_tcp_config *config, const struct stateless
                    : receive_ack(packet, proof.offset, &point,
                                  recent_find(recent, proof.connection), train);
     const struct packet *whole = is_joined ? &joined : packet;
-    refine_point(whole, &proof, recent, &point);
+    point_refine(whole, &proof, recent, &point);
     if (whole->payload_len == 0)
         return receive_fin(config, whole, proof.offset, &point, train);
     enum stateless_tcp_outcome outcome =

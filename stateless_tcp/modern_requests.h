@@ -12,7 +12,7 @@
 #ifndef STATELESS_TCP_MODERN_REQUESTS_H
 #define STATELESS_TCP_MODERN_REQUESTS_H
 
-#include "stateless_tcp/modern_send.h"
+#include "stateless_tcp/modern_point.h"
 
 /* Find the requests in the data of `packet`, and `point` among them. Sets at, left, point_len,
  * is_prefix_absent and bare_len of `query`. False: there are none, or the point is not where a

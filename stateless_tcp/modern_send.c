@@ -17,11 +17,6 @@ static uint32_t most(uint32_t a, uint32_t b)
     return a > b ? a : b;
 }
 
-uint32_t point_make(uint32_t offset, uint32_t seq, bool is_done)
-{
-    return offset << (MODERN_SEQ_BITS + 1) | (seq & ((1u << MODERN_SEQ_BITS) - 1)) << 1 | is_done;
-}
-
 /* Segments from `from` up to `to`, `count` at most. Returns where they end. */
 static uint32_t send_range(const struct stateless_tcp_query *query,
                            const struct recent_entry *entry, const uint8_t *octets, uint32_t from,

@@ -18,18 +18,7 @@
 #ifndef STATELESS_TCP_MODERN_SEND_H
 #define STATELESS_TCP_MODERN_SEND_H
 
-#include "stateless_tcp/modern.h"
-
-struct point {
-    uint32_t offset; /* in our stream */
-    uint32_t seq;    /* in the client's, modulo 2^MODERN_SEQ_BITS */
-    bool is_done;
-    bool is_refined; /* not the client's own, but known from the cache; then: */
-    uint32_t ack; /* a number of the client's: all before it is answered, there, and in its echo */
-};
-
-/* The value of a TSval. */
-uint32_t point_make(uint32_t offset, uint32_t seq, bool is_done);
+#include "stateless_tcp/modern_point.h"
 
 /* Begin a train, or begin again where the client's part of it ends.
  * `query`: config, packet, recent, connection, segment_size, base and held are read.

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * modern_point.h - where a connection is, as its client says: what its cookie proves, and the point
+ * that came back in TSecr (modern.h). For the other files of `modern` only.
+ */
+#ifndef STATELESS_TCP_MODERN_POINT_H
+#define STATELESS_TCP_MODERN_POINT_H
+
+#include "stateless_tcp/modern.h"
+
+struct point {
+    uint32_t offset; /* in our stream */
+    uint32_t seq;    /* in the client's, modulo 2^MODERN_SEQ_BITS */
+    bool is_done;
+    bool is_refined; /* not the client's own, but known from the cache; then: */
+    uint32_t ack; /* a number of the client's: all before it is answered, there, and in its echo */
+};
+
+/* The value of a TSval. */
+uint32_t point_make(uint32_t offset, uint32_t seq, bool is_done);
+
+/* Whether the point in such a value is done. */
+bool point_is_done(uint32_t value);
+
+/* What the sender of a segment that is no SYN proves, and the point that it carries; without
+ * timestamps that is where its stream began. `recent`: NULL is allowed. False: it proves nothing,
+ * *proof_out and *point_out are undefined. */
+bool point_prove(const struct stateless_tcp_keys *keys, const struct packet *packet,
+                 const struct recent *recent, struct cookie_proof *proof_out,
+                 struct point *point_out);
+
+/* Where a segment begins right behind the train sent last, that train's end is the point, whatever
+ * came back: the client may not have got it yet, or echoes the one before (RFC 7323 4.3 (2)). */
+void point_refine(const struct packet *packet, const struct cookie_proof *proof,
+                  const struct recent *recent, struct point *point);
+
+#endif
