@@ -92,7 +92,7 @@
  * Before a proof at most one packet leaves, no larger than the one it answers: options go into a
  * SYN+ACK as far as the SYN had room for as many: Timestamps first, then a Fast Open cookie if asked
  * for, then MSS.
-  *
+ *
  * FILES. modern.c decides what a segment means, with modern_point.c (where the connection is),
  * modern_requests.c (what is asked) and modern_tail.c (what cannot be answered yet); modern_send.c
  * sends responses. recent.c is the cache.
