@@ -339,12 +339,15 @@ static enum stateless_tcp_outcome receive_ack(const struct packet *packet, uint3
         return STATELESS_TCP_DROP;
     /* With our FIN came the answer to the client's. */
     uint32_t ack = packet->seq - (has_our_fin && behind == 1 ? 0 : behind);
-    /* TSval must not be less than that of a train that was sent ahead. */
     bool has_later = entry != NULL && entry->end > held && !entry->has_fin &&
                      packet->seq - entry->seq_end <= MODERN_WINDOW; /* not of a port's last user */
-    uint32_t tag = has_later ? point_make(entry->end, entry->seq_end, false)
-                             : point_make(point->offset, point->seq, true);
-    return reply_ack(packet, ack, 0, tag, train);
+    if (!has_later)
+        return reply_ack(packet, ack, 0, point_make(point->offset, point->seq, true), train);
+    /* Behind what was sent ahead, or the client, which may have that meanwhile, takes it for old: so
+     * its TSval is no less and its number no lower than that of what came before. */
+    struct packet latest = *packet;
+    latest.ack += entry->sent > held ? entry->sent - held : 0;
+    return reply_ack(&latest, ack, 0, point_make(entry->end, entry->seq_end, false), train);
 }
 
 enum stateless_tcp_outcome

@@ -25,7 +25,6 @@ static uint32_t send_range(const struct stateless_tcp_query *query,
 {
     const struct packet *packet = query->packet;
     struct packet_segment segment = {
-        .ack = ack,
         .window = MODERN_WINDOW,
         .has_timestamps = packet->has_timestamps,
         .timestamp_value = point_make(entry->end, entry->seq_end, is_done),
@@ -39,6 +38,9 @@ static uint32_t send_range(const struct stateless_tcp_query *query,
         if (len == 1 && rest > 1) /* one octet more than a point must be a FIN */
             break;
         segment.seq = query->base + from;
+        /* What begins where the client waits brings its point, and so may acknowledge all before. */
+        bool is_next = from == query->held && from >= entry->start && !is_done;
+        segment.ack = is_next ? entry->seq : ack;
         segment.flags = PACKET_ACK;
         if (len == rest)
             segment.flags |= entry->has_fin ? PACKET_PSH | PACKET_FIN : PACKET_PSH;
