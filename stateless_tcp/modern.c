@@ -135,9 +135,10 @@ static enum stateless_tcp_outcome receive_ahead(const struct packet *packet, uin
  * of them may be there. */
 static bool is_answered(const struct stateless_tcp_query *query, const struct recent_entry *entry)
 {
-    return entry != NULL && entry->seq == query->request_seq &&
-           entry->seq_end == query->request_seq + query->left && entry->start <= query->held &&
-           query->held < entry->end && recent_octets(query->recent, entry) != NULL;
+    return entry != NULL && query->request_seq - entry->seq < MODERN_WINDOW &&
+           entry->seq_end - query->request_seq - query->left < MODERN_WINDOW &&
+           entry->start <= query->held && query->held < entry->end &&
+           recent_octets(query->recent, entry) != NULL;
 }
 
 /* Whether SACK says that pieces are there behind what is acknowledged. (What came twice, it says too,
@@ -188,6 +189,7 @@ judge_requests(const struct packet *packet, const struct point *point, bool is_s
                                               : STATELESS_TCP_QUERY;
     bool is_half_closed =
         query->is_half_closed && query->at + query->left == packet->payload + packet->payload_len;
+    is_half_closed &= entry->seq_end == query->request_seq + query->left;
     entry->has_fin |= is_half_closed;
     modern_send_again(query, entry, entry->seq_end + is_half_closed, train);
     return STATELESS_TCP_SEND;
@@ -231,6 +233,13 @@ receive_data(const struct stateless_tcp_config *config, const struct packet *pac
         if (is_past)
             return reply_ack(packet, packet->seq + query->point_len, 0,
                              point_make(point->offset, point->seq, true), train);
+        /* Only a part of the requests of a train, which it echoes but does not have. */
+        struct recent_entry *sent = recent_find(recent, proof->connection);
+        if (packet->has_timestamps && !has_fin && is_answered(query, sent) &&
+            sent->seq == packet->seq) {
+            modern_send_again(query, sent, sent->seq_end, train);
+            return STATELESS_TCP_SEND;
+        }
         return has_fin && query->point_len == 0 ? reply_reset(config, packet, train)
                                                 : modern_tail_receive(query, point, train);
     }

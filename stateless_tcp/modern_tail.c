@@ -72,7 +72,9 @@ enum stateless_tcp_outcome modern_tail_receive(const struct stateless_tcp_query 
         return STATELESS_TCP_DROP;
     bool is_all_there = query->held == point->offset;
     struct recent_entry *entry = recent_find(query->recent, query->connection);
-    if (entry == NULL && is_all_there)
+    /* What is known of others is old: a train that was sent again took the place of this one. */
+    if (is_all_there &&
+        (entry == NULL || entry->seq_end != packet->seq || entry->end != point->offset))
         entry = entry_make(query, packet->seq);
     if (entry == NULL || entry->seq_end != packet->seq || entry->end != point->offset ||
         entry->has_fin)
