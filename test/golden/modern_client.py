@@ -153,9 +153,10 @@ class ModernClient(Client):
                 self.echo = value
         assert ack <= self.sent_end, "an answer acknowledges what was never sent"
         self.acked = max(self.acked, ack)
+        if end == at:
+            return
         if end <= self.held or any(left <= at and end <= right for left, right in self.pieces):
-            if end > at:
-                self.duplicate = (at, end)
+            self.duplicate = (at, end)
             return
         assert end <= self.acked_last + self.window, "an answer beyond the window"
         if at <= self.held:

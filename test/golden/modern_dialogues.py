@@ -233,12 +233,12 @@ def ahead():
 
 
 def case_modern_ahead_in_turn():
-    """Its turn comes: the first request is acknowledged, with the point of the second response, as
-    TSval must not decrease."""
+    """Its turn comes: the first request is acknowledged, behind the second response and with its
+    point, as neither TSval nor SEG.SEQ may be lower than before."""
     client = ahead()
     client.arrive(3)
     client.ack()
-    client.answer(BIG, 0, BIG_ASK, (BIG + MX_LEN, BIG_ASK + ASK, False), ACK, "late")
+    client.answer(BIG + MX_LEN, 0, BIG_ASK, (BIG + MX_LEN, BIG_ASK + ASK, False), ACK, "late")
     client.arrive(2)
     complete(client, BIG + MX_LEN, BIG_ASK + ASK)
     return client.case
