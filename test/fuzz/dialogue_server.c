@@ -205,7 +205,8 @@ static void serve_copy(struct dialogue_server *server, const struct packet *pack
     copy.entries = entries[2];
     copy.octets = octets[2];
     memcpy(copy.entries, server->recent->entries, sizeof entries[2]);
-    memcpy(copy.octets, server->recent->octets, copy.octets_cap);
+    memcpy(copy.octets, server->recent->octets,
+           copy.written < copy.octets_cap ? (size_t)copy.written : copy.octets_cap);
     serve(server, packet, &copy, train);
 }
 

@@ -16,13 +16,13 @@
  */
 #include "stateless_tcp/modern.h"
 #include "test/unit/stateless_frames.h"
+#include "test/unit/stateless_model_scenarios.h"
 
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define REQUESTS 4
 #define STREAM_CAP 3400
 #define FLIGHT_CAP 24
 #define IRS 0xfffffff0u /* the client's numbers wrap soon */
@@ -38,23 +38,6 @@
             ck_abort_msg(__VA_ARGS__); \
     } while (0)
 #define must_be(condition) must(condition, "%s: %s", scenario->name, #condition)
-
-struct scenario {
-    const char *name;
-    unsigned response_len[REQUESTS];
-    unsigned count;
-    bool is_pipelined; /* all at once, a segment each; else one after the other */
-    bool is_joined;    /* pipelined, and in one segment */
-    bool is_split;     /* lengths travel alone */
-    bool is_half_closing;
-    bool is_impatient; /* one after the other, but the next as soon as a response begins */
-    bool is_ack_late;
-    bool has_no_timestamps;
-    unsigned burst, window;
-    bool has_recent;
-    unsigned losses, repeats, overtakes, timers; /* what may go wrong */
-    unsigned swaps;                              /* of the server; its cache is empty at first */
-};
 
 /* A segment on its way. */
 struct segment {
@@ -549,185 +532,6 @@ static void explore(const struct world *world, unsigned quiet, unsigned timers)
     explore_from(world, quiet, timers);
     *slot = hash;
 }
-
-/* ---- scenarios ---- */
-
-static const struct scenario scenarios[] = {
-    {.name = "one segment",
-     .response_len = {100},
-     .count = 1,
-     .losses = 3,
-     .repeats = 2,
-     .overtakes = 2,
-     .timers = 2},
-    {.name = "one segment each",
-     .response_len = {100, 50, 300},
-     .count = 3,
-     .losses = 2,
-     .repeats = 1,
-     .overtakes = 2,
-     .timers = 1},
-    {.name = "three segments",
-     .response_len = {1400},
-     .count = 1,
-     .losses = 3,
-     .repeats = 1,
-     .overtakes = 1,
-     .timers = 1},
-    {.name = "three segments, late ACKs",
-     .response_len = {1400},
-     .count = 1,
-     .is_ack_late = true,
-     .losses = 3,
-     .repeats = 1,
-     .overtakes = 1,
-     .timers = 1},
-    {.name = "one after the other",
-     .response_len = {1100, 80, 900},
-     .count = 3,
-     .losses = 2,
-     .repeats = 1,
-     .overtakes = 1,
-     .timers = 1},
-    {.name = "one after the other, late ACKs",
-     .response_len = {1100, 1200, 90},
-     .count = 3,
-     .is_ack_late = true,
-     .losses = 2,
-     .repeats = 1,
-     .overtakes = 1,
-     .timers = 1},
-    {.name = "pipelined",
-     .response_len = {80, 700, 60},
-     .count = 3,
-     .is_pipelined = true,
-     .losses = 1,
-     .repeats = 1,
-     .overtakes = 1,
-     .timers = 1},
-    {.name = "pipelined, long",
-     .response_len = {1100, 700, 60, 900},
-     .count = 4,
-     .is_pipelined = true,
-     .losses = 1,
-     .overtakes = 1,
-     .timers = 1},
-    {.name = "pipelined, late ACKs",
-     .response_len = {900, 700, 60},
-     .count = 3,
-     .is_pipelined = true,
-     .is_ack_late = true,
-     .losses = 2,
-     .overtakes = 1},
-    {.name = "joined",
-     .response_len = {80, 1100, 60},
-     .count = 3,
-     .is_joined = true,
-     .losses = 2,
-     .repeats = 1,
-     .overtakes = 1,
-     .timers = 1},
-    {.name = "lengths alone",
-     .response_len = {80, 1100},
-     .count = 2,
-     .is_split = true,
-     .losses = 2,
-     .repeats = 1,
-     .overtakes = 1,
-     .timers = 1},
-    {.name = "impatient",
-     .response_len = {1100, 700, 60},
-     .count = 3,
-     .is_impatient = true,
-     .losses = 1,
-     .repeats = 1,
-     .overtakes = 1,
-     .timers = 1},
-    {.name = "impatient, lengths alone",
-     .response_len = {1100, 700, 60},
-     .count = 3,
-     .is_split = true,
-     .is_impatient = true,
-     .losses = 1,
-     .overtakes = 1,
-     .timers = 1},
-    {.name = "half close",
-     .response_len = {80, 1100},
-     .count = 2,
-     .is_pipelined = true,
-     .is_half_closing = true,
-     .losses = 2,
-     .repeats = 1,
-     .overtakes = 1,
-     .timers = 1},
-    {.name = "half close, impatient",
-     .response_len = {80, 1100},
-     .count = 2,
-     .is_half_closing = true,
-     .is_impatient = true,
-     .losses = 2,
-     .repeats = 1,
-     .overtakes = 1,
-     .timers = 1},
-    {.name = "bursts of two",
-     .response_len = {2900, 60},
-     .count = 2,
-     .burst = 2,
-     .losses = 2,
-     .repeats = 1,
-     .overtakes = 1,
-     .timers = 1},
-    {.name = "narrow window",
-     .response_len = {1900, 60},
-     .count = 2,
-     .window = 700,
-     .losses = 2,
-     .repeats = 1,
-     .overtakes = 1,
-     .timers = 1},
-    {.name = "no timestamps",
-     .response_len = {80},
-     .count = 1,
-     .has_no_timestamps = true,
-     .losses = 3,
-     .repeats = 1,
-     .overtakes = 1,
-     .timers = 1},
-    {.name = "no timestamps, long",
-     .response_len = {1400},
-     .count = 1,
-     .has_no_timestamps = true,
-     .losses = 2,
-     .repeats = 1,
-     .overtakes = 1,
-     .timers = 1},
-    {.name = "no timestamps, joined",
-     .response_len = {900, 70},
-     .count = 2,
-     .is_joined = true,
-     .has_no_timestamps = true,
-     .losses = 2,
-     .repeats = 1,
-     .overtakes = 1,
-     .timers = 1},
-    {.name = "no timestamps, lengths alone",
-     .response_len = {900},
-     .count = 1,
-     .is_split = true,
-     .has_no_timestamps = true,
-     .losses = 2,
-     .repeats = 1,
-     .overtakes = 1,
-     .timers = 1},
-    {.name = "no timestamps, pipelined",
-     .response_len = {900, 70},
-     .count = 2,
-     .is_pipelined = true,
-     .has_no_timestamps = true,
-     .losses = 1,
-     .repeats = 1,
-     .overtakes = 1},
-};
 
 static void prepare(void)
 {
