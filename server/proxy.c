@@ -310,7 +310,7 @@ void proxy_frame(const struct proxy *proxy, const struct io_frame *frame, uint64
 /* A question has its response, in proxy->datagram. Answer its segment: all of it, or where that does
  * not end the connection and is cheap, what is ready in turn. */
 static void question_end(const struct proxy *proxy, const struct proxy_question *question,
-                         size_t response_len, struct train *train)
+                         size_t response_len, uint64_t now_ms, struct train *train)
 {
     struct packet packet = question->packet;
     uint32_t request_seq = packet.seq + question->request_at;
@@ -331,11 +331,14 @@ static void question_end(const struct proxy *proxy, const struct proxy_question 
     }
     struct survey survey = survey_take(proxy, &packet, &query);
     train->frame_count = train->len = 0;
-    if (survey.ready == survey.count || (is_cheap && request_seq - packet.seq < survey.ready_len))
+    bool is_late = now_ms - question->asked_ms >= PROXY_GATHER_MS;
+    if (survey.ready == survey.count ||
+        (is_cheap && is_late && request_seq - packet.seq < survey.ready_len))
         answer(proxy, &packet, survey.ready, train);
 }
 
-bool proxy_response(const struct proxy *proxy, uint8_t port, size_t len, struct train *train)
+bool proxy_response(const struct proxy *proxy, uint8_t port, size_t len, uint64_t now_ms,
+                    struct train *train)
 {
     assert(len <= PROXY_DATAGRAM_CAP);
     const struct proxy_question *question =
@@ -344,7 +347,7 @@ bool proxy_response(const struct proxy *proxy, uint8_t port, size_t len, struct 
         return false;
     len = proxy_message_answer(question->payload + question->request_at, &question->shape,
                                proxy->has_ede, proxy->datagram, len);
-    question_end(proxy, question, len, train);
+    question_end(proxy, question, len, now_ms, train);
     return true;
 }
 
@@ -360,6 +363,6 @@ bool proxy_overdue(const struct proxy *proxy, uint64_t now_ms, struct train *tra
         return false;
     size_t len = proxy_message_fail(question->payload + question->request_at, &question->shape,
                                     &late, proxy->datagram);
-    question_end(proxy, question, len, train);
+    question_end(proxy, question, len, now_ms, train);
     return true;
 }

@@ -7,7 +7,7 @@
  *         proxy_frame(&proxy, frame, now_ms, &draws, &asks, &train);
  *         send the train; send each of `asks` through its socket
  *     for each datagram from the back end, in proxy.datagram:
- *         if (proxy_response(&proxy, port, datagram_len, &train)) send the train
+ *         if (proxy_response(&proxy, port, datagram_len, now_ms, &train)) send the train
  *     while (proxy_overdue(&proxy, now_ms, &train))
  *         send the train
  *
@@ -18,8 +18,8 @@
  * that the datagram was lost.
  *
  * Of several requests in one segment all are asked. With `modern` and its cache what comes behind
- * them meanwhile is asked too, and each is answered as soon as those before it are, and once;
- * otherwise all are answered in one train when the last response is there, or as many as are ready
+ * them meanwhile is asked too, and they are answered together or, where that takes longer than
+ * PROXY_GATHER_MS, each as soon as those before it are; otherwise all are answered in one train when the last response is there, or as many as are ready
  * when the client sends the segment again, and what comes behind waits for the client's timer.
  *
  * THE SAME AGAIN. A back end may say something else, and something longer or shorter, when it is
@@ -58,6 +58,8 @@
 /* How often it is asked, and the least time between. */
 #define PROXY_ASKS_MAX 3
 #define PROXY_AGAIN_MS 1000
+/* How long a response may wait for those behind it: one train acknowledges all its requests. */
+#define PROXY_GATHER_MS 10
 
 /* Owned by the caller, who changes keys and endpoints between calls. */
 struct proxy {
@@ -99,7 +101,8 @@ void proxy_frame(const struct proxy *proxy, const struct io_frame *frame, uint64
 /* Look at a datagram of `len` octets, 0..PROXY_DATAGRAM_CAP, in proxy->datagram, which is written
  * over; it came in through socket `port`. Returns false if it answers no question of ours; else the
  * question is done and `train`, empty before, has what can be said now, which may be nothing. */
-bool proxy_response(const struct proxy *proxy, uint8_t port, size_t len, struct train *train);
+bool proxy_response(const struct proxy *proxy, uint8_t port, size_t len, uint64_t now_ms,
+                    struct train *train);
 
 /* Give up on one overdue question: SERVFAIL, as proxy_response(). False: there is none. */
 bool proxy_overdue(const struct proxy *proxy, uint64_t now_ms, struct train *train);

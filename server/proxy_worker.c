@@ -86,6 +86,7 @@ static int pass_responses(struct proxy_worker *worker, uint8_t port,
                           const struct io_backend *backend, struct io *io,
                           const struct proxy *proxy)
 {
+    uint64_t now = now_ms();
     for (int i = 0; i < DATAGRAMS_MAX; i++) {
         struct train train;
         ssize_t len = proxy_backend_receive(&worker->backend, port, worker->datagram,
@@ -94,7 +95,7 @@ static int pass_responses(struct proxy_worker *worker, uint8_t port,
             return 0;
         backend->lend(io, &train);
         int outcome = 0;
-        if (proxy_response(proxy, port, (size_t)len, &train))
+        if (proxy_response(proxy, port, (size_t)len, now, &train))
             outcome = backend->send(io, &train);
         if (outcome != 0)
             return outcome;

@@ -183,8 +183,10 @@ static bool respond(const struct proxy *proxy, const struct proxy_ask *ask, cons
         memcpy(datagram + 12, ask->octets + 12, end - 12);
     }
     train = (struct train){.octets = train_octets, .cap = sizeof train_octets};
-    MUST(!proxy_response(proxy, (uint8_t)((ask->port + 1u) % PROXY_PORTS), response_len, &train));
-    bool is_taken = proxy_response(proxy, ask->port, response_len, &train);
+    MUST(
+        !proxy_response(proxy, (uint8_t)((ask->port + 1u) % PROXY_PORTS), response_len, 0, &train));
+    bool is_taken =
+        proxy_response(proxy, ask->port, response_len, response_len % 2 * PROXY_GATHER_MS, &train);
     MUST(!is_taken || response_len >= shape.question_end); /* not by what stood there before */
     return is_taken;
 }
