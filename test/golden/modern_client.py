@@ -154,6 +154,8 @@ class ModernClient(Client):
         assert ack <= self.sent_end, "an answer acknowledges what was never sent"
         self.acked = max(self.acked, ack)
         if end == at:
+            room = self.acked_last + self.window - self.held
+            assert at in (-1, self.held) or 0 < at - self.held < room, "no acceptable number"
             return
         if end <= self.held or any(left <= at and end <= right for left, right in self.pieces):
             self.duplicate = (at, end)

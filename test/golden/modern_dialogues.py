@@ -255,6 +255,29 @@ def case_modern_ahead_stale_echo():
     return client.case
 
 
+def case_modern_ahead_first_lost():
+    """Two long responses, and the second one's first segment is lost: what tells of the hole bears
+    the first point still. The client's timer asks for the second. Its first segment, which brings its
+    point, acknowledges the first request once more; the others may come without it, and do not."""
+    client = start()
+    client.ask(*big(1))
+    client.train(0, BIG, BIG_ASK, 0, fate="late")
+    client.ask(*big(2))
+    client.train(BIG, 2 * BIG, 2 * BIG_ASK, 0, fate="late")
+    del client.air[3]
+    client.arrive(3)
+    client.ack()
+    client.answer(2 * BIG, 0, BIG_ASK, (2 * BIG, 2 * BIG_ASK, False))
+    client.arrive(2)
+    client.ack()
+    client.answer(2 * BIG, 0, BIG_ASK, (2 * BIG, 2 * BIG_ASK, False))
+    client.again()
+    client.train(BIG, 2 * BIG, 2 * BIG_ASK, BIG_ASK, to=BIG + SEGMENT)
+    client.train(BIG + SEGMENT, 2 * BIG, 2 * BIG_ASK, 0)
+    complete(client, 2 * BIG, 2 * BIG_ASK)
+    return client.case
+
+
 def case_modern_ahead_lost():
     """The first response is lost but for its beginning. The client sends both requests again, in one
     segment, and is answered both, in turn."""
