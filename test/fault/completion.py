@@ -83,8 +83,8 @@ def plot(path, rows, options):
                 if (row["loss"], row["size"]) == (percent, size):
                     name = f"$d{len(script)}x{len(curves)}"
                     times = row["times"]
-                    script.insert(2, f"{name} << EOD\n" + "\n".join(
-                        f"{t:.6f} {(i + 1) / len(times):.5f}" for i, t in enumerate(times)) + "\nEOD")
+                    points = [f"{t:.6f} {(i + 1) / len(times):.5f}" for i, t in enumerate(times)]
+                    script.insert(2, "\n".join([f"{name} << EOD", *points, "EOD"]))
                     curves.append(f"{name} using 1:2 with steps lw 2 title '{row['server']}'")
             script.append(f"set title '{percent} % lost, {size} octets'")
             script.append("plot " + ", ".join(curves))
