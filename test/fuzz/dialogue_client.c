@@ -299,7 +299,7 @@ static bool take_text(struct dialogue_client *client, const struct packet *packe
     MUST(!is_beyond || !client->has_timestamps);
     if (is_beyond)
         return false;
-    if (to > client->rcv) {
+    if (len > 0 && to > client->rcv) {
         from = from < client->rcv ? client->rcv : from;
         if (to - client->rcv > client->window) /* profile classic does not look at it */
             return false;
@@ -409,7 +409,8 @@ static void receive_open(struct dialogue_client *client, const struct packet *pa
     bool is_time_wait = was_closed && client->is_fin_sent && client->una == client->next;
     bool is_at_once =
         !is_new || !is_in_order || !client->is_ack_late || client->is_ack_due || client->has_fin;
-    if (is_time_wait || (has_text && is_at_once) || (!has_text && offset != client->rcv))
+    if (is_time_wait || (has_text && is_at_once) ||
+        (!has_text && offset - client->rcv >= client->window))
         dialogue_client_ack(client);
     else if (has_text)
         client->is_ack_due = true;
