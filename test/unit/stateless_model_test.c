@@ -375,23 +375,12 @@ static uint64_t mix(uint64_t hash, const void *octets, size_t len)
 static uint64_t cache_hash(const struct cache *cache, uint64_t hash)
 {
     const struct recent_entry *e = &cache->entry;
-    uint32_t state[] = {e->connection != 0,
-                        e->seq,
-                        e->seq_end,
-                        e->start,
-                        e->end,
-                        e->ack,
-                        e->has_fin,
-                        e->is_pressing,
-                        e->held,
-                        e->sent,
-                        e->repaired,
-                        e->recover,
-                        e->cwnd,
-                        e->ssthresh,
-                        e->tail_len,
-                        e->octets_len > 0 && cache->written - e->at <= CACHE_CAP,
-                        e->tail_len > 0 && cache->written - e->tail_at <= CACHE_CAP};
+    bool has_octets = e->octets_len > 0 && cache->written - e->at <= CACHE_CAP;
+    bool has_tail = e->tail_len > 0 && cache->written - e->tail_at <= CACHE_CAP;
+    uint32_t state[] = {
+        e->connection != 0, e->seq,     e->seq_end, e->start,    e->end,     e->ack,  e->has_fin,
+        e->is_pressing,     e->held,    e->sent,    e->repaired, e->recover, e->cwnd, e->ssthresh,
+        e->tail_len,        has_octets, has_tail};
     return mix(hash, state, sizeof(state));
 }
 
