@@ -349,6 +349,7 @@ static enum stateless_tcp_outcome receive_ack(const struct packet *packet, uint3
     /* With our FIN came the answer to the client's. */
     uint32_t ack = packet->seq - (has_our_fin && behind == 1 ? 0 : behind);
     bool has_later = entry != NULL && entry->end > held && !entry->has_fin &&
+                     ((entry->seq_end - point->seq) & MODERN_SEQ_MASK) != 0 && /* later requests */
                      packet->seq - entry->seq_end <= MODERN_WINDOW; /* not of a port's last user */
     if (!has_later)
         return reply_ack(packet, ack, 0, point_make(point->offset, point->seq, true), train);

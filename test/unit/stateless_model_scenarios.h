@@ -5,26 +5,7 @@
 #ifndef TEST_UNIT_STATELESS_MODEL_SCENARIOS_H
 #define TEST_UNIT_STATELESS_MODEL_SCENARIOS_H
 
-#include <stdbool.h>
-
-#define REQUESTS 4
-
-struct scenario {
-    const char *name;
-    unsigned response_len[REQUESTS];
-    unsigned count;
-    bool is_pipelined; /* all at once, a segment each; else one after the other */
-    bool is_joined;    /* pipelined, and in one segment */
-    bool is_split;     /* lengths travel alone */
-    bool is_half_closing;
-    bool is_impatient; /* one after the other, but the next as soon as a response begins */
-    bool is_ack_late;
-    bool has_no_timestamps;
-    unsigned burst, window;
-    bool has_recent;
-    unsigned losses, repeats, overtakes, timers; /* what may go wrong */
-    unsigned swaps;                              /* of the server; its cache is empty at first */
-};
+#include "test/unit/stateless_model.h"
 
 static const struct scenario scenarios[] = {
     {.name = "one segment",
@@ -44,6 +25,7 @@ static const struct scenario scenarios[] = {
     {.name = "three segments",
      .response_len = {1400},
      .count = 1,
+     .has_sack = true,
      .losses = 3,
      .repeats = 1,
      .overtakes = 1,
@@ -59,6 +41,7 @@ static const struct scenario scenarios[] = {
     {.name = "one after the other",
      .response_len = {1100, 80, 900},
      .count = 3,
+     .has_sack = true,
      .losses = 2,
      .repeats = 1,
      .overtakes = 1,
@@ -75,14 +58,17 @@ static const struct scenario scenarios[] = {
      .response_len = {80, 700, 60},
      .count = 3,
      .is_pipelined = true,
+     .has_sack = true,
      .losses = 1,
      .repeats = 1,
      .overtakes = 1,
      .timers = 1},
     {.name = "pipelined, long",
+     .is_vast = true,
      .response_len = {1100, 700, 60, 900},
      .count = 4,
      .is_pipelined = true,
+     .has_sack = true,
      .losses = 1,
      .overtakes = 1,
      .timers = 1},
@@ -97,6 +83,7 @@ static const struct scenario scenarios[] = {
      .response_len = {80, 1100, 60},
      .count = 3,
      .is_joined = true,
+     .has_sack = true,
      .losses = 2,
      .repeats = 1,
      .overtakes = 1,
@@ -105,14 +92,17 @@ static const struct scenario scenarios[] = {
      .response_len = {80, 1100},
      .count = 2,
      .is_split = true,
+     .has_sack = true,
      .losses = 2,
      .repeats = 1,
      .overtakes = 1,
      .timers = 1},
     {.name = "impatient",
+     .is_vast = true,
      .response_len = {1100, 700, 60},
      .count = 3,
      .is_impatient = true,
+     .has_sack = true,
      .losses = 1,
      .repeats = 1,
      .overtakes = 1,
@@ -130,6 +120,7 @@ static const struct scenario scenarios[] = {
      .count = 2,
      .is_pipelined = true,
      .is_half_closing = true,
+     .has_sack = true,
      .losses = 2,
      .repeats = 1,
      .overtakes = 1,
@@ -147,6 +138,7 @@ static const struct scenario scenarios[] = {
      .response_len = {2900, 60},
      .count = 2,
      .burst = 2,
+     .has_sack = true,
      .losses = 2,
      .repeats = 1,
      .overtakes = 1,
@@ -155,6 +147,7 @@ static const struct scenario scenarios[] = {
      .response_len = {1900, 60},
      .count = 2,
      .window = 700,
+     .has_sack = true,
      .losses = 2,
      .repeats = 1,
      .overtakes = 1,
@@ -201,6 +194,77 @@ static const struct scenario scenarios[] = {
      .losses = 1,
      .repeats = 1,
      .overtakes = 1},
+    {.name = "requests cut by the client's kernel",
+     .response_len = {80, 700, 60},
+     .count = 3,
+     .is_joined = true,
+     .cut = 30,
+     .has_sack = true,
+     .losses = 2,
+     .overtakes = 2},
+    {.name = "from the SYN",
+     .response_len = {100, 60},
+     .count = 2,
+     .has_opening = true,
+     .losses = 2,
+     .repeats = 2,
+     .overtakes = 1,
+     .timers = 2},
+    {.name = "from the SYN, three segments",
+     .response_len = {1400},
+     .count = 1,
+     .has_opening = true,
+     .has_sack = true,
+     .losses = 2,
+     .repeats = 1,
+     .overtakes = 1,
+     .timers = 1},
+    {.name = "from the SYN, pipelined, half close",
+     .response_len = {80, 700},
+     .count = 2,
+     .is_pipelined = true,
+     .is_half_closing = true,
+     .has_opening = true,
+     .has_sack = true,
+     .losses = 1,
+     .repeats = 1,
+     .overtakes = 1,
+     .timers = 1},
+    {.name = "from the SYN, no timestamps",
+     .response_len = {900},
+     .count = 1,
+     .has_opening = true,
+     .has_no_timestamps = true,
+     .losses = 2,
+     .repeats = 1,
+     .overtakes = 1,
+     .timers = 1},
+    {.name = "responses change, shorter",
+     .response_len = {1400, 60},
+     .changed_len = {700, 90},
+     .count = 2,
+     .has_sack = true,
+     .losses = 3,
+     .overtakes = 1,
+     .changes = 1},
+    {.name = "responses change, longer",
+     .response_len = {700, 300},
+     .changed_len = {1400, 300},
+     .count = 2,
+     .is_pipelined = true,
+     .has_sack = true,
+     .losses = 2,
+     .overtakes = 1,
+     .changes = 1},
+    {.name = "responses change, joined, as long",
+     .response_len = {600, 800},
+     .changed_len = {600, 800},
+     .count = 2,
+     .is_joined = true,
+     .has_sack = true,
+     .losses = 2,
+     .overtakes = 1,
+     .changes = 1},
 };
 
 #endif
