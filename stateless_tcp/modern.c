@@ -403,6 +403,15 @@ modern_receive(const struct stateless_tcp_config *config, const struct stateless
     return outcome;
 }
 
+/* Whether one request more would make a train that the client cannot ask for again in one segment,
+ * SACK blocks in its header: then the point would never come back. */
+static bool is_next_too_far(const struct stateless_tcp_query *query)
+{
+    uint32_t again_max = query->config->mss - MODERN_OPTIONS_MAX;
+    return query->packet->has_timestamps &&
+           query->answered_len + framing_request_len(query->at, query->left) > again_max;
+}
+
 /* Before the point there is no stopping: where the responses belong would never be known. Only what
  * the train that brought the point can hold is needed, so the beginning makes room. */
 static void forget_beginning(struct stateless_tcp_query *query, uint8_t *stream)
@@ -432,7 +441,7 @@ void modern_send(struct stateless_tcp_query *query, uint8_t *stream, size_t resp
         forget_beginning(query, stream - (query->stream_at - LENGTH_LEN - response_len));
         return;
     }
-    bool is_full = query->stream_at > STATELESS_TCP_STREAM_CAP / 2;
+    bool is_full = query->stream_at > STATELESS_TCP_STREAM_CAP / 2 || is_next_too_far(query);
     /* Before the point there is no end: it would not be there. */
     if (query->is_start_known && query->start + query->stream_at > MODERN_CLOSE_AT)
         query->is_closing = is_full = true;

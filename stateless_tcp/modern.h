@@ -116,6 +116,7 @@
 #define MODERN_CLOSE_AT (COOKIE_STREAM_MAX - (1u << 20))
 /* More than two segments: some clients never send more than half a window at once. */
 #define MODERN_WINDOW 2560
+#define MODERN_OPTIONS_MAX 40    /* of a TCP header */
 #define MODERN_REQUESTS_MAX 1536 /* octets of requests that are looked at in one segment */
 
 /* Whether the sender of a segment that is no SYN has heard our SYN+ACK. `recent`: NULL is allowed. */
