@@ -334,8 +334,8 @@ static enum stateless_tcp_outcome receive_progress(const struct stateless_tcp_co
 
 /* Neither data nor FIN: the completion ACK. `entry`: of the connection; NULL: none. */
 static enum stateless_tcp_outcome receive_ack(const struct packet *packet, uint32_t held,
-                                              const struct point *point,
-                                              const struct recent_entry *entry, struct train *train)
+                                              const struct point *point, struct recent_entry *entry,
+                                              struct train *train)
 {
     /* Its echo may be older than what it holds (RFC 7323 4.3 (2)). */
     if (!point->is_done && is_all_there(entry, held) &&
@@ -354,9 +354,14 @@ static enum stateless_tcp_outcome receive_ack(const struct packet *packet, uint3
     if (!has_later)
         return reply_ack(packet, ack, 0, point_make(point->offset, point->seq, true), train);
     /* Behind what was sent ahead, or the client, which may have that meanwhile, takes it for old: so
-     * its TSval is no less and its number no lower than that of what came before. */
+     * its TSval is no less and its number no lower than that of what came before; but inside the
+     * window (RFC 9293 3.10.7.4), and not twice: it is not `done`. */
+    uint32_t flight = entry->sent > held ? entry->sent - held : 0;
+    if (entry->is_early_acked || flight >= packet->window)
+        return STATELESS_TCP_DROP;
+    entry->is_early_acked = true;
     struct packet latest = *packet;
-    latest.ack += entry->sent > held ? entry->sent - held : 0;
+    latest.ack += flight;
     return reply_ack(&latest, ack, 0, point_make(entry->end, entry->seq_end, false), train);
 }
 

@@ -50,7 +50,9 @@
  * same N only `done` changes, once.
  *
  * NO LOOP. A segment without data or FIN is answered only if its echo is not `done` and it
- * acknowledges F(N) exactly; the answer is `done`. That is one answer for each point.
+ * acknowledges F(N) exactly; the answer is `done`. That is one answer for each point. Where the cache
+ * knows of a later train in the air the answer carries that one's point, which is not `done`; it is
+ * given once for each train. What goes on with a train (below) sends new octets, or a hole once.
  *
  * WITHOUT TIMESTAMPS nobody carries points. There is one that needs no carrying: (IRS + 1, 0). The
  * cookie then depends on IRS, so that only what begins at IRS + 1 proves it, a train ends with FIN,

@@ -45,6 +45,7 @@ struct recent_entry {
     uint32_t ack;          /* what the train acknowledges: nothing that was open */
     bool has_fin;          /* it ends our stream */
     bool is_pressing;      /* the client shall acknowledge its end at once */
+    bool is_early_acked;   /* while it was in the air, the train before it was acknowledged */
 
     uint32_t snapshot;       /* recent.snapshot when they were made */
     uint32_t held;           /* the client has all before it */

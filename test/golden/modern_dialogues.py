@@ -270,7 +270,6 @@ def case_modern_ahead_first_lost():
     client.answer(2 * BIG, 0, BIG_ASK, (2 * BIG, 2 * BIG_ASK, False))
     client.arrive(2)
     client.ack()
-    client.answer(2 * BIG, 0, BIG_ASK, (2 * BIG, 2 * BIG_ASK, False))
     client.again()
     client.train(BIG, 2 * BIG, 2 * BIG_ASK, BIG_ASK, to=BIG + SEGMENT)
     client.train(BIG + SEGMENT, 2 * BIG, 2 * BIG_ASK, 0)
