@@ -488,6 +488,13 @@ static void finish_early(const struct stateless_tcp_query *query, const struct r
         modern_send_more(query, sent, train);
 }
 
+/* Without timestamps a request that is not the first proves its cookie by chance once in some
+ * thousand times. What the client holds is then nothing where a segment of ours would end. */
+static bool is_segment_end(const struct stateless_tcp_query *query)
+{
+    return query->packet->has_timestamps || query->held % query->segment_size == 0;
+}
+
 void modern_finish(struct stateless_tcp_query *query, struct train *train)
 {
     const struct packet *packet = query->packet;
@@ -524,6 +531,10 @@ void modern_finish(struct stateless_tcp_query *query, struct train *train)
         return;
     }
     uint32_t ack_done = entry.seq_end + is_half_closed;
+    if (query->held < entry.end && !is_segment_end(query)) {
+        reply_reset(query->config, packet, train);
+        return;
+    }
     if (query->held < entry.end) {
         uint8_t tail[RECENT_TAIL_MAX];
         uint32_t tail_len = modern_tail_copy(query, tail);

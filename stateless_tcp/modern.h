@@ -58,6 +58,8 @@
  * cookie then depends on IRS, so that only what begins at IRS + 1 proves it, a train ends with FIN,
  * and further requests need a connection of their own (RFC 7766 6.2.4 lets a server close).
  * Retransmission works all the same; the client's FIN, unprovable, gets RST.
+ * A later request proves the cookie by chance once in 2^29 / (2 x 131,076) = 2,048 times; it gets RST
+ * all the same unless it also holds a whole number of segments, once in some 2 million.
  *
  * A LENGTH ALONE is acknowledged if the client holds all up to the point; what begins two octets
  * after the point is then its message. Where requests were joined behind it, its end is found from
