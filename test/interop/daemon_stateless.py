@@ -323,10 +323,6 @@ def test_idle_connections_and_time():
         options = ("--db", scratch.db, "--listen", f"{V4}@{PORT}", "--tcp", "stateless",
                    "--tcp-key-file", key)
         environment = clock_by(shift)
-        idler = peer.client.start(
-            sys.executable, "-c", IDLER, os.path.dirname(os.path.abspath(__file__)), V4, str(PORT),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
         def ask_after(seconds):
             scratch.file("shift", str(begin + seconds))
             idler.stdin.write("\n")
@@ -334,6 +330,9 @@ def test_idle_connections_and_time():
             return idler.stdout.readline().strip()
 
         with Daemon(*options, environment=environment):
+            idler = peer.client.start(
+                sys.executable, "-c", IDLER, os.path.dirname(os.path.abspath(__file__)), V4,
+                str(PORT), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             assert ask_after(0) == "yes"
             assert ask_after(EPOCH_S) == "yes"
         with Daemon(*options, environment=environment):
@@ -371,6 +370,7 @@ def keeps_strangers(address, source=None):
 
 def test_transfer_peers():
     """On one port: the kernel's TCP for peers, ours for others, both families."""
+    wait_until(lambda: guards() == 0, "the guard of a test before this one to go")
     with Scratch() as scratch, Peer() as peer:
         peer.client.ip(f"address add {OTHER_V4}/24 dev v1")
         peer.client.ip(f"address add {OTHER_V6}/64 dev v1 nodad")
