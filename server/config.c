@@ -362,9 +362,7 @@ static bool prefixes_are_same(const struct config_prefixes *a, const struct conf
     bool is_same = a->count == b->count;
     for (size_t i = 0; is_same && i < a->count; i++)
         is_same = a->items[i].len == b->items[i].len &&
-                  a->items[i].address.family == b->items[i].address.family &&
-                  memcmp(a->items[i].address.octets, b->items[i].address.octets,
-                         sizeof a->items[i].address.octets) == 0;
+                  packet_address_equal(&a->items[i].address, &b->items[i].address);
     return is_same;
 }
 

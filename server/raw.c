@@ -51,23 +51,12 @@ struct raw_worker {
     struct recent recent;
 };
 
-static bool is_unspecified(const struct packet_address *address)
-{
-    static const uint8_t zeros[16];
-    return memcmp(address->octets, zeros, sizeof(zeros)) == 0;
-}
-
-static bool is_same_address(const struct packet_address *a, const struct packet_address *b)
-{
-    return a->family == b->family && memcmp(a->octets, b->octets, sizeof(a->octets)) == 0;
-}
-
 /* An address of the interface, for every port that asks for all of its family. */
 static void endpoints_add_all(struct raw_worker *worker, const struct packet_address *address)
 {
     for (size_t i = 0; i < worker->named_count; i++) {
         const struct packet_endpoint *named = &worker->named[i];
-        if (named->address.family == address->family && is_unspecified(&named->address) &&
+        if (named->address.family == address->family && packet_address_is_any(&named->address) &&
             worker->endpoint_count < ENDPOINTS_MAX)
             worker->endpoints[worker->endpoint_count++] =
                 (struct packet_endpoint){.address = *address, .port = named->port};
@@ -83,7 +72,7 @@ static void endpoints_refresh(struct raw_worker *worker, uint64_t now_s)
     worker->endpoints_s = now_s;
     worker->endpoint_count = 0;
     for (size_t i = 0; i < worker->named_count; i++)
-        if (!is_unspecified(&worker->named[i].address))
+        if (!packet_address_is_any(&worker->named[i].address))
             worker->endpoints[worker->endpoint_count++] = worker->named[i];
     for (const struct ifaddrs *each = all; each != NULL; each = each->ifa_next) {
         struct packet_endpoint found;
@@ -112,7 +101,7 @@ static bool has_host_address(const struct ifaddrs *all, const struct packet_addr
     for (; all != NULL; all = all->ifa_next) {
         struct packet_endpoint found;
         if (all->ifa_addr != NULL && address_to_endpoint(all->ifa_addr, &found) &&
-            is_same_address(&found.address, address))
+            packet_address_equal(&found.address, address))
             return true;
     }
     return false;
@@ -132,7 +121,7 @@ static int endpoints_check(const struct raw_worker *worker, struct io_error *err
     int result = 0;
     for (size_t i = 0; result == 0 && i < worker->named_count; i++) {
         const struct packet_address *address = &worker->named[i].address;
-        if (is_unspecified(address) || has_host_address(all, address))
+        if (packet_address_is_any(address) || has_host_address(all, address))
             continue;
         char text[INET6_ADDRSTRLEN];
         inet_ntop(address->family == 4 ? AF_INET : AF_INET6, address->octets, text, sizeof(text));
@@ -221,7 +210,7 @@ static char *worker_filter(const struct raw_worker *worker)
         char address[INET6_ADDRSTRLEN];
         inet_ntop(is_v4 ? AF_INET : AF_INET6, named->address.octets, address, sizeof(address));
         fprintf(filter, "%s(%s", i > 0 ? " or " : "", is_v4 ? "ip" : "ip6");
-        if (!is_unspecified(&named->address))
+        if (!packet_address_is_any(&named->address))
             fprintf(filter, " and dst host %s", address);
         fprintf(filter, " and (tcp dst port %u%s))", named->port,
                 is_v4 ? "" : " or ip6[6] = 0 or ip6[6] = 43 or ip6[6] = 60");

@@ -373,9 +373,7 @@ static bool is_endpoint(const struct packet_endpoint *endpoint,
 {
     if (endpoint->port != port)
         return false;
-    return endpoint->address.family == 0 ||
-           (endpoint->address.family == address->family &&
-            memcmp(endpoint->address.octets, address->octets, 16) == 0);
+    return endpoint->address.family == 0 || packet_address_equal(&endpoint->address, address);
 }
 
 bool packet_is_for(const struct packet *packet, const struct packet_endpoint *endpoints,

@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define PACKET_ETHERNET_HEADER_LEN 14
 #define PACKET_IPV4_HEADER_LEN 20
@@ -68,6 +69,19 @@ struct packet_address {
     uint8_t family;     /* 4 or 6 */
     uint8_t octets[16]; /* IPv4: the first four; the others are zero */
 };
+
+static inline bool packet_address_equal(const struct packet_address *a,
+                                        const struct packet_address *b)
+{
+    return a->family == b->family && memcmp(a->octets, b->octets, sizeof(a->octets)) == 0;
+}
+
+/* 0.0.0.0 or ::. */
+static inline bool packet_address_is_any(const struct packet_address *address)
+{
+    static const uint8_t zeros[sizeof(address->octets)];
+    return memcmp(address->octets, zeros, sizeof(zeros)) == 0;
+}
 
 /* An address and port that we serve. Family 0: every address. */
 struct packet_endpoint {

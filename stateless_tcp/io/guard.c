@@ -58,12 +58,11 @@ static void put_peer(FILE *rules, const char *interface, const struct prefix *pe
 
 static void put_rule(FILE *rules, const char *interface, const struct packet_endpoint *endpoint)
 {
-    static const uint8_t zeros[16];
     bool is_v4 = endpoint->address.family == 4;
     char address[INET6_ADDRSTRLEN];
     inet_ntop(is_v4 ? AF_INET : AF_INET6, endpoint->address.octets, address, sizeof(address));
     fprintf(rules, "  iifname \"%s\" ", interface);
-    if (memcmp(endpoint->address.octets, zeros, 16) == 0)
+    if (packet_address_is_any(&endpoint->address))
         fprintf(rules, "meta nfproto %s fib daddr type local", is_v4 ? "ipv4" : "ipv6");
     else
         fprintf(rules, "%s daddr %s", is_v4 ? "ip" : "ip6", address);
