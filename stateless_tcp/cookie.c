@@ -1,21 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "stateless_tcp/cookie.h"
+#include "stateless_tcp/cookie_hash.h"
 
-#include "stateless_tcp/siphash.h"
 #include "stateless_tcp/wire.h"
 
 #include <assert.h>
 #include <string.h>
 
-/* 536: nothing offered, or old. 1220: an IPv6 path of 1280. 1440: Ethernet under IPv6. */
-static const uint16_t class_mss[COOKIE_CLASSES] = {536, 1220, 1440};
+/* 536: nothing offered, or old. */
+static const uint16_t class_mss[COOKIE_CLASSES] = {536, COOKIE_CLASS_1_MSS, COOKIE_CLASS_2_MSS};
 
 unsigned cookie_class(uint16_t mss)
 {
-    unsigned mss_class = COOKIE_CLASSES - 1;
-    while (mss_class > 0 && mss < class_mss[mss_class])
-        mss_class--;
-    return mss_class;
+    return cookie_mss_class(mss);
 }
 
 uint16_t cookie_class_mss(unsigned mss_class)
@@ -24,67 +20,38 @@ uint16_t cookie_class_mss(unsigned mss_class)
     return class_mss[mss_class];
 }
 
-/* 0       1                 17                33       35       37
- * | family | client address | server address  | port   | port   | use |     38 octets
- * IPv4 addresses fill their first four octets; the family keeps them apart from IPv6 ones. Cookies
- * without timestamps have the client's initial sequence number in four octets more. */
-#define COOKIE_INPUT_LEN 38
-#define COOKIE_FIRST_INPUT_LEN 42
-
-enum {
-    USE_ISS = 0,
-    USE_FAST_OPEN = 1,
-};
-
 static_assert(COOKIE_CLASSES < 4, "the last quarter keeps the epochs apart");
 
-static void cookie_input(const struct packet *packet, uint32_t irs,
-                         uint8_t input[COOKIE_FIRST_INPUT_LEN])
+static struct cookie_ends ends_of(const struct packet *packet)
 {
-    input[0] = packet->source.family;
-    memcpy(input + 1, packet->source.octets, 16);
-    memcpy(input + 17, packet->destination.octets, 16);
-    wire_store_be16(input + 33, packet->source_port);
-    wire_store_be16(input + 35, packet->destination_port);
-    input[COOKIE_INPUT_LEN - 1] = USE_ISS;
-    wire_store_be32(input + COOKIE_INPUT_LEN, irs);
-}
-
-/* The ISS for class 0. */
-static uint32_t iss_base(const uint8_t key[COOKIE_KEY_LEN], uint64_t hash)
-{
-    return (uint32_t)(key[0] & 1) << 31 | ((uint32_t)hash & (COOKIE_STREAM_MAX - 1));
-}
-
-static uint32_t make(const struct stateless_tcp_keys *keys, const struct packet *packet,
-                     size_t input_len)
-{
-    uint8_t input[COOKIE_FIRST_INPUT_LEN];
-    cookie_input(packet, packet->seq, input);
-    uint64_t hash = siphash_2_4_64(keys->epochs[0], input, input_len);
-    return iss_base(keys->epochs[0], hash) + cookie_class(packet->mss) * COOKIE_STREAM_MAX;
+    const uint8_t *client = packet->source.octets, *server = packet->destination.octets;
+    return (struct cookie_ends){
+        .client = {siphash_load_le64(client), siphash_load_le64(client + 8)},
+        .server = {siphash_load_le64(server), siphash_load_le64(server + 8)},
+        .client_port = packet->source_port,
+        .server_port = packet->destination_port,
+        .family = packet->source.family,
+    };
 }
 
 uint32_t cookie_make(const struct stateless_tcp_keys *keys, const struct packet *packet)
 {
-    return make(keys, packet, COOKIE_INPUT_LEN);
+    const struct cookie_ends ends = ends_of(packet);
+    const uint8_t *key = keys->epochs[0];
+    return cookie_iss(key, cookie_hash(key, &ends, COOKIE_USE_ISS), packet->mss);
 }
 
 uint32_t cookie_make_first(const struct stateless_tcp_keys *keys, const struct packet *packet)
 {
-    return make(keys, packet, COOKIE_FIRST_INPUT_LEN);
+    const struct cookie_ends ends = ends_of(packet);
+    const uint8_t *key = keys->epochs[0];
+    return cookie_iss(key, cookie_hash_first(key, &ends, packet->seq), packet->mss);
 }
 
-static bool read_proof(const struct stateless_tcp_keys *keys, const struct packet *packet,
-                       uint32_t irs, size_t input_len, struct cookie_proof *proof_out)
+static bool read_proof(const struct packet *packet, const uint8_t key[COOKIE_KEY_LEN],
+                       uint64_t hash, struct cookie_proof *proof_out)
 {
-    uint8_t input[COOKIE_FIRST_INPUT_LEN];
-    cookie_input(packet, irs, input);
-    assert((keys->epochs[0][0] ^ keys->epochs[1][0]) & 1);
-    uint32_t first = packet->ack - 1; /* what was acknowledged, less the SYN */
-    const uint8_t *key = keys->epochs[(keys->epochs[0][0] & 1) != first >> 31];
-    uint64_t hash = siphash_2_4_64(key, input, input_len);
-    uint32_t above = first - iss_base(key, hash);
+    uint32_t above = cookie_above(key, hash, packet->ack);
     if (above >= COOKIE_CLASSES * COOKIE_STREAM_MAX)
         return false;
     *proof_out = (struct cookie_proof){
@@ -98,7 +65,10 @@ static bool read_proof(const struct stateless_tcp_keys *keys, const struct packe
 bool cookie_read(const struct stateless_tcp_keys *keys, const struct packet *packet,
                  struct cookie_proof *proof_out)
 {
-    return read_proof(keys, packet, 0, COOKIE_INPUT_LEN, proof_out);
+    assert((keys->epochs[0][0] ^ keys->epochs[1][0]) & 1);
+    const struct cookie_ends ends = ends_of(packet);
+    const uint8_t *key = cookie_key(keys, packet->ack);
+    return read_proof(packet, key, cookie_hash(key, &ends, COOKIE_USE_ISS), proof_out);
 }
 
 bool cookie_verify(const struct stateless_tcp_keys *keys, const struct packet *packet,
@@ -114,21 +84,23 @@ bool cookie_verify(const struct stateless_tcp_keys *keys, const struct packet *p
 bool cookie_verify_first(const struct stateless_tcp_keys *keys, const struct packet *packet,
                          uint32_t irs, uint32_t offset_max, struct cookie_proof *proof_out)
 {
+    assert((keys->epochs[0][0] ^ keys->epochs[1][0]) & 1);
+    const struct cookie_ends ends = ends_of(packet);
+    const uint8_t *key = cookie_key(keys, packet->ack);
     struct cookie_proof proof;
-    if (!read_proof(keys, packet, irs, COOKIE_FIRST_INPUT_LEN, &proof) || proof.offset > offset_max)
+    if (!read_proof(packet, key, cookie_hash_first(key, &ends, irs), &proof) ||
+        proof.offset > offset_max)
         return false;
     *proof_out = proof;
     return true;
 }
 
-/* The same octets as for a connection, less the ports, and marked. */
+/* As for a connection, less the ports. */
 static uint64_t fast_open_hash(const uint8_t key[COOKIE_KEY_LEN], const struct packet *packet)
 {
-    uint8_t input[COOKIE_FIRST_INPUT_LEN];
-    cookie_input(packet, 0, input);
-    memset(input + 33, 0, 4);
-    input[COOKIE_INPUT_LEN - 1] = USE_FAST_OPEN;
-    return siphash_2_4_64(key, input, COOKIE_INPUT_LEN);
+    struct cookie_ends ends = ends_of(packet);
+    ends.client_port = ends.server_port = 0;
+    return cookie_hash(key, &ends, COOKIE_USE_FAST_OPEN);
 }
 
 void cookie_make_fast_open(const struct stateless_tcp_keys *keys, const struct packet *packet,

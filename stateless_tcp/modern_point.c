@@ -5,43 +5,12 @@
 
 #include <assert.h>
 
-enum {
-    OFFSET_MASK = (1 << MODERN_OFFSET_BITS) - 1,
-};
-
 static_assert(MODERN_OFFSET_BITS + MODERN_SEQ_BITS + 1 == 32, "a point fills a TSval");
 static_assert(STATELESS_TCP_STREAM_CAP < 1u << (MODERN_OFFSET_BITS - 1),
               "TSval must not pass half its range in one step");
 static_assert(STATELESS_TCP_STREAM_CAP + MODERN_AHEAD_MAX < 1u << MODERN_OFFSET_BITS,
               "points are ambiguous in our stream");
 static_assert(MODERN_WINDOW + MODERN_REQUESTS_MAX <= 1 << MODERN_SEQ_BITS, "points are ambiguous");
-
-bool point_is_done(uint32_t value)
-{
-    return value & 1;
-}
-
-/* How far the client is ahead of the point in its TSecr, modulo 2^MODERN_OFFSET_BITS. */
-static uint32_t ahead_of(uint32_t value, uint32_t held)
-{
-    return (held - (value >> (MODERN_SEQ_BITS + 1))) & OFFSET_MASK;
-}
-
-/* The point in a TSval that came back from a client that holds `held` octets, and is near to it. */
-static struct point point_read(uint32_t value, uint32_t held)
-{
-    uint32_t ahead = ahead_of(value, held);
-    return (struct point){
-        .offset = ahead <= MODERN_AHEAD_MAX ? held - ahead : held - ahead + OFFSET_MASK + 1,
-        .seq = value >> 1 & MODERN_SEQ_MASK,
-        .is_done = point_is_done(value),
-    };
-}
-
-uint32_t point_make(uint32_t offset, uint32_t seq, bool is_done)
-{
-    return offset << (MODERN_SEQ_BITS + 1) | (seq & ((1u << MODERN_SEQ_BITS) - 1)) << 1 | is_done;
-}
 
 /* Whether the cache knows a connection that is about here. That it knows the connection alone says
  * nothing of who writes: its key does not depend on SEG.ACK. */
@@ -60,11 +29,10 @@ static bool is_proven_by_echo(const struct stateless_tcp_keys *keys, const struc
 {
     if (!cookie_read(keys, packet, proof_out))
         return false;
-    uint32_t ahead = ahead_of(packet->timestamp_echo, proof_out->offset);
-    bool is_exact = ahead <= 1; /* our FIN counts as one */
-    bool is_near = ahead <= MODERN_AHEAD_MAX || ahead >= OFFSET_MASK + 1 - STATELESS_TCP_STREAM_CAP;
-    return is_exact ||
-           (is_near && (proof_out->offset <= MODERN_NEAR_MAX || is_known_here(recent, proof_out)));
+    uint32_t ahead = point_ahead(packet->timestamp_echo, proof_out->offset);
+    return point_is_exact(ahead) ||
+           (point_is_near(ahead) &&
+            (proof_out->offset <= MODERN_NEAR_MAX || is_known_here(recent, proof_out)));
 }
 
 /* By where the client's stream began: here, or with the length of what is here. */
