@@ -10,6 +10,7 @@
 #include <string.h>
 
 const char *const config_tcp_choices[] = {"kernel", "stateless", "off", NULL};
+const char *const config_io_choices[] = {"auto", "libpcap", "packet", "xdp", NULL};
 static const char *const switch_choices[] = {"off", "on", NULL};
 static const char *const any_choices[] = {"minimal", "full", NULL};
 static const char *const profile_choices[] = {"classic", "modern", NULL};
@@ -44,6 +45,8 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
         "become this user once the sockets are open", TEXT(user)},
     [CONFIG_KEY_PID_FILE] = {NULL, "pid-file", "pid-file", "FILE",
         "write the process ID there while running", TEXT(pid_file)},
+    [CONFIG_KEY_IO] = {NULL, "io", "io", "auto|libpcap|packet|xdp",
+        "what carries frames of stateless TCP (default: auto)", CHOICE(io, config_io_choices)},
     [CONFIG_KEY_UDP_PAYLOAD] = {NULL, "udp-payload", "udp-payload", "OCTETS",
         "largest response over UDP (512-4096, default: 1232)",
         NUMBER(udp_payload, RESPOND_UDP_PAYLOAD_MIN, RESPOND_UDP_PAYLOAD_MAX)},
@@ -391,7 +394,7 @@ bool config_is_same_stateless(const struct config *a, const struct config *b)
     for (unsigned k = CONFIG_KEY_TCP_PROFILE; k < CONFIG_KEY_COUNT; k++)
         if (!config_is_same_value(a, b, &config_keys[k]))
             return false;
-    return true;
+    return config_is_same_value(a, b, &config_keys[CONFIG_KEY_IO]);
 }
 
 /* "FILE:LINE: NAME" or "--OPTION", as the value came from here or there. */

@@ -47,6 +47,14 @@ enum config_verify_checksum {
     CONFIG_VERIFY_NEVER,
 };
 
+/* A backend of io.h, by name; or the best that opens. */
+enum config_io {
+    CONFIG_IO_AUTO,
+    CONFIG_IO_LIBPCAP,
+    CONFIG_IO_PACKET,
+    CONFIG_IO_XDP,
+};
+
 /* One address to listen on. UDP is served on each. */
 struct config_listen {
     struct sockaddr_storage address;
@@ -64,6 +72,7 @@ enum config_key_id {
     CONFIG_KEY_PIN,
     CONFIG_KEY_USER,
     CONFIG_KEY_PID_FILE,
+    CONFIG_KEY_IO,
     CONFIG_KEY_UDP_PAYLOAD,
     CONFIG_KEY_EDNS,
     CONFIG_KEY_EDNS_KEEPALIVE,
@@ -107,6 +116,7 @@ struct config {
     bool is_pinned;
     char user[CONFIG_TEXT_MAX];
     char pid_file[PATH_MAX];
+    unsigned io; /* enum config_io */
 
     unsigned udp_payload;
     bool has_edns;
@@ -164,6 +174,9 @@ struct config_key {
 };
 
 extern const struct config_key config_keys[CONFIG_KEY_COUNT];
+
+/* Values of `io`, ended by NULL; index is enum config_io. */
+extern const char *const config_io_choices[];
 
 /* Values of `tcp` at an address, ended by NULL; index is enum config_tcp. */
 extern const char *const config_tcp_choices[];

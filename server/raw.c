@@ -30,7 +30,10 @@ struct raw_worker {
     struct keys_secret secret;
     struct zonedb_view *view;   /* NULL in a proxy */
     struct proxy_worker *proxy; /* NULL with zones */
+    const struct io_backend *backend;
     struct io *io;
+    bool is_told; /* the backend has the facts of now */
+    char note[sizeof((struct io_error *)0)->text];
     struct guard *guard;
 
     struct packet_endpoint *named; /* as configured; an address of zeros means all of the family */
@@ -71,6 +74,7 @@ static void endpoints_refresh(struct raw_worker *worker, uint64_t now_s)
         return;
     worker->endpoints_s = now_s;
     worker->endpoint_count = 0;
+    worker->is_told = false;
     for (size_t i = 0; i < worker->named_count; i++)
         if (!packet_address_is_any(&worker->named[i].address))
             worker->endpoints[worker->endpoint_count++] = worker->named[i];
@@ -266,17 +270,48 @@ static int worker_name(struct raw_worker *worker, const struct raw_config *confi
     return result == 0 ? loopback_check(worker, error) : result;
 }
 
+/* Open the backend that was asked for, or the first that opens; worker->note says why it is not the
+ * one that is best. */
+static int worker_open_io(struct raw_worker *worker, const char *name,
+                          const struct io_config *config, struct io_error *error)
+{
+    const struct io_backend *const only[] = {name != NULL ? io_backend_find(name) : NULL, NULL};
+    const struct io_backend *const *backends = name != NULL ? only : io_backends_live;
+    int result = -ENOTSUP;
+    snprintf(error->text, sizeof(error->text), "interface %s: this lethed was built without io: %s",
+             worker->interface, name != NULL ? name : "auto");
+    for (size_t i = 0; backends[i] != NULL; i++) {
+        result = backends[i]->open(config, &worker->io, error);
+        if (result == 0) {
+            worker->backend = backends[i];
+            return 0;
+        }
+        snprintf(worker->note, sizeof(worker->note), "not %s: %.400s", backends[i]->name,
+                 error->text);
+    }
+    return result;
+}
+
 /* Capture first: a frame that comes between is answered, and the kernel's RST beside it is no worse
  * than what was before. */
-static int worker_attach(struct raw_worker *worker, struct io_error *error)
+static int worker_attach(struct raw_worker *worker, const struct raw_config *config,
+                         struct io_error *error)
 {
     char *filter = worker_filter(worker);
     if (filter == NULL) {
         snprintf(error->text, sizeof(error->text), "out of memory");
         return -ENOMEM;
     }
-    struct io_config io_config = {.interface = worker->interface, .filter = filter};
-    int result = io_backend_libpcap.open(&io_config, &worker->io, error);
+    const struct io_config io_config = {
+        .interface = worker->interface,
+        .filter = filter,
+        .endpoints = worker->named,
+        .endpoint_count = worker->named_count,
+        .peers = worker->peers,
+        .peer_count = worker->peer_count,
+        .worker_count = 1,
+    };
+    int result = worker_open_io(worker, config->io, &io_config, error);
     free(filter);
     if (result == 0)
         result = guard_open(worker->interface, worker->named, worker->named_count, worker->peers,
@@ -296,7 +331,7 @@ int raw_worker_open(const struct raw_config *config, struct raw_worker **worker_
     }
     int result = worker_name(worker, config, error);
     if (result == 0)
-        result = worker_attach(worker, error);
+        result = worker_attach(worker, config, error);
     if (result == 0 && config->proxy != NULL)
         result = proxy_worker_open(config->proxy, &worker->proxy, error);
     if (result == 0 && config->proxy == NULL) {
@@ -315,19 +350,45 @@ int raw_worker_open(const struct raw_config *config, struct raw_worker **worker_
     return 0;
 }
 
-/* What depends on the time. Outcomes: 0; -ECHILD the guard is gone. */
+/* The cookie keys of now. */
+static void keys_refresh(struct raw_worker *worker)
+{
+    struct stateless_tcp_keys keys;
+    keys_at(&worker->secret, worker->now_s, &keys);
+    if (worker->keys_s == UINT64_MAX || memcmp(&keys, &worker->keys, sizeof(keys)) != 0)
+        worker->is_told = false;
+    worker->keys = keys;
+    worker->keys_s = worker->now_s;
+}
+
+static int worker_tell(struct raw_worker *worker)
+{
+    const struct io_facts facts = {
+        .tcp = &worker->tcp,
+        .keys = &worker->keys,
+        .endpoints = worker->endpoints,
+        .endpoint_count = worker->endpoint_count,
+    };
+    if (worker->is_told || worker->backend->tell == NULL)
+        return 0;
+    worker->is_told = true;
+    return worker->backend->tell(worker->io, &facts);
+}
+
+/* What depends on the time. Outcomes: 0; -ECHILD the guard is gone; negative errno of the interface.
+ */
 static int worker_tick(struct raw_worker *worker)
 {
     uint64_t now_s = (uint64_t)time(NULL);
     worker->now_s = now_s;
-    if (worker->keys_s != now_s) {
-        worker->keys_s = now_s;
-        keys_at(&worker->secret, now_s, &worker->keys);
-    }
-    if (now_s - worker->endpoints_s < ADDRESSES_AGE_S)
+    if (worker->keys_s == now_s)
         return 0;
-    endpoints_refresh(worker, now_s);
-    return guard_is_up(worker->guard) ? 0 : -ECHILD;
+    keys_refresh(worker);
+    bool is_due = now_s - worker->endpoints_s >= ADDRESSES_AGE_S;
+    if (is_due)
+        endpoints_refresh(worker, now_s);
+    int outcome = worker_tell(worker);
+    return outcome == 0 && is_due && !guard_is_up(worker->guard) ? -ECHILD : outcome;
 }
 
 /* Answer a batch. Outcomes: 0; -ESTALE; negative errno of the interface. */
@@ -357,9 +418,9 @@ static int worker_answer(struct raw_worker *worker, const struct respond_policy 
     };
     for (int i = 0; i < frame_count; i++) {
         struct train train;
-        io_backend_libpcap.lend(worker->io, &train);
+        worker->backend->lend(worker->io, &train);
         serve_frame(&serve, &frames[i], &train);
-        outcome = io_backend_libpcap.send(worker->io, &train);
+        outcome = worker->backend->send(worker->io, &train);
         if (outcome != 0)
             return outcome;
     }
@@ -380,19 +441,17 @@ static int worker_pass(struct raw_worker *worker, const struct respond_policy *p
         .has_ede = policy->has_ede,
         .recent = worker->recent_memory != NULL ? &worker->recent : NULL,
     };
-    return proxy_worker_step(worker->proxy, &io_backend_libpcap, worker->io, &place, RAW_STOP_MS);
+    return proxy_worker_step(worker->proxy, worker->backend, worker->io, &place, RAW_STOP_MS);
 }
 
 static int worker_serve(struct raw_worker *worker, const struct respond_policy *policy)
 {
     struct io_frame frames[IO_BATCH];
-    int outcome = io_backend_libpcap.receive(worker->io, RAW_STOP_MS, frames, IO_BATCH);
-    if (outcome <= 0)
+    int frame_count = worker->backend->receive(worker->io, RAW_STOP_MS, frames, IO_BATCH);
+    int outcome = frame_count < 0 ? frame_count : worker_tick(worker);
+    if (outcome != 0 || frame_count == 0)
         return outcome;
-    int frame_count = outcome;
-    outcome = worker_tick(worker);
-    if (outcome == 0)
-        outcome = worker_answer(worker, policy, frames, frame_count);
+    outcome = worker_answer(worker, policy, frames, frame_count);
     zonedb_view_rest(worker->view);
     return outcome;
 }
@@ -400,7 +459,7 @@ static int worker_serve(struct raw_worker *worker, const struct respond_policy *
 int raw_worker_run(struct raw_worker *worker, const struct respond_policy *policy,
                    const atomic_bool *stop)
 {
-    int outcome = 0;
+    int outcome = worker_tick(worker);
     while (outcome == 0 && !atomic_load(stop)) {
         outcome =
             worker->proxy != NULL ? worker_pass(worker, policy) : worker_serve(worker, policy);
@@ -412,6 +471,16 @@ int raw_worker_run(struct raw_worker *worker, const struct respond_policy *polic
     return outcome;
 }
 
+const char *raw_worker_backend(const struct raw_worker *worker)
+{
+    return worker->backend->name;
+}
+
+const char *raw_worker_note(const struct raw_worker *worker)
+{
+    return worker->note;
+}
+
 void raw_worker_close(struct raw_worker *worker)
 {
     if (worker == NULL)
@@ -419,7 +488,7 @@ void raw_worker_close(struct raw_worker *worker)
     zonedb_view_close(worker->view);
     proxy_worker_close(worker->proxy);
     if (worker->io != NULL)
-        io_backend_libpcap.close(worker->io);
+        worker->backend->close(worker->io);
     guard_close(worker->guard);
     free(worker->named);
     free(worker->peers);

@@ -29,6 +29,7 @@ struct raw_address {
 /* What is pointed to is copied, but for `db`, which must outlive the worker. */
 struct raw_config {
     const char *interface;
+    const char *io; /* backend, by its name (io.h); NULL: the best that opens */
     const struct raw_address *addresses;
     size_t address_count;       /* 1 or more */
     const struct prefix *peers; /* whose TCP is left to the kernel */
@@ -62,6 +63,11 @@ int raw_worker_open(const struct raw_config *config, struct raw_worker **worker_
 #define RAW_STOP_MS 100
 int raw_worker_run(struct raw_worker *worker, const struct respond_policy *policy,
                    const atomic_bool *stop);
+
+/* The name of the backend that carries the frames, and why it is not a better one, for people; "": it
+ * is the best, or the one asked for. */
+const char *raw_worker_backend(const struct raw_worker *worker);
+const char *raw_worker_note(const struct raw_worker *worker);
 
 /* Close, take the guard down. NULL is allowed. */
 void raw_worker_close(struct raw_worker *worker);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The raw worker of a build without libpcap, libnet or libnftables: says so.
+ * The raw worker of a build without any backend of io.h: says so.
  */
 #include "server/raw.h"
 
@@ -13,7 +13,7 @@ int raw_worker_open(const struct raw_config *config, struct raw_worker **worker_
     *worker_out = NULL;
     snprintf(error->text, sizeof(error->text),
              "interface %s: this lethed was built without stateless TCP on live interfaces "
-             "(libpcap, libnet, libnftables); use --tcp kernel",
+             "(libnftables and a backend); use --tcp kernel",
              config->interface);
     return -ENOTSUP;
 }
@@ -23,6 +23,18 @@ int raw_worker_run(struct raw_worker *worker, const struct respond_policy *polic
 {
     (void)worker, (void)policy, (void)stop;
     return -ENOTSUP;
+}
+
+const char *raw_worker_backend(const struct raw_worker *worker)
+{
+    (void)worker;
+    return "";
+}
+
+const char *raw_worker_note(const struct raw_worker *worker)
+{
+    (void)worker;
+    return "";
 }
 
 void raw_worker_close(struct raw_worker *worker)

@@ -123,6 +123,7 @@ static int member_open(struct stateless *member, struct io_error *error)
 {
     const struct raw_config config = {
         .interface = member->interface,
+        .io = member->config.io != CONFIG_IO_AUTO ? config_io_choices[member->config.io] : NULL,
         .addresses = member->addresses,
         .address_count = member->address_count,
         .peers = member->config.tcp_transfer_peers.items,
@@ -135,6 +136,9 @@ static int member_open(struct stateless *member, struct io_error *error)
         .linger_s = member->config.tcp_key_file[0] != '\0' ? GUARD_LINGER_S : 0};
     int outcome = raw_worker_open(&config, &member->raw, error);
     atomic_store(&member->is_open, outcome == 0);
+    if (outcome == 0 && raw_worker_note(member->raw)[0] != '\0')
+        log_write(LOG_LEVEL_INFO, "interface %s: frames are carried by %s; %s", member->interface,
+                  raw_worker_backend(member->raw), raw_worker_note(member->raw));
     return outcome;
 }
 

@@ -14,10 +14,16 @@
  *
  * A frame is valid until the next receive(). A lent train is the backend's memory until send(), or
  * until the next lend() if it is not sent.
+ *
+ * Several workers can share an interface where the backend says so (is_shared): each has an io of its
+ * own, and all frames of a connection come to the same one. All are opened and closed by one thread,
+ * the first one first and last; each is used by one thread at a time.
  */
 #ifndef STATELESS_TCP_IO_IO_H
 #define STATELESS_TCP_IO_IO_H
 
+#include "stateless_tcp/prefix.h"
+#include "stateless_tcp/stateless_tcp.h"
 #include "stateless_tcp/train.h"
 
 #include <stdbool.h>
@@ -41,13 +47,35 @@ struct io_frame {
 
 struct io_config {
     const char *interface; /* live backends: interface name */
-    const char *filter;    /* live backends: capture filter in pcap's language */
+    const char *filter;    /* live backends: capture filter in pcap's language, which says below */
     const char *path_in;   /* file backend: pcap or pcapng to read */
     const char *path_out;  /* file backend: pcap to write */
+
+    /* The same as the filter, for backends with a filter of their own: TCP to these endpoints, whose
+     * address is zeros where all of the host's are meant, but for what comes from the peers; and UDP
+     * to them if has_udp. Fragments are the kernel's. */
+    const struct packet_endpoint *endpoints;
+    size_t endpoint_count;
+    const struct prefix *peers;
+    size_t peer_count;
+    bool has_udp;
+
+    unsigned worker;       /* 0 and up */
+    unsigned worker_count; /* on this interface, 1 and up; 1 unless is_shared */
+    struct io *first;      /* that of worker 0; NULL: this is it */
+};
+
+/* What may change while frames are carried. */
+struct io_facts {
+    const struct stateless_tcp_config *tcp;
+    const struct stateless_tcp_keys *keys;
+    const struct packet_endpoint *endpoints; /* as of now: no address is zeros */
+    size_t endpoint_count;
 };
 
 struct io_backend {
     const char *name;
+    bool is_shared; /* several workers on an interface: a connection stays with one of them */
     /* Outcomes: 0; negative errno with `error` filled: what failed, on which interface, what to do.
      */
     int (*open)(const struct io_config *config, struct io **io_out, struct io_error *error);
@@ -57,10 +85,20 @@ struct io_backend {
     int (*send)(struct io *io, const struct train *train);
     /* Readable when frames wait, for those who wait for other things too; -1: there is none. */
     int (*descriptor)(const struct io *io);
+    /* For backends that answer by themselves; NULL: this one does not. Called before the first receive
+     * and when something has changed, by the thread that receives; `facts` and what they point to are
+     * valid meanwhile. Outcomes: 0; negative errno, as of an interface that failed. */
+    int (*tell)(struct io *io, const struct io_facts *facts);
     void (*close)(struct io *io);
 };
 
 extern const struct io_backend io_backend_libpcap; /* libpcap captures, libnet injects */
 extern const struct io_backend io_backend_file;    /* pcap file in, pcap file out */
+
+/* The live backends of this build, ended by NULL: the first that opens is the best one. */
+extern const struct io_backend *const io_backends_live[];
+
+/* The live backend of that name; NULL: this build has none. */
+const struct io_backend *io_backend_find(const char *name);
 
 #endif

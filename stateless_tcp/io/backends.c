@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "stateless_tcp/io/io.h"
+
+#include <string.h>
+
+const struct io_backend *const io_backends_live[] = {
+#ifdef HAS_IO_LIBPCAP
+    &io_backend_libpcap,
+#endif
+    NULL,
+};
+
+const struct io_backend *io_backend_find(const char *name)
+{
+    for (size_t i = 0; io_backends_live[i] != NULL; i++)
+        if (strcmp(io_backends_live[i]->name, name) == 0)
+            return io_backends_live[i];
+    return NULL;
+}
