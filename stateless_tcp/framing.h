@@ -24,4 +24,13 @@ static inline uint32_t framing_request_len(const uint8_t *octets, uint32_t len)
                : LENGTH_LEN + request_len;
 }
 
+/* The same of all whole requests that follow each other there. */
+static inline uint32_t framing_requests_len(const uint8_t *octets, uint32_t len)
+{
+    uint32_t taken = 0;
+    for (uint32_t next; (next = framing_request_len(octets + taken, len - taken)) > 0;)
+        taken += next;
+    return taken;
+}
+
 #endif

@@ -12,28 +12,13 @@ static bool is_bare_request(const uint8_t *payload, uint32_t len)
            wire_load_be16(payload + 10) <= 2;
 }
 
-/* Octets of the whole, length-prefixed requests at the beginning of a payload, and whether one of
- * them, or the first, begins or ends at `boundary`. */
-static uint32_t walk_requests(const uint8_t *payload, uint32_t len, uint32_t boundary,
-                              bool *is_boundary_out)
-{
-    uint32_t taken = 0;
-    *is_boundary_out = boundary == 0;
-    for (uint32_t next; (next = framing_request_len(payload + taken, len - taken)) > 0;) {
-        taken += next;
-        *is_boundary_out |= taken == boundary;
-    }
-    return taken;
-}
-
 /* Where a message without length ends: where whole requests begin that end with the payload, as
  * clients join them. */
 static uint32_t bare_request_len(const uint8_t *payload, uint32_t len)
 {
-    bool is_boundary;
     for (uint32_t at = REQUEST_LEN_MIN; at + LENGTH_LEN + REQUEST_LEN_MIN <= len; at++)
         if (is_bare_request(payload + at + LENGTH_LEN, len - at - LENGTH_LEN) &&
-            walk_requests(payload + at, len - at, 0, &is_boundary) == len - at)
+            framing_requests_len(payload + at, len - at) == len - at)
             return at;
     return len;
 }
@@ -45,7 +30,6 @@ bool modern_requests_find(const struct packet *packet, const struct point *point
     uint32_t len =
         packet->payload_len < MODERN_REQUESTS_MAX ? packet->payload_len : MODERN_REQUESTS_MAX;
     uint32_t before = (point->seq - packet->seq) & MODERN_SEQ_MASK;
-    bool is_boundary, is_walked;
     query->at = payload;
     if (before == MODERN_SEQ_MASK + 1 - LENGTH_LEN) { /* we acknowledged its length */
         query->is_prefix_absent = true;
@@ -56,11 +40,11 @@ bool modern_requests_find(const struct packet *packet, const struct point *point
     query->point_len = before;
     if (before > len)
         return false;
-    query->left = walk_requests(payload, len, before, &is_boundary);
-    if (is_boundary) /* what could be either is nothing */
+    query->left = framing_requests_len(payload, len);
+    if (framing_requests_len(payload, before) == before) /* what could be either is nothing */
         return query->left > 0 && !(before > 0 && is_bare_request(payload, before));
     query->is_prefix_absent = true;
     query->bare_len = bare_request_len(payload, before);
-    query->left = before + walk_requests(payload + before, len - before, 0, &is_walked);
+    query->left = before + framing_requests_len(payload + before, len - before);
     return is_bare_request(payload, query->bare_len);
 }

@@ -51,15 +51,6 @@ static enum stateless_tcp_outcome send_ack(const struct packet *packet, uint32_t
                                                               : STATELESS_TCP_DROP;
 }
 
-/* Octets of the whole, length-prefixed requests at the beginning of a payload. */
-static uint32_t whole_requests_len(const uint8_t *payload, uint32_t len)
-{
-    uint32_t taken = 0;
-    for (uint32_t next; (next = framing_request_len(payload + taken, len - taken)) > 0;)
-        taken += next;
-    return taken;
-}
-
 /* A request whose length came in a segment before. The octets where its QDCOUNT would be are what
  * tells it from the first piece of a request with length: there they are the flags, and 0x0001
  * would be a query with an RCODE. */
@@ -71,7 +62,7 @@ static bool is_bare_request(const uint8_t *payload, uint32_t len)
 /* Find the requests in a payload. Returns how many of its octets they are; 0: there is none. */
 static uint32_t find_requests(const uint8_t *payload, uint32_t len, bool *is_prefix_absent_out)
 {
-    uint32_t whole_len = whole_requests_len(payload, len);
+    uint32_t whole_len = framing_requests_len(payload, len);
     *is_prefix_absent_out = whole_len < len && is_bare_request(payload, len);
     return *is_prefix_absent_out ? len : whole_len;
 }
