@@ -20,20 +20,10 @@ static enum stateless_tcp_outcome reply(const struct packet *packet,
                                                              : STATELESS_TCP_DROP;
 }
 
-/* Without data. `tag`: for TSval. */
 static enum stateless_tcp_outcome reply_ack(const struct packet *packet, uint32_t ack,
                                             uint8_t flags, uint32_t tag, struct train *train)
 {
-    struct packet_segment segment = {
-        .seq = packet->ack,
-        .ack = ack,
-        .window = MODERN_WINDOW,
-        .flags = flags | PACKET_ACK,
-        .has_timestamps = packet->has_timestamps,
-        .timestamp_value = tag,
-        .timestamp_echo = packet->timestamp_value,
-    };
-    return reply(packet, &segment, train);
+    return modern_send_ack(packet, ack, flags, MODERN_WINDOW, tag, train);
 }
 
 /* RFC 9293 3.10.7.1: what belongs to no connection. No options (RFC 7323 3.2 allows that). */
@@ -221,7 +211,7 @@ receive_data(const struct stateless_tcp_config *config, const struct packet *pac
         .point_offset = point->offset,
         .is_closing = !packet->has_timestamps,
     };
-    const struct recent_entry *entry = recent_find(recent, proof->connection);
+    struct recent_entry *entry = recent_find(recent, proof->connection);
     if (packet->has_timestamps && !has_fin && is_all_there(entry, proof->offset) &&
         entry->seq_end - packet->seq - packet->payload_len < MODERN_WINDOW) /* whatever it echoes */
         return reply_ack(packet, entry->seq_end, 0, point_make(entry->end, entry->seq_end, true),
@@ -234,10 +224,9 @@ receive_data(const struct stateless_tcp_config *config, const struct packet *pac
             return reply_ack(packet, packet->seq + query->point_len, 0,
                              point_make(point->offset, point->seq, true), train);
         /* Only a part of the requests of a train, which it echoes but does not have. */
-        struct recent_entry *sent = recent_find(recent, proof->connection);
-        if (packet->has_timestamps && !has_fin && is_answered(query, sent) &&
-            sent->seq == packet->seq) {
-            modern_send_again(query, sent, sent->seq_end, train);
+        if (packet->has_timestamps && !has_fin && is_answered(query, entry) &&
+            entry->seq == packet->seq) {
+            modern_send_again(query, entry, entry->seq_end, train);
             return STATELESS_TCP_SEND;
         }
         return has_fin && query->point_len == 0 ? reply_reset(config, packet, train)
@@ -245,8 +234,8 @@ receive_data(const struct stateless_tcp_config *config, const struct packet *pac
     }
     query->is_half_closed =
         has_fin && query->at + query->left == packet->payload + packet->payload_len;
-    enum stateless_tcp_outcome outcome = judge_requests(
-        packet, point, is_settled, recent_find(recent, proof->connection), query, train);
+    enum stateless_tcp_outcome outcome =
+        judge_requests(packet, point, is_settled, entry, query, train);
     query->requests = query->at;
     query->start = query->point_offset;
     query->is_start_known = query->point_len == 0;
@@ -531,19 +520,17 @@ void modern_finish(struct stateless_tcp_query *query, struct train *train)
         return;
     }
     uint32_t ack_done = entry.seq_end + is_half_closed;
-    if (query->held < entry.end && !is_segment_end(query)) {
+    if (query->held >= entry.end) {
+        reply_ack(packet, ack_done, entry.has_fin && query->held == entry.end ? PACKET_FIN : 0,
+                  point_make(entry.end, entry.seq_end, true), train);
+    } else if (!is_segment_end(query)) {
         reply_reset(query->config, packet, train);
-        return;
-    }
-    if (query->held < entry.end) {
+    } else {
         uint8_t tail[RECENT_TAIL_MAX];
         uint32_t tail_len = modern_tail_copy(query, tail);
         modern_send_train(query, &entry, query->stream, ack_done, train);
         modern_tail_keep(query, tail, tail_len);
-        return;
     }
-    reply_ack(packet, ack_done, entry.has_fin && query->held == entry.end ? PACKET_FIN : 0,
-              point_make(entry.end, entry.seq_end, true), train);
 }
 
 void modern_wait(const struct stateless_tcp_query *query, const struct packet *packet,

@@ -17,6 +17,22 @@ static uint32_t most(uint32_t a, uint32_t b)
     return a > b ? a : b;
 }
 
+enum stateless_tcp_outcome modern_send_ack(const struct packet *packet, uint32_t ack, uint8_t flags,
+                                           uint32_t window, uint32_t tag, struct train *train)
+{
+    const struct packet_segment segment = {
+        .seq = packet->ack,
+        .ack = ack,
+        .window = (uint16_t)window,
+        .flags = flags | PACKET_ACK,
+        .has_timestamps = packet->has_timestamps,
+        .timestamp_value = tag,
+        .timestamp_echo = packet->timestamp_value,
+    };
+    return packet_reply_tcp(packet, &segment, NULL, 0, train) ? STATELESS_TCP_SEND
+                                                              : STATELESS_TCP_DROP;
+}
+
 /* Segments from `from` up to `to`, `count` at most. Returns where they end. */
 static uint32_t send_range(const struct stateless_tcp_query *query,
                            const struct recent_entry *entry, const uint8_t *octets, uint32_t from,

@@ -20,6 +20,10 @@
 
 #include "stateless_tcp/modern_point.h"
 
+/* A segment without data. `flags`: besides ACK; `tag`: for TSval. Returns SEND; DROP: no room. */
+enum stateless_tcp_outcome modern_send_ack(const struct packet *packet, uint32_t ack, uint8_t flags,
+                                           uint32_t window, uint32_t tag, struct train *train);
+
 /* Begin a train, or begin again where the client's part of it ends.
  * `query`: config, packet, recent, connection, segment_size, base and held are read.
  * `entry`: seq, seq_end, start, end, ack, has_fin, is_pressing; start <= held + window, held < end.

@@ -87,17 +87,8 @@ enum stateless_tcp_outcome modern_tail_receive(const struct stateless_tcp_query 
     if (!is_all_there || memcmp(tail, packet->payload, len) != 0)
         return STATELESS_TCP_DROP;
     entry->tail_len = len;
-    const struct packet_segment segment = {
-        .seq = packet->ack,
-        .ack = packet->seq + len,
-        .window = (uint16_t)(MODERN_WINDOW - len),
-        .flags = PACKET_ACK,
-        .has_timestamps = true,
-        .timestamp_value = point_make(point->offset, packet->seq, true),
-        .timestamp_echo = packet->timestamp_value,
-    };
-    return packet_reply_tcp(packet, &segment, NULL, 0, train) ? STATELESS_TCP_SEND
-                                                              : STATELESS_TCP_DROP;
+    return modern_send_ack(packet, packet->seq + len, 0, MODERN_WINDOW - len,
+                           point_make(point->offset, packet->seq, true), train);
 }
 
 void modern_tail_wait(const struct stateless_tcp_query *query)
