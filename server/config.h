@@ -189,7 +189,8 @@ struct config_error {
 /* Everything at its default, no address, no database. */
 void config_init(struct config *config);
 
-/* Give a key its value; of CONFIG_KIND_PREFIXES, one more. Outcomes: 0; -EINVAL with the reason, without its place, in `error`. */
+/* Give a key its value; of CONFIG_KIND_PREFIXES, one more. Outcomes: 0; -EINVAL with the reason,
+ * without its place, in `error`. */
 int config_set(struct config *config, const struct config_key *key, const char *value,
                struct config_error *error);
 

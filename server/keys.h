@@ -15,11 +15,11 @@
  *     takes cookies of key e                [ ........................ ]  RST to what is asked
  *
  * So a connection lives KEYS_LIFE_S seconds at least and less than two epochs, counted from its
- * beginning, whether it is idle or not; a request after that gets RST, and the client connects anew.
- * KEYS_LIFE_S is what edns-tcp-keepalive announces (RFC 7828), the same in every response: what is
- * left of a connection would differ between a response and its repetition. DEVIATES from RFC 7828
- * in that time does not begin again with each request; clients must cope with a close at any time
- * (RFC 7766 6.2.4).
+ * beginning, whether it is idle or not; a request after that gets RST, and the client connects
+ * anew. KEYS_LIFE_S is what edns-tcp-keepalive announces (RFC 7828), the same in every response:
+ * what is left of a connection would differ between a response and its repetition. DEVIATES from
+ * RFC 7828 in that time does not begin again with each request; clients must cope with a close at
+ * any time (RFC 7766 6.2.4).
  *
  * Any thread.
  */

@@ -307,8 +307,8 @@ void proxy_frame(const struct proxy *proxy, const struct io_frame *frame, uint64
         pass_segment(proxy, &packet, &asking, train);
 }
 
-/* A question has its response, in proxy->datagram. Answer its segment: all of it, or where that does
- * not end the connection and is cheap, what is ready in turn. */
+/* A question has its response, in proxy->datagram. Answer its segment: all of it, or where that
+ * does not end the connection and is cheap, what is ready in turn. */
 static void question_end(const struct proxy *proxy, const struct proxy_question *question,
                          size_t response_len, uint64_t now_ms, struct train *train)
 {

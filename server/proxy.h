@@ -19,26 +19,27 @@
  *
  * Of several requests in one segment all are asked. With `modern` and its cache what comes behind
  * them meanwhile is asked too, and they are answered together or, where that takes longer than
- * PROXY_GATHER_MS, each as soon as those before it are; otherwise all are answered in one train when the last response is there, or as many as are ready
- * when the client sends the segment again, and what comes behind waits for the client's timer.
+ * PROXY_GATHER_MS, each as soon as those before it are; otherwise all are answered in one train
+ * when the last response is there, or as many as are ready when the client sends the segment again,
+ * and what comes behind waits for the client's timer.
  *
  * THE SAME AGAIN. A back end may say something else, and something longer or shorter, when it is
- * asked again; zones do not (modern.h, the function F). Both answers in one stream would make octets
- * that nobody said: half of one response and half of the other; or, after the whole of a shorter
- * one, the tail of a longer one. That takes two evaluations of one request, and there are often two:
- * a slow back end and a client's timer that crosses the response are enough. So the first response
- * to a request at its place in a connection is remembered (proxy_answers.h), and is what every later
- * evaluation says. Where that memory fails:
+ * asked again; zones do not (modern.h, the function F). Both answers in one stream would make
+ * octets that nobody said: half of one response and half of the other; or, after the whole of a
+ * shorter one, the tail of a longer one. That takes two evaluations of one request, and there are
+ * often two: a slow back end and a client's timer that crosses the response are enough. So the
+ * first response to a request at its place in a connection is remembered (proxy_answers.h), and is
+ * what every later evaluation says. Where that memory fails:
  *
  *   - the octets are overwritten, the entry stands: RST, whatever the client holds.
- *   - the entry is gone too, and the client is inside the response, or SACK says that it holds later
- *     pieces: RST, as without a settled snapshot in modern.h.
+ *   - the entry is gone too, and the client is inside the response, or SACK says that it holds
+ *     later pieces: RST, as without a settled snapshot in modern.h.
  *   - the entry is gone and the client holds nothing of the response: asked anew. Left is this: the
- *     request was answered before, that answer (all of it still under way, or pieces of it there and
- *     the client without SACK) comes together with the new one. The entry must have gone meanwhile:
- *     pushed out by hundreds of thousands of later answers, or by a restart of the proxy, or because
- *     another proxy gave the first answer. So proxies that share keys may follow each other, but not
- *     take turns packet by packet as servers with the same zones may.
+ *     request was answered before, that answer (all of it still under way, or pieces of it there
+ *     and the client without SACK) comes together with the new one. The entry must have gone
+ *     meanwhile: pushed out by hundreds of thousands of later answers, or by a restart of the
+ *     proxy, or because another proxy gave the first answer. So proxies that share keys may follow
+ *     each other, but not take turns packet by packet as servers with the same zones may.
  *
  * Pure: time and random choices are arguments. One thread at a time.
  */

@@ -24,8 +24,8 @@ int proxy_worker_open(const struct sockaddr_storage *address, struct proxy_worke
                       struct io_error *error);
 
 /* Wait for frames and responses, `timeout_ms` at most, and pass on what has come. `place`: what is
- * served now and how; its ring, answers, secret and memory are not looked at. Errors of the back end are no
- * failures: clients get SERVFAIL when the time is over.
+ * served now and how; its ring, answers, secret and memory are not looked at. Errors of the back
+ * end are no failures: clients get SERVFAIL when the time is over.
  * Outcomes: 0; negative errno of the interface. */
 int proxy_worker_step(struct proxy_worker *worker, const struct io_backend *backend, struct io *io,
                       const struct proxy *place, int timeout_ms);

@@ -13,7 +13,8 @@ enum {
     REQUEST_LEN_MIN = 12, /* a DNS header */
 };
 
-/* Octets of the whole request, length included, at the beginning of `len` octets; 0: there is none. */
+/* Octets of the whole request, length included, at the beginning of `len` octets; 0: there is
+ * none. */
 static inline uint32_t framing_request_len(const uint8_t *octets, uint32_t len)
 {
     if (len < LENGTH_LEN)

@@ -131,8 +131,8 @@ static bool is_answered(const struct stateless_tcp_query *query, const struct re
            recent_octets(query->recent, entry) != NULL;
 }
 
-/* Whether SACK says that pieces are there behind what is acknowledged. (What came twice, it says too,
- * of what is before: D-SACK, RFC 2883 4.) */
+/* Whether SACK says that pieces are there behind what is acknowledged. (What came twice, it says
+ * too, of what is before: D-SACK, RFC 2883 4.) */
 static bool has_pieces(const struct packet *packet)
 {
     for (unsigned i = 0; i < packet->sack_count; i++)
@@ -342,8 +342,8 @@ static enum stateless_tcp_outcome receive_ack(const struct packet *packet, uint3
                      packet->seq - entry->seq_end <= MODERN_WINDOW; /* not of a port's last user */
     if (!has_later)
         return reply_ack(packet, ack, 0, point_make(point->offset, point->seq, true), train);
-    /* Behind what was sent ahead, or the client, which may have that meanwhile, takes it for old: so
-     * its TSval is no less and its number no lower than that of what came before; but inside the
+    /* Behind what was sent ahead, or the client, which may have that meanwhile, takes it for old:
+     * so its TSval is no less and its number no lower than that of what came before; but inside the
      * window (RFC 9293 3.10.7.4), and not twice: it is not `done`. */
     uint32_t flight = entry->sent > held ? entry->sent - held : 0;
     if (entry->is_early_acked || flight >= packet->window)

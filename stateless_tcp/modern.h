@@ -33,33 +33,34 @@
  * boundary inside a segment's data (its beginning and end included) that is congruent to N is N,
  * because the client never has more than MODERN_WINDOW in flight after what we acknowledged, and
  * we never acknowledge beyond the point that the client holds but for a length of two octets, and
- * MODERN_WINDOW plus MODERN_REQUESTS_MAX is no more than 2^12. From F(N) the places of the responses
- * to what is before it (subtract their lengths) and after it (add) follow; so the point that we
- * send next is one of F too. The first one, of the SYN+ACK, is F(IRS + 1) = 0. By induction all are.
- * Where no boundary is congruent the client has sent ahead of a response that it does not have:
- * silence, it will send again, what is still unanswered first.
+ * MODERN_WINDOW plus MODERN_REQUESTS_MAX is no more than 2^12. From F(N) the places of the
+ * responses to what is before it (subtract their lengths) and after it (add) follow; so the point
+ * that we send next is one of F too. The first one, of the SYN+ACK, is F(IRS + 1) = 0. By induction
+ * all are. Where no boundary is congruent the client has sent ahead of a response that it does not
+ * have: silence, it will send again, what is still unanswered first.
  *
  * The client's retransmission never misses the point: N of its echo is not before its oldest octet
  * in flight, since an acknowledgement beyond N comes only in segments that carry a later point and
  * begin at or before the next octet that it expects; and clients join requests when they send them
  * again, but do not cut them.
  *
- * What the client holds, SEG.ACK, may be anything between: sending goes on there. F modulo 2^19 is F
- * since the cookie proves SEG.ACK, and F is never far from it. TSval never decreases (modulo 2^32, as
- * RFC 7323 5.2 compares): F grows by 14 or more with each response, by less than 2^18, and for the
- * same N only `done` changes, once.
+ * What the client holds, SEG.ACK, may be anything between: sending goes on there. F modulo 2^19 is
+ * F since the cookie proves SEG.ACK, and F is never far from it. TSval never decreases (modulo
+ * 2^32, as RFC 7323 5.2 compares): F grows by 14 or more with each response, by less than 2^18, and
+ * for the same N only `done` changes, once.
  *
  * NO LOOP. A segment without data or FIN is answered only if its echo is not `done` and it
- * acknowledges F(N) exactly; the answer is `done`. That is one answer for each point. Where the cache
- * knows of a later train in the air the answer carries that one's point, which is not `done`; it is
- * given once for each train. What goes on with a train (below) sends new octets, or a hole once.
+ * acknowledges F(N) exactly; the answer is `done`. That is one answer for each point. Where the
+ * cache knows of a later train in the air the answer carries that one's point, which is not `done`;
+ * it is given once for each train. What goes on with a train (below) sends new octets, or a hole
+ * once.
  *
  * WITHOUT TIMESTAMPS nobody carries points. There is one that needs no carrying: (IRS + 1, 0). The
  * cookie then depends on IRS, so that only what begins at IRS + 1 proves it, a train ends with FIN,
  * and further requests need a connection of their own (RFC 7766 6.2.4 lets a server close).
  * Retransmission works all the same; the client's FIN, unprovable, gets RST.
- * A later request proves the cookie by chance once in 2^29 / (2 x 131,076) = 2,048 times; it gets RST
- * all the same unless it also holds a whole number of segments, once in some 2 million.
+ * A later request proves the cookie by chance once in 2^29 / (2 x 131,076) = 2,048 times; it gets
+ * RST all the same unless it also holds a whole number of segments, once in some 2 million.
  *
  * A LENGTH ALONE is acknowledged if the client holds all up to the point; what begins two octets
  * after the point is then its message. Where requests were joined behind it, its end is found from
@@ -67,8 +68,8 @@
  *
  * AHEAD. A request that travels in a segment of its own while the one before it is unanswered waits
  * for the client's timer: where its response belongs is not known before. The cache (recent.h)
- * mostly knows; then it is answered at once, acknowledging only what was open to acknowledge before,
- * since the response before it may still get lost. Several in one segment need no cache.
+ * mostly knows; then it is answered at once, acknowledging only what was open to acknowledge
+ * before, since the response before it may still get lost. Several in one segment need no cache.
  *
  * GOING ON. What exceeds a burst or the window is sent by the cache as ACKs come in, and holes that
  * SACK shows are filled (modern_send.h). Without it the client's timer does both. Segments without
@@ -76,8 +77,8 @@
  *
  * PROOF. ISS is a cookie; SEG.ACK - ISS - 1 is what the client holds, and F of the point that it
  * carries must agree: exactly, or within a train or a window if the connection is not yet
- * MODERN_NEAR_MAX octets old, or if the cache knows it to be about there. Beyond that, RST: what a client finds who
- * lost a segment after four million octets, just as the server forgot.
+ * MODERN_NEAR_MAX octets old, or if the cache knows it to be about there. Beyond that, RST: what a
+ * client finds who lost a segment after four million octets, just as the server forgot.
  *
  * END. Where the stream of the next MSS class would begin (cookie.h) our FIN follows the response.
  *
@@ -86,16 +87,16 @@
  * else the client, learning that only its SYN arrived, sends the data again at once, and all is as
  * above. The one segment, if it gets lost, is lost: the price of a round trip less.
  *
- * VERSIONS. Inside a response, or where SACK says that later pieces of it are there, sending goes on
- * only if it can be the same response: from the cache, or if the caller says so (is_settled); else
- * RST. Beginnings and completions do not depend on it. (Left is this: a whole response is overtaken
- * by the client's timer, the zone changes in between, and the late one arrives as well.)
+ * VERSIONS. Inside a response, or where SACK says that later pieces of it are there, sending goes
+ * on only if it can be the same response: from the cache, or if the caller says so (is_settled);
+ * else RST. Beginnings and completions do not depend on it. (Left is this: a whole response is
+ * overtaken by the client's timer, the zone changes in between, and the late one arrives as well.)
  *
  * MANNERS. Never beyond SEG.ACK + SEG.WND (we do not offer scaling), nor config->burst segments.
  * Options count: a segment's data is no more than the client's MSS less their 12 octets (RFC 6691).
  * Before a proof at most one packet leaves, no larger than the one it answers: options go into a
- * SYN+ACK as far as the SYN had room for as many: Timestamps first, then a Fast Open cookie if asked
- * for, then MSS.
+ * SYN+ACK as far as the SYN had room for as many: Timestamps first, then a Fast Open cookie if
+ * asked for, then MSS.
  *
  * FILES. modern.c decides what a segment means, with modern_point.c (where the connection is),
  * modern_requests.c (what is asked) and modern_tail.c (what cannot be answered yet); modern_send.c
@@ -123,7 +124,8 @@
 #define MODERN_OPTIONS_MAX 40    /* of a TCP header */
 #define MODERN_REQUESTS_MAX 1536 /* octets of requests that are looked at in one segment */
 
-/* Whether the sender of a segment that is no SYN has heard our SYN+ACK. `recent`: NULL is allowed. */
+/* Whether the sender of a segment that is no SYN has heard our SYN+ACK. `recent`: NULL is
+ * allowed. */
 bool modern_is_proven(const struct stateless_tcp_keys *keys, const struct packet *packet,
                       const struct recent *recent, struct cookie_proof *proof_out);
 

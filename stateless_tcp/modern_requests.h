@@ -3,11 +3,11 @@
  * modern_requests.h - which requests a payload has, and where among them the point is. For modern.c
  * only.
  *
- *     | length | request | length | request | ...        the normal case: the point is at the
- *     ^                  ^                                beginning, or where an answered one ends
+ *     | length | request | length | request | ...      the normal case: the point is at the
+ *     ^                  ^                             beginning, or where an answered one ends
  *
- *              | request | length | request | ...        its length came before, alone: the point is
- *              ^         ^                               two octets before it, or where it ends
+ *              | request | length | request | ...      its length came before, alone: the point is
+ *              ^         ^                             two octets before it, or where it ends
  */
 #ifndef STATELESS_TCP_MODERN_REQUESTS_H
 #define STATELESS_TCP_MODERN_REQUESTS_H

@@ -54,7 +54,8 @@ static uint32_t send_range(const struct stateless_tcp_query *query,
         if (len == 1 && rest > 1) /* one octet more than a point must be a FIN */
             break;
         segment.seq = query->base + from;
-        /* What begins where the client waits brings its point, and so may acknowledge all before. */
+        /* What begins where the client waits brings its point, and so may acknowledge all
+         * before. */
         bool is_next = from == query->held && from >= entry->start && !is_done;
         segment.ack = is_next ? entry->seq : ack;
         segment.flags = PACKET_ACK;

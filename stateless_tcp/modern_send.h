@@ -5,13 +5,15 @@
  * Three moments: its beginning (the client asks, or asks again), its going on (an ACK makes room),
  * its repair (an ACK shows a hole). The last two need recent.h; without it the first does it all.
  *
- *     congestion   cwnd begins with config->burst segments (RFC 6928), grows by what is acknowledged,
- *                  halves when a hole is seen (RFC 5681, RFC 6675); no event draws more than a burst
- *     flow         nothing beyond SEG.ACK + SEG.WND: no scaling is offered, so the field is the window
- *     pressing     Linux delays the acknowledgement of a short segment that comes alone; and Nagle's
- *                  algorithm, where a client pipelines, keeps further requests back until what is in
- *                  the air is acknowledged, which we do only behind a response that is there. So
- *                  behind a train for such a client its last octet is sent once more
+ *     congestion   cwnd begins with config->burst segments (RFC 6928), grows by what is
+ *                  acknowledged, halves when a hole is seen (RFC 5681, RFC 6675); no event draws
+ *                  more than a burst
+ *     flow         nothing beyond SEG.ACK + SEG.WND: no scaling is offered, so the field is the
+ *                  window
+ *     pressing     Linux delays the acknowledgement of a short segment that comes alone; and
+ *                  Nagle's algorithm, where a client pipelines, keeps further requests back until
+ *                  what is in the air is acknowledged, which we do only behind a response that is
+ *                  there. So behind a train for such a client its last octet is sent once more
  *     holes        sent again once, when more than two segments, or all that there was, arrived
  *                  behind them; whatever else is lost the client's timer brings back
  */
@@ -27,8 +29,8 @@ enum stateless_tcp_outcome modern_send_ack(const struct packet *packet, uint32_t
 /* Begin a train, or begin again where the client's part of it ends.
  * `query`: config, packet, recent, connection, segment_size, base and held are read.
  * `entry`: seq, seq_end, start, end, ack, has_fin, is_pressing; start <= held + window, held < end.
- * `octets`: end - start; they need not outlive the call. `ack_done`: what may be acknowledged once the
- * client holds everything. */
+ * `octets`: end - start; they need not outlive the call. `ack_done`: what may be acknowledged once
+ * the client holds everything. */
 void modern_send_train(const struct stateless_tcp_query *query, const struct recent_entry *entry,
                        const uint8_t *octets, uint32_t ack_done, struct train *train);
 

@@ -12,27 +12,29 @@
  * Its kernel does not join the pieces when it sends them again, if what follows is longer than a
  * segment. Others come while the responses before them still wait for the client's window. So what
  * is behind the requests that were answered last, the tail, is remembered in the connection's entry
- * of the cache (recent.h). What comes next is read behind it, and when the client holds all there is
- * before it, its requests are answered without being sent again.
+ * of the cache (recent.h). What comes next is read behind it, and when the client holds all there
+ * is before it, its requests are answered without being sent again.
  *
- * If the rest of a request gets lost the client's timer sends its beginning alone and, one segment at
- * a time, waits for its acknowledgement. It gets one if that is known already: the only octets that
- * are acknowledged before they are answered. The window shrinks by as much, so that its end stays
- * where it is, and with it what modern.h says of points. Should the cache forget the tail after
- * that, the rest can never be understood and is met with silence; the client will ask elsewhere.
+ * If the rest of a request gets lost the client's timer sends its beginning alone and, one segment
+ * at a time, waits for its acknowledgement. It gets one if that is known already: the only octets
+ * that are acknowledged before they are answered. The window shrinks by as much, so that its end
+ * stays where it is, and with it what modern.h says of points. Should the cache forget the tail
+ * after that, the rest can never be understood and is met with silence; the client will ask
+ * elsewhere.
  */
 #ifndef STATELESS_TCP_MODERN_TAIL_H
 #define STATELESS_TCP_MODERN_TAIL_H
 
 #include "stateless_tcp/modern_send.h"
 
-/* Whether the data of `packet`, which has some, or a FIN, begins inside or at the end of the tail of
- * its connection; `joined_out` is then the packet as if all had come in one piece. */
+/* Whether the data of `packet`, which has some, or a FIN, begins inside or at the end of the tail
+ * of its connection; `joined_out` is then the packet as if all had come in one piece. */
 bool modern_tail_join(const struct packet *packet, uint64_t connection, struct recent *recent,
                       struct packet *joined_out);
 
-/* Whether `packet`, without data, acknowledges all that is before the tail, which has whole requests;
- * `joined_out` is then the packet as if it had brought the tail. `point`: what the packet carries. */
+/* Whether `packet`, without data, acknowledges all that is before the tail, which has whole
+ * requests; `joined_out` is then the packet as if it had brought the tail. `point`: what the packet
+ * carries. */
 bool modern_tail_take(const struct packet *packet, uint64_t connection, const struct point *point,
                       struct recent *recent, struct packet *joined_out);
 

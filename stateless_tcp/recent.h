@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * recent.h - what was answered lately: a cache that makes `modern` fast, and that it can do without.
+ * recent.h - what was answered lately: a cache that makes `modern` fast, and that it can do
+ * without.
  *
  *     entries   one for each slot: the last train of a connection - which requests, where in our
  *               stream, how far it was sent. A connection's slot follows from the hash behind its
@@ -24,8 +25,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Sizes, in octets: the least that is of use (one entry, the longest response), and what serves some
- * ten thousand clients that ask at the same time. */
+/* Sizes, in octets: the least that is of use (one entry, the longest response), and what serves
+ * some ten thousand clients that ask at the same time. */
 #define RECENT_SIZE_MIN (256u * 1024)
 #define RECENT_SIZE_DEFAULT (4u * 1024 * 1024)
 
@@ -64,8 +65,8 @@ struct recent {
     uint32_t snapshot; /* the owner counts: the same number, the same responses */
 };
 
-/* Make a cache of `size` octets of memory, aligned for any type and zeroed, which stays the caller's
- * and must outlive it. size: RECENT_SIZE_MIN or more. A quarter is for entries. */
+/* Make a cache of `size` octets of memory, aligned for any type and zeroed, which stays the
+ * caller's and must outlive it. size: RECENT_SIZE_MIN or more. A quarter is for entries. */
 struct recent recent_make(void *memory, size_t size);
 
 /* The entry of a connection; NULL: it has none, or there is no cache (`recent` is NULL), or no
@@ -91,8 +92,9 @@ void recent_keep_tail(struct recent *recent, struct recent_entry *entry, const u
 /* These octets, as many as the entry says; NULL: none, or they were overwritten. Valid as long. */
 const uint8_t *recent_tail(const struct recent *recent, const struct recent_entry *entry);
 
-/* The first `tail_len` of these octets and `len` that follow them, in one piece. NULL: they are gone,
- * or it is too much. Valid until the next recent_keep(), recent_keep_tail() or recent_join(). */
+/* The first `tail_len` of these octets and `len` that follow them, in one piece. NULL: they are
+ * gone, or it is too much. Valid until the next recent_keep(), recent_keep_tail() or
+ * recent_join(). */
 const uint8_t *recent_join(struct recent *recent, const struct recent_entry *entry,
                            uint32_t tail_len, const uint8_t *octets, uint32_t len);
 

@@ -34,9 +34,9 @@
  *
  * Profile `modern` has its own page: modern.h.
  *
- * Pure: no clock, no random choice, no allocation, no state but the cache that `modern` may be given.
- * The same arguments give the same octets; with retransmissions that is what correctness means here.
- * Any thread.
+ * Pure: no clock, no random choice, no allocation, no state but the cache that `modern` may be
+ * given. The same arguments give the same octets; with retransmissions that is what correctness
+ * means here. Any thread.
  */
 #ifndef STATELESS_TCP_STATELESS_TCP_H
 #define STATELESS_TCP_STATELESS_TCP_H
@@ -159,13 +159,14 @@ void stateless_tcp_send(struct stateless_tcp_query *query, uint8_t *stream, size
  * train becomes empty: silence. `modern`: everything. */
 void stateless_tcp_finish(struct stateless_tcp_query *query, struct train *train);
 
-/* Octets at the beginning of query->packet's data whose requests the cache knows to be answered; the
- * caller of stateless_tcp_wait() may leave them out when it looks at the rest again. */
+/* Octets at the beginning of query->packet's data whose requests the cache knows to be answered;
+ * the caller of stateless_tcp_wait() may leave them out when it looks at the rest again. */
 uint32_t stateless_tcp_answered(const struct stateless_tcp_query *query);
 
-/* Instead of finish(): the requests, none of which was responded to, are answered later, by looking at
- * a copy of query->packet again. `packet`: what was received. In `modern` with a cache, what comes
- * next is read behind them. The train: empty but for the ACK that a `packet` without data wants. */
+/* Instead of finish(): the requests, none of which was responded to, are answered later, by looking
+ * at a copy of query->packet again. `packet`: what was received. In `modern` with a cache, what
+ * comes next is read behind them. The train: empty but for the ACK that a `packet` without data
+ * wants. */
 void stateless_tcp_wait(const struct stateless_tcp_query *query, const struct packet *packet,
                         struct train *train);
 

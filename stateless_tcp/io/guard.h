@@ -11,14 +11,14 @@
  *         flags owner
  *         chain stateless {
  *             type filter hook prerouting priority raw; policy accept;
- *             iifname "eth0" ip saddr 198.51.100.0/24 counter accept         a peer, left to the kernel
+ *             iifname "eth0" ip saddr 198.51.100.0/24 counter accept   a peer, left to the kernel
  *             iifname "eth0" ip daddr 192.0.2.1 tcp dport 53 counter drop
  *             iifname "eth0" meta nfproto ipv6 fib daddr type local tcp dport 53 counter drop
  *         }
  *     }
  *
- * The owner flag (Linux 5.12) ties the table to a netlink socket: it goes away with the process that
- * has it, however that dies, and nobody else's "nft flush ruleset" removes it.
+ * The owner flag (Linux 5.12) ties the table to a netlink socket: it goes away with the process
+ * that has it, however that dies, and nobody else's "nft flush ruleset" removes it.
  *
  * That process is a child of ours that does nothing else, without capabilities. When we end, and be
  * it by kill -9, it keeps the guard up for some seconds more: who answers instead of us then finds

@@ -4,9 +4,9 @@
  *
  * usage: idle_clients INTERFACE SERVER_MAC SERVER PORT FIRST_ADDRESS QUERY RESPONSE
  *
- * Client addresses are FIRST_ADDRESS and those behind it; no kernel may own them. QUERY and RESPONSE
- * are DNS messages in hexadecimal digits; their IDs do not matter. Commands come on standard input,
- * one a line, and each is answered by one:
+ * Client addresses are FIRST_ADDRESS and those behind it; no kernel may own them. QUERY and
+ * RESPONSE are DNS messages in hexadecimal digits; their IDs do not matter. Commands come on
+ * standard input, one a line, and each is answered by one:
  *
  *     open N          N more connections            opened N reset N silent N
  *     ask N SEED      ask the query on N of them,   right N wrong N reset N silent N

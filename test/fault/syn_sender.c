@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * A flood of SYNs in the name of others: 198.18.1.0 to 198.19.255.255, any port, any sequence number,
- * with the options that Linux sends. At its end, or at SIGTERM, it says how many went out, and in how
- * many milliseconds.
+ * A flood of SYNs in the name of others: 198.18.1.0 to 198.19.255.255, any port, any sequence
+ * number, with the options that Linux sends. At its end, or at SIGTERM, it says how many went out,
+ * and in how many milliseconds.
  *
  * usage: syn_sender INTERFACE SERVER_MAC SERVER PORT SECONDS RATE
  *

@@ -260,7 +260,8 @@ static void client_send(struct client *client, const struct proxy *proxy, size_t
     client_take(client);
 }
 
-/* Two segments, then all of it until nothing comes any more; the back end answers the last first. */
+/* Two segments, then all of it until nothing comes any more; the back end answers the last
+ * first. */
 static void check_apart(const struct proxy *proxy, unsigned choice, unsigned count,
                         const uint8_t *request, size_t request_len, const uint8_t *response,
                         size_t response_len)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * proxy_fixture.h - a proxy, a client's segments and a back end's responses, for the tests of proxy.c.
+ * proxy_fixture.h - a proxy, a client's segments and a back end's responses, for the tests of
+ * proxy.c.
  */
 #ifndef TEST_UNIT_PROXY_FIXTURE_H
 #define TEST_UNIT_PROXY_FIXTURE_H
@@ -165,8 +166,8 @@ static inline bool respond(size_t data_len)
 
 static uint8_t said[STATELESS_TCP_STREAM_CAP];
 
-/* Check that the train's segments follow each other from `seq`, but for the last octet, which may be
- * there twice. Returns the octets of data, which are in `said`. */
+/* Check that the train's segments follow each other from `seq`, but for the last octet, which may
+ * be there twice. Returns the octets of data, which are in `said`. */
 static inline size_t read_train(uint32_t seq)
 {
     const uint8_t *at = train.octets;

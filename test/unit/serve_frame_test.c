@@ -242,7 +242,8 @@ END_TEST
 
 static const struct keys_secret secret = {{1, 2, 3}};
 
-/* A request on an idle connection at that time; the flags of what comes back, its payload's length. */
+/* A request on an idle connection at that time; the flags of what comes back, its payload's
+ * length. */
 static uint8_t ask_at(struct frame_spec *spec, uint64_t now_s, size_t *len_out)
 {
     keys_at(&secret, now_s, &keys);

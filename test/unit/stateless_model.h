@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * stateless_model.h - a client, a server of profile `modern`, and the air between them, as one value
- * that can be copied and compared. For stateless_model_test.c, which says what is explored.
+ * stateless_model.h - a client, a server of profile `modern`, and the air between them, as one
+ * value that can be copied and compared. For stateless_model_test.c, which says what is explored.
  *
  *     stateless_model_server.c   the server: real frames; what its cache knows is part of the world
  *     stateless_model_client.c   the client: its kernel and its application
@@ -123,12 +123,13 @@ void server_receive(struct world *world, struct memory *memory, const struct seg
 void memory_forget(struct memory *memory, bool is_octets_only);
 bool memory_has_octets(const struct memory *memory);
 
-/* The connection begins; `syn_tag`: TSval of a SYN+ACK that is there, where the SYN is not explored. */
+/* The connection begins; `syn_tag`: TSval of a SYN+ACK that is there, where the SYN is not
+ * explored. */
 void client_begin(struct world *world, uint32_t syn_tag);
 void client_receive(struct world *world, const struct segment *segment);
 void client_ack(struct world *world);
-/* The timer. Kernels join what they send again; but the oldest segment may go alone, or the last one
- * (RFC 8985 7). */
+/* The timer. Kernels join what they send again; but the oldest segment may go alone, or the last
+ * one (RFC 8985 7). */
 enum resend { RESEND_JOINED, RESEND_OLDEST, RESEND_LAST };
 void client_resend(struct world *world, enum resend resend);
 bool client_is_done(const struct client *client);

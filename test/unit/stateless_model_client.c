@@ -68,8 +68,8 @@ static void push(struct world *world, uint32_t to)
     }
 }
 
-/* Where response `id` ends, which begins at `at`; 0: it is not there yet. Sets its bit of `versions`.
- * `end`: where the client's octets end. */
+/* Where response `id` ends, which begins at `at`; 0: it is not there yet. Sets its bit of
+ * `versions`. `end`: where the client's octets end. */
 static uint32_t find_response(const struct world *world, uint32_t end, unsigned id, uint32_t at,
                               unsigned *versions)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * stateless_model_scenarios.h - what the clients of stateless_model_test.c ask, and what goes wrong.
+ * stateless_model_scenarios.h - what the clients of stateless_model_test.c ask, and what goes
+ * wrong.
  */
 #ifndef TEST_UNIT_STATELESS_MODEL_SCENARIOS_H
 #define TEST_UNIT_STATELESS_MODEL_SCENARIOS_H

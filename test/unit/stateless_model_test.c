@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * Every order of events between profile `modern` and a model of a client, within bounds: frames are
- * lost, repeated, overtaken; timers fire early, and send all again, or the oldest segment, or the last
- * one. Whatever happens the client must get exactly the octets that it should, its requests must be
- * acknowledged, nobody resets it, its connection must end, and once nothing more goes wrong nothing
- * may go on for ever.
+ * lost, repeated, overtaken; timers fire early, and send all again, or the oldest segment, or the
+ * last one. Whatever happens the client must get exactly the octets that it should, its requests
+ * must be acknowledged, nobody resets it, its connection must end, and once nothing more goes wrong
+ * nothing may go on for ever.
  *
- * CACHE. The scenarios run without one, and ("cache" on the command line) with one of a single entry
- * and of octets for the longest train and its tail. Then one thing more may go wrong, at any frame:
- * the entry is gone, as when another connection takes its slot or the server was started anew; the
- * octets are gone, as others overwrote them; or the frame goes to another server that shares the
- * keys and has a cache of its own, while the entry of the first grows old. What a cache keeps is
- * compared with what was sent after each step.
+ * CACHE. The scenarios run without one, and ("cache" on the command line) with one of a single
+ * entry and of octets for the longest train and its tail. Then one thing more may go wrong, at any
+ * frame: the entry is gone, as when another connection takes its slot or the server was started
+ * anew; the octets are gone, as others overwrote them; or the frame goes to another server that
+ * shares the keys and has a cache of its own, while the entry of the first grows old. What a cache
+ * keeps is compared with what was sent after each step.
  *
  * RESPONSES CHANGE at any moment in the last scenarios, and are not settled afterwards. The client
  * then gets each response whole, old or new, or RST. Out of bounds is what modern.h leaves under
@@ -25,15 +25,16 @@
  *     SYN-SENT      "from the SYN": SYN and SYN+ACK lost, repeated, overtaken, sent again
  *     ESTABLISHED   all scenarios; those not "from the SYN" begin here
  *     FIN-WAIT-1    it closes when it has all the responses, or at once ("half close")
- *     FIN-WAIT-2    never, which is looked at: what acknowledges its FIN carries ours, or comes later
+ *     FIN-WAIT-2    never, which is looked at: what acknowledges its FIN carries ours, or comes
+ *                   later
  *     CLOSING       "half close": our FIN ends a long train, which acknowledges nothing
  *     TIME-WAIT     after either; what still comes is answered
  *     CLOSE-WAIT    "no timestamps": our FIN ends the train; it closes at once
  *     LAST-ACK      and is here
  *
- * BOUNDS: up to 4 requests and 3,400 octets of responses; of each thing that may go wrong as many as
- * the scenario says, up to 3; with the cache no more than 4 of all together, or 3 where that is too
- * much; one change. 3.5 million states without the cache, 9.3 million with it. The client is
+ * BOUNDS: up to 4 requests and 3,400 octets of responses; of each thing that may go wrong as many
+ * as the scenario says, up to 3; with the cache no more than 4 of all together, or 3 where that is
+ * too much; one change. 3.5 million states without the cache, 9.3 million with it. The client is
  * described in stateless_model_client.c.
  */
 #include "test/unit/stateless_model_scenarios.h"
@@ -190,9 +191,9 @@ static uint64_t world_hash(const struct world *world)
     return (hash | 2) & ~(uint64_t)1;
 }
 
-/* The place of a state in the table, new or not. Its lowest bit: we are on a way that leads from it.
- * Who comes back to such a state goes round for ever, since what may go wrong is used up on a way,
- * and where nothing goes wrong there is one way only. */
+/* The place of a state in the table, new or not. Its lowest bit: we are on a way that leads from
+ * it. Who comes back to such a state goes round for ever, since what may go wrong is used up on a
+ * way, and where nothing goes wrong there is one way only. */
 static uint64_t *visit(uint64_t hash, bool *is_new_out)
 {
     for (uint32_t at = (uint32_t)(hash >> 20);; at++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Requests of profile `modern` that cannot be answered when they come: cut between segments, ahead of
- * their turn, sent again in pieces, by a client whose echo is old.
+ * Requests of profile `modern` that cannot be answered when they come: cut between segments, ahead
+ * of their turn, sent again in pieces, by a client whose echo is old.
  */
 #include "stateless_tcp/modern.h"
 #include "test/unit/stateless_frames.h"

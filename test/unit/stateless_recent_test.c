@@ -56,7 +56,8 @@ START_TEST(the_later_takes_the_slot)
 }
 END_TEST
 
-/* Pieces of many lengths: each is what it was, until exactly as much was written as the ring holds. */
+/* Pieces of many lengths: each is what it was, until exactly as much was written as the ring
+ * holds. */
 START_TEST(octets_stay_until_overwritten)
 {
     struct recent recent = make();
