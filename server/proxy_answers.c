@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "server/proxy_answers.h"
 
-#include "stateless_tcp/wire.h"
+#include "stateless_tcp/framing.h"
 
 #include <assert.h>
 #include <string.h>
 
 enum {
     SET_SIZE = 4,
-    LENGTH_LEN = 2,
 };
 
 struct proxy_answers proxy_answers_make(void *memory, size_t size)
@@ -21,8 +20,8 @@ struct proxy_answers proxy_answers_make(void *memory, size_t size)
     return (struct proxy_answers){
         .entries = memory,
         .set_mask = set_count - 1,
-        .octets = (uint8_t *)memory + set_count * set_len,
-        .octets_cap = size - set_count * set_len,
+        .ring =
+            octet_ring_make((uint8_t *)memory + set_count * set_len, size - set_count * set_len),
     };
 }
 
@@ -57,18 +56,14 @@ void proxy_answers_put(struct proxy_answers *answers, uint64_t question, const u
                        size_t len)
 {
     assert(question != 0 && len > 0 && len <= UINT16_MAX);
-    size_t place = answers->written % answers->octets_cap;
-    if (LENGTH_LEN + len > answers->octets_cap - place) { /* in one piece, so from the beginning */
-        answers->written += answers->octets_cap - place;
-        place = 0;
-    }
-    wire_store_be16(answers->octets + place, (uint16_t)len);
-    memcpy(answers->octets + place + LENGTH_LEN, response, len);
+    uint64_t at;
+    uint8_t *octets = octet_ring_take(&answers->ring, LENGTH_LEN + (uint32_t)len, &at);
+    wire_store_be16(octets, (uint16_t)len);
+    memcpy(octets + LENGTH_LEN, response, len);
     struct proxy_answer *entry = entry_find(answers, question);
     if (entry == NULL)
         entry = entry_take(answers, question);
-    *entry = (struct proxy_answer){question, answers->written};
-    answers->written += LENGTH_LEN + len;
+    *entry = (struct proxy_answer){question, at};
 }
 
 enum proxy_answers_outcome proxy_answers_find(const struct proxy_answers *answers,
@@ -78,9 +73,9 @@ enum proxy_answers_outcome proxy_answers_find(const struct proxy_answers *answer
     const struct proxy_answer *entry = entry_find(answers, question);
     if (entry == NULL)
         return PROXY_ANSWERS_NONE;
-    if (answers->written - entry->at > answers->octets_cap)
+    const uint8_t *octets = octet_ring_find(&answers->ring, entry->at);
+    if (octets == NULL)
         return PROXY_ANSWERS_GONE;
-    const uint8_t *octets = answers->octets + entry->at % answers->octets_cap;
     *response_out = octets + LENGTH_LEN;
     *len_out = wire_load_be16(octets);
     return PROXY_ANSWERS_FOUND;

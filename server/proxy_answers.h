@@ -4,7 +4,7 @@
  *
  *     entries   sets of four: a question's number and where its response is. The one written first
  *               makes room in its set.
- *     octets    a ring of the responses. Whoever comes later overwrites the oldest.
+ *     ring      the octets (octet_ring.h) of the responses.
  *
  * A question is one request at one place of one connection, so that nobody else is ever answered
  * from here: this is no resolver's cache. Of a fixed size for all connections together. A response
@@ -16,8 +16,7 @@
 #ifndef SERVER_PROXY_ANSWERS_H
 #define SERVER_PROXY_ANSWERS_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "stateless_tcp/octet_ring.h"
 
 /* Room for the longest responses to one segment, and then some. */
 #define PROXY_ANSWERS_SIZE_MIN (4u * 1024 * 1024)
@@ -30,9 +29,7 @@ struct proxy_answer {
 struct proxy_answers {
     struct proxy_answer *entries;
     uint32_t set_mask;
-    uint8_t *octets;
-    size_t octets_cap;
-    uint64_t written; /* octets ever, those left free at the end included */
+    struct octet_ring ring;
 };
 
 enum proxy_answers_outcome {

@@ -6,8 +6,7 @@
  *     entries   one for each slot: the last train of a connection - which requests, where in our
  *               stream, how far it was sent. A connection's slot follows from the hash behind its
  *               cookie; whoever comes later takes it.
- *     octets    a ring of the responses that took several segments. Whoever comes later overwrites
- *               the oldest.
+ *     ring      the octets (octet_ring.h) of the responses that took several segments.
  *
  * It has the size that it was made with, for all connections together, for ever. Nothing is kept
  * for a client's sake: an entry or octets that are gone mean that the client's retransmission timer
@@ -20,6 +19,8 @@
  */
 #ifndef STATELESS_TCP_RECENT_H
 #define STATELESS_TCP_RECENT_H
+
+#include "stateless_tcp/octet_ring.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -59,9 +60,7 @@ struct recent_entry {
 struct recent {
     struct recent_entry *entries;
     uint32_t entry_mask;
-    uint8_t *octets;
-    uint32_t octets_cap;
-    uint64_t written;  /* octets ever, those left free at the end included */
+    struct octet_ring ring;
     uint32_t snapshot; /* the owner counts: the same number, the same responses */
 };
 

@@ -76,8 +76,7 @@ void dialogue_server_forget(struct dialogue_server *server)
     for (unsigned i = 0; i < 2; i++)
         server->recents[i] = (struct recent){.entries = entries[i],
                                              .entry_mask = 1 - i,
-                                             .octets = octets[i],
-                                             .octets_cap = caps[i],
+                                             .ring = octet_ring_make(octets[i], caps[i]),
                                              .snapshot = server->version};
 }
 
@@ -203,10 +202,10 @@ static void serve_copy(struct dialogue_server *server, const struct packet *pack
     }
     struct recent copy = *server->recent;
     copy.entries = entries[2];
-    copy.octets = octets[2];
+    copy.ring.octets = octets[2];
     memcpy(copy.entries, server->recent->entries, sizeof entries[2]);
-    memcpy(copy.octets, server->recent->octets,
-           copy.written < copy.octets_cap ? (size_t)copy.written : copy.octets_cap);
+    memcpy(copy.ring.octets, server->recent->ring.octets,
+           copy.ring.written < copy.ring.cap ? (size_t)copy.ring.written : copy.ring.cap);
     serve(server, packet, &copy, train);
 }
 

@@ -42,8 +42,8 @@ static enum proxy_answers_outcome find(uint64_t question, size_t len)
     enum proxy_answers_outcome outcome =
         proxy_answers_find(&answers, question, &octets, &octets_len);
     if (outcome == PROXY_ANSWERS_FOUND) {
-        ck_assert(octets >= answers.octets &&
-                  octets + octets_len <= answers.octets + answers.octets_cap);
+        ck_assert(octets >= answers.ring.octets &&
+                  octets + octets_len <= answers.ring.octets + answers.ring.cap);
         ck_assert_uint_eq(octets_len, len);
         ck_assert(memcmp(octets, response_to(question), len) == 0);
     }
@@ -54,8 +54,8 @@ START_TEST(test_memory_is_what_was_given)
 {
     ck_assert_ptr_eq(answers.entries, memory);
     uint8_t *entries_end = memory + (answers.set_mask + 1) * 4 * sizeof(struct proxy_answer);
-    ck_assert_ptr_eq(answers.octets, entries_end);
-    ck_assert_ptr_eq(answers.octets + answers.octets_cap, memory + PROXY_ANSWERS_SIZE_MIN);
+    ck_assert_ptr_eq(answers.ring.octets, entries_end);
+    ck_assert_ptr_eq(answers.ring.octets + answers.ring.cap, memory + PROXY_ANSWERS_SIZE_MIN);
     ck_assert_uint_eq(answers.set_mask & (answers.set_mask + 1), 0);
 }
 END_TEST
@@ -77,7 +77,7 @@ END_TEST
 START_TEST(test_gone)
 {
     put(1, 100);
-    size_t left = answers.octets_cap - 102;
+    size_t left = answers.ring.cap - 102;
     for (uint64_t i = 2; left > 65537; i++, left -= 65537)
         put(i, 65535);
     ck_assert_int_eq(find(1, 100), PROXY_ANSWERS_FOUND);
@@ -123,15 +123,15 @@ START_TEST(test_like_a_model)
             ck_assert(is_there || outcome == PROXY_ANSWERS_GONE);
             is_there = outcome == PROXY_ANSWERS_FOUND;
             found += is_there;
-            if (used > answers.octets_cap)
+            if (used > answers.ring.cap)
                 ck_assert(!is_there);
             /* what one skips at the end of the ring is less than the longest */
-            if (used + 65537 <= answers.octets_cap)
+            if (used + 65537 <= answers.ring.cap)
                 ck_assert(is_there);
         }
         ck_assert_uint_ge(found, i < 40 ? i : 40);
     }
-    ck_assert_uint_gt(answers.written, 2 * (uint64_t)answers.octets_cap);
+    ck_assert_uint_gt(answers.ring.written, 2 * (uint64_t)answers.ring.cap);
 }
 END_TEST
 

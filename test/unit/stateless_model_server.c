@@ -109,9 +109,7 @@ static struct recent memory_open(const struct world *world, const struct memory 
         memcpy(ring + slot->tail_at, model_requests + tail_offset(slot), slot->tail_len);
     return (struct recent){
         .entries = slot,
-        .octets = ring,
-        .octets_cap = ring_cap,
-        .written = memory->written,
+        .ring = {.octets = ring, .cap = ring_cap, .written = memory->written},
         .snapshot = world->is_changed,
     };
 }

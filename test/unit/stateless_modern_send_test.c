@@ -280,7 +280,7 @@ START_TEST(overwritten_octets_are_silence)
     set_up();
     ask(7, 60000);
     take(0);
-    recent.written += recent.octets_cap;
+    recent.ring.written += recent.ring.cap;
     ck_assert_int_eq(acknowledge(), STATELESS_TCP_DROP);
 }
 END_TEST

@@ -34,8 +34,8 @@ START_TEST(entries_and_octets_share_the_memory)
     size_t entries_len = (recent.entry_mask + 1) * sizeof(struct recent_entry);
     ck_assert_uint_le(entries_len, SIZE / 4);
     ck_assert_uint_gt(entries_len, SIZE / 8 - 1);
-    ck_assert_ptr_eq(recent.octets, memory + entries_len);
-    ck_assert_uint_eq(recent.octets_cap, SIZE - entries_len);
+    ck_assert_ptr_eq(recent.ring.octets, memory + entries_len);
+    ck_assert_uint_eq(recent.ring.cap, SIZE - entries_len);
 }
 END_TEST
 
@@ -72,10 +72,10 @@ START_TEST(octets_stay_until_overwritten)
             const struct recent_entry *entry = recent_find(&recent, (uint64_t)(j + 1) << 32 | 1);
             const uint8_t *found = recent_octets(&recent, entry);
             ck_assert_uint_eq(entry->octets_len, lens[j]);
-            ck_assert_int_eq(found != NULL, recent.written - entry->at <= recent.octets_cap);
+            ck_assert_int_eq(found != NULL, recent.ring.written - entry->at <= recent.ring.cap);
             if (found != NULL) {
-                ck_assert(found >= recent.octets);
-                ck_assert(found + lens[j] <= recent.octets + recent.octets_cap);
+                ck_assert(found >= recent.ring.octets);
+                ck_assert(found + lens[j] <= recent.ring.octets + recent.ring.cap);
                 ck_assert_mem_eq(found, octets + j, lens[j]);
                 kept++;
             } else {
@@ -92,10 +92,10 @@ START_TEST(what_is_too_long_is_not_kept)
 {
     struct recent recent = make();
     struct recent_entry *entry = recent_take(&recent, 1ull << 32);
-    recent_keep(&recent, entry, octets, recent.octets_cap);
-    ck_assert_mem_eq(recent_octets(&recent, entry), octets, recent.octets_cap);
-    recent.octets_cap--;
-    recent_keep(&recent, entry, octets, recent.octets_cap + 1);
+    recent_keep(&recent, entry, octets, recent.ring.cap);
+    ck_assert_mem_eq(recent_octets(&recent, entry), octets, recent.ring.cap);
+    recent.ring.cap--;
+    recent_keep(&recent, entry, octets, recent.ring.cap + 1);
     ck_assert_ptr_null(recent_octets(&recent, entry));
 }
 END_TEST
