@@ -139,7 +139,10 @@ int proxy_worker_step(struct proxy_worker *worker, const struct io_backend *back
             outcome = pass_responses(worker, i, backend, io, &proxy);
     if (outcome == 0 && fds[PROXY_PORTS].revents != 0)
         outcome = pass_frames(worker, backend, io, &proxy);
-    return outcome == 0 ? give_up(backend, io, &proxy) : outcome;
+    if (outcome == 0)
+        outcome = give_up(backend, io, &proxy);
+    /* Nobody receives before somebody sends. */
+    return outcome == 0 && backend->flush != NULL ? backend->flush(io) : outcome;
 }
 
 void proxy_worker_close(struct proxy_worker *worker)

@@ -468,6 +468,8 @@ int raw_worker_run(struct raw_worker *worker, const struct respond_policy *polic
             outcome = 0;
         }
     }
+    if (outcome == 0 && worker->backend->flush != NULL)
+        outcome = worker->backend->flush(worker->io);
     return outcome;
 }
 

@@ -4,6 +4,9 @@
 #include <string.h>
 
 const struct io_backend *const io_backends_live[] = {
+#ifdef HAS_IO_PACKET
+    &io_backend_packet,
+#endif
 #ifdef HAS_IO_LIBPCAP
     &io_backend_libpcap,
 #endif

@@ -73,6 +73,11 @@ struct io_facts {
     size_t endpoint_count;
 };
 
+struct io_lost {
+    uint64_t syns; /* alone, where they are told apart; else all are others */
+    uint64_t others;
+};
+
 struct io_backend {
     const char *name;
     bool is_shared; /* several workers on an interface: a connection stays with one of them */
@@ -83,16 +88,23 @@ struct io_backend {
     int (*receive)(struct io *io, int timeout_ms, struct io_frame *frames, int frame_cap);
     void (*lend)(struct io *io, struct train *train_out);
     int (*send)(struct io *io, const struct train *train);
+    /* Send what is queued, for those who do not receive next. Outcomes: as send's; NULL: send never
+     * leaves anything queued. */
+    int (*flush)(struct io *io);
     /* Readable when frames wait, for those who wait for other things too; -1: there is none. */
     int (*descriptor)(const struct io *io);
     /* For backends that answer by themselves; NULL: this one does not. Called before the first receive
      * and when something has changed, by the thread that receives; `facts` and what they point to are
      * valid meanwhile. Outcomes: 0; negative errno, as of an interface that failed. */
     int (*tell)(struct io *io, const struct io_facts *facts);
+    /* Frames for us that were lost since open, because they came faster than they were taken. NULL: this
+     * one does not know. */
+    void (*count_lost)(struct io *io, struct io_lost *lost_out);
     void (*close)(struct io *io);
 };
 
 extern const struct io_backend io_backend_libpcap; /* libpcap captures, libnet injects */
+extern const struct io_backend io_backend_packet;  /* packet(7) rings receive, sendmmsg(2) sends */
 extern const struct io_backend io_backend_file;    /* pcap file in, pcap file out */
 
 /* The live backends of this build, ended by NULL: the first that opens is the best one. */
