@@ -10,6 +10,9 @@ const struct io_backend *const io_backends_live[] = {
 #ifdef HAS_IO_LIBPCAP
     &io_backend_libpcap,
 #endif
+#ifdef HAS_IO_XDP
+    &io_backend_xdp,
+#endif
     NULL,
 };
 

@@ -59,6 +59,7 @@ struct io_config {
     const struct prefix *peers;
     size_t peer_count;
     bool has_udp;
+    bool has_driver; /* backends with a program in the driver: it answers what needs no request */
 
     unsigned worker;       /* 0 and up */
     unsigned worker_count; /* on this interface, 1 and up; 1 unless is_shared */
@@ -81,8 +82,8 @@ struct io_lost {
 struct io_backend {
     const char *name;
     bool is_shared; /* several workers on an interface: a connection stays with one of them */
-    /* Outcomes: 0; negative errno with `error` filled: what failed, on which interface, what to do.
-     */
+    /* Outcomes: 0, and `error` may say how well; negative errno with `error` filled: what failed, on
+     * which interface, what to do. */
     int (*open)(const struct io_config *config, struct io **io_out, struct io_error *error);
     /* Frames received, 0 on timeout, negative errno; -ENODATA at the end of a file. */
     int (*receive)(struct io *io, int timeout_ms, struct io_frame *frames, int frame_cap);
@@ -105,6 +106,7 @@ struct io_backend {
 
 extern const struct io_backend io_backend_libpcap; /* libpcap captures, libnet injects */
 extern const struct io_backend io_backend_packet;  /* packet(7) rings receive, sendmmsg(2) sends */
+extern const struct io_backend io_backend_xdp;     /* AF_XDP behind a program of ours */
 extern const struct io_backend io_backend_file;    /* pcap file in, pcap file out */
 
 /* The live backends of this build, ended by NULL: the first that opens is the best one. */

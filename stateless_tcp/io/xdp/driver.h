@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * driver.h - what the XDP program and the process that loads it tell each other.
+ *
+ *     frame --> is it ours? --no--> XDP_PASS, the kernel as ever
+ *                   | yes
+ *                   v
+ *               TCP without data, answered here? --yes--> XDP_TX, or XDP_DROP where silence is due
+ *                   | no
+ *                   v
+ *               the AF_XDP socket of its queue; if there is none XDP_PASS, where packet sockets see it
+ *
+ * "Ours" is what packet_parse() takes and packet_is_for() confirms, less transfer peers over TCP, and
+ * less what the program cannot hand over: see driver.bpf.c. Everything the program knows is in maps:
+ *
+ *     driver_endpoints   hash   struct driver_endpoint -> which transports (enum driver_transport)
+ *     driver_peers       trie   struct driver_prefix -> 1
+ *     driver_configs     array  two banks of struct driver_config; driver_bank tells which one counts
+ *     driver_sockets     xskmap queue -> AF_XDP socket
+ *     driver_counters    array  enum driver_counter -> uint64_t, for each processor
+ *
+ * All numbers in host order. Compiled for BPF and for the host alike.
+ */
+#ifndef STATELESS_TCP_IO_XDP_DRIVER_H
+#define STATELESS_TCP_IO_XDP_DRIVER_H
+
+#include "stateless_tcp/cookie.h"
+
+#include <stdint.h>
+
+#define DRIVER_ENDPOINTS_MAX 1024
+#define DRIVER_PEERS_MAX 1024
+#define DRIVER_QUEUES_MAX 128
+
+/* A frame's place in the memory of an AF_XDP socket, and what the kernel keeps in front of it. */
+#define DRIVER_CHUNK_LEN 2048u
+#define DRIVER_CHUNK_HEADROOM 256u
+
+/* Longer frames are left to the kernel, for they have no place. Requests are shorter, also where
+ * frames could be longer: over TCP we offer an MSS of STATELESS_TCP_MSS_MAX at most. */
+#define DRIVER_FRAME_MAX (DRIVER_CHUNK_LEN - DRIVER_CHUNK_HEADROOM)
+
+enum driver_transport {
+    DRIVER_TRANSPORT_TCP = 1,
+    DRIVER_TRANSPORT_UDP = 2,
+};
+
+/* IPv4 addresses take the first four octets, zeros follow. */
+struct driver_endpoint {
+    uint8_t address[16];
+    uint16_t port;
+    uint8_t family; /* 4 or 6 */
+    uint8_t zero;
+};
+
+/* One trie for both families: the family is the first octet that is compared. */
+struct driver_prefix {
+    uint32_t len; /* in bits, those of the family included */
+    uint8_t family;
+    uint8_t address[16];
+    uint8_t zeros[3];
+};
+
+struct driver_config {
+    struct stateless_tcp_keys keys;
+    uint16_t mss;
+    uint8_t checksum_policy; /* enum packet_checksum_policy */
+    uint8_t profile;         /* enum stateless_tcp_profile */
+    uint8_t has_stale_reset;
+    uint8_t has_fast_open;
+    uint8_t is_answering; /* else all that is ours climbs */
+    uint8_t has_peers;
+    uint16_t port_low; /* no endpoint has a port beyond these two */
+    uint16_t port_high;
+};
+
+enum driver_counter {
+    DRIVER_COUNT_CLIMBED,  /* handed to whoever answers requests */
+    DRIVER_COUNT_ANSWERED, /* by XDP_TX */
+    DRIVER_COUNT_SILENT,   /* dropped, since no answer is due */
+    DRIVER_COUNT_TOO_LONG, /* ours, and left to the kernel for its length */
+
+    /* What was answered or dropped, one of these beside one of those */
+    DRIVER_COUNT_SYN,
+    DRIVER_COUNT_ACK, /* wants no answer */
+    DRIVER_COUNT_COMPLETION,
+    DRIVER_COUNT_FIN,
+    DRIVER_COUNT_RESET, /* received */
+    DRIVER_COUNT_JUNK,  /* proves nothing */
+    DRIVER_COUNTERS,
+};
+
+/* What driver_tcp() decides (tcp.bpf.h). */
+enum driver_verdict {
+    DRIVER_CLIMB, /* user space's; the frame is as it came */
+    DRIVER_DROP,  /* silence */
+    DRIVER_TX,    /* the frame is the answer now */
+};
+
+/* A TCP segment to an endpoint, sent by somebody who may be answered; no IP option, no extension
+ * header. Octets of the frame before ... */
+struct driver_frame {
+    uint8_t family;  /* 4 or 6 */
+    uint16_t ip_at;  /* ... its IP header: 14, 18 or 22 */
+    uint16_t tcp_at; /* ... its TCP header: 20 or 40 more */
+    uint16_t end_at; /* ... the end of the IP packet; padding follows. At most DRIVER_FRAME_MAX */
+};
+
+#endif

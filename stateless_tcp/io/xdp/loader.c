@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "stateless_tcp/io/xdp/loader.h"
+
+#include "stateless_tcp/io/xdp/mute.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/if_link.h>
+#include <net/if.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* driver.bpf.c as clang made it, which is part of this binary. */
+extern const unsigned char driver_object[];
+extern const size_t driver_object_len;
+
+struct loader {
+    struct loader *next; /* of all there are */
+    unsigned holders;
+    char interface[IF_NAMESIZE];
+    int interface_index;
+    bool is_native;
+    struct bpf_object *object;
+    int program, link;
+    int endpoints_map, peers_map, configs_map, sockets_map, counters_map;
+    volatile uint32_t *bank; /* the program's variable, mapped */
+
+    pthread_mutex_t lock; /* of what follows */
+    struct driver_config config;
+    struct driver_endpoint *endpoints; /* DRIVER_ENDPOINTS_MAX; what the map holds */
+    size_t endpoint_count;
+    uint32_t transports;
+    struct prefix peers[DRIVER_PEERS_MAX];
+    size_t peer_count;
+    struct mute mute;
+};
+
+/* All of this process; touched by the thread that opens and closes. */
+static struct loader *loaders;
+
+/* libbpf tells what went wrong by printing it: its last words go into our message. */
+static char last_words[160];
+
+__attribute__((format(printf, 2, 0))) static int hear(enum libbpf_print_level level,
+                                                      const char *format, va_list arguments)
+{
+    if (level == LIBBPF_WARN) {
+        vsnprintf(last_words, sizeof(last_words), format, arguments);
+        last_words[strcspn(last_words, "\n")] = '\0';
+    }
+    return 0;
+}
+
+__attribute__((format(printf, 4, 5))) static int
+loader_fail(const char *interface, int result, struct io_error *error, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int len = snprintf(error->text, sizeof(error->text), "interface %s: XDP: ", interface);
+    vsnprintf(error->text + len, sizeof(error->text) - (size_t)len, format, arguments);
+    va_end(arguments);
+    return result;
+}
+
+/* ---- opening ---- */
+
+/* Somebody else's program is not ours to replace: it may be a firewall. */
+static int loader_check_alone(const struct loader *loader, struct io_error *error)
+{
+    struct bpf_prog_info info = {0};
+    uint32_t id = 0, info_len = sizeof(info);
+    LIBBPF_OPTS(bpf_xdp_query_opts, query);
+    if (bpf_xdp_query(loader->interface_index, 0, &query) != 0)
+        return 0; /* attaching will tell */
+    uint32_t ids[] = {query.drv_prog_id, query.skb_prog_id, query.hw_prog_id, query.prog_id};
+    for (unsigned i = 0; i < sizeof(ids) / sizeof(ids[0]) && id == 0; i++)
+        id = ids[i];
+    if (id == 0)
+        return 0;
+    int fd = bpf_prog_get_fd_by_id(id);
+    if (fd >= 0) {
+        bpf_obj_get_info_by_fd(fd, &info, &info_len);
+        close(fd);
+    }
+    return loader_fail(loader->interface, -EBUSY, error,
+                       "the program \"%s\" (number %u) is there already; end what put it there, or "
+                       "\"ip link set dev %s xdp off\"",
+                       info.name, id, loader->interface);
+}
+
+static int loader_load(struct loader *loader, struct io_error *error)
+{
+    LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "lethe");
+    last_words[0] = '\0';
+    struct bpf_object *object = bpf_object__open_mem(driver_object, driver_object_len, &options);
+    int result = object == NULL ? -errno : bpf_object__load(object);
+    loader->object = object;
+    if (result == -EPERM)
+        return loader_fail(loader->interface, result, error,
+                           "not permitted to load a program; start as root or with CAP_BPF and "
+                           "CAP_NET_ADMIN");
+    if (result != 0)
+        return loader_fail(loader->interface, result, error,
+                           "the kernel did not take the program: %s; %s", strerror(-result),
+                           last_words);
+    loader->program = bpf_program__fd(bpf_object__find_program_by_name(object, "lethe_driver"));
+    loader->endpoints_map = bpf_object__find_map_fd_by_name(object, "driver_endpoints");
+    loader->peers_map = bpf_object__find_map_fd_by_name(object, "driver_peers");
+    loader->configs_map = bpf_object__find_map_fd_by_name(object, "driver_configs");
+    loader->sockets_map = bpf_object__find_map_fd_by_name(object, "driver_sockets");
+    loader->counters_map = bpf_object__find_map_fd_by_name(object, "driver_counters");
+    int variables = bpf_object__find_map_fd_by_name(object, ".bss");
+    void *bank =
+        mmap(NULL, sizeof(*loader->bank), PROT_READ | PROT_WRITE, MAP_SHARED, variables, 0);
+    if (bank == MAP_FAILED)
+        return loader_fail(loader->interface, -errno, error, "cannot reach its variables: %s",
+                           strerror(errno));
+    loader->bank = bank;
+    return 0;
+}
+
+static int loader_attach(struct loader *loader, struct io_error *error)
+{
+    LIBBPF_OPTS(bpf_link_create_opts, options, .flags = XDP_FLAGS_DRV_MODE);
+    loader->is_native = true;
+    loader->link = bpf_link_create(loader->program, loader->interface_index, BPF_XDP, &options);
+    if (loader->link < 0 && loader->link != -EBUSY && loader->link != -EPERM) {
+        options.flags = XDP_FLAGS_SKB_MODE;
+        loader->is_native = false;
+        loader->link = bpf_link_create(loader->program, loader->interface_index, BPF_XDP, &options);
+    }
+    if (loader->link >= 0)
+        return 0;
+    return loader_fail(loader->interface, loader->link, error, "cannot attach the program: %s",
+                       loader->link == -EPERM ? "not permitted; start as root or with CAP_NET_ADMIN"
+                                              : strerror(-loader->link));
+}
+
+static struct loader *loader_find(int interface_index)
+{
+    struct loader *loader = loaders;
+    while (loader != NULL && loader->interface_index != interface_index)
+        loader = loader->next;
+    return loader;
+}
+
+static struct loader *loader_new(const char *interface, int interface_index)
+{
+    struct loader *loader = calloc(1, sizeof(*loader));
+    if (loader == NULL)
+        return NULL;
+    snprintf(loader->interface, sizeof(loader->interface), "%s", interface);
+    loader->interface_index = interface_index;
+    loader->holders = 1;
+    loader->link = -1;
+    pthread_mutex_init(&loader->lock, NULL);
+    loader->next = loaders;
+    loaders = loader;
+    loader->endpoints = calloc(DRIVER_ENDPOINTS_MAX, sizeof(*loader->endpoints));
+    return loader;
+}
+
+int loader_open(const char *interface, struct loader **loader_out, struct io_error *error)
+{
+    *loader_out = NULL;
+    int index = (int)if_nametoindex(interface);
+    if (index == 0)
+        return loader_fail(interface, -ENODEV, error,
+                           "there is no such interface; \"ip link\" lists those there are");
+    struct loader *loader = loader_find(index);
+    if (loader != NULL) {
+        loader->holders++;
+        *loader_out = loader;
+        return 0;
+    }
+    loader = loader_new(interface, index);
+    if (loader == NULL || loader->endpoints == NULL) {
+        loader_close(loader);
+        return loader_fail(interface, -ENOMEM, error, "out of memory");
+    }
+    libbpf_set_print(hear);
+    int result = loader_check_alone(loader, error);
+    if (result == 0)
+        result = loader_load(loader, error);
+    if (result == 0)
+        result = loader_attach(loader, error);
+    if (result != 0) {
+        loader_close(loader);
+        return result;
+    }
+    mute_begin(&loader->mute, loader->interface);
+    *loader_out = loader;
+    return 0;
+}
+
+void loader_close(struct loader *loader)
+{
+    if (loader == NULL || --loader->holders > 0)
+        return;
+    struct loader **place = &loaders;
+    while (*place != loader)
+        place = &(*place)->next;
+    *place = loader->next;
+    if (loader->link >= 0)
+        close(loader->link);
+    if (loader->bank != NULL)
+        munmap((void *)(uintptr_t)loader->bank, sizeof(*loader->bank));
+    bpf_object__close(loader->object);
+    pthread_mutex_destroy(&loader->lock);
+    explicit_bzero(&loader->config, sizeof(loader->config));
+    free(loader->endpoints);
+    free(loader);
+}
+
+bool loader_is_native(const struct loader *loader)
+{
+    return loader->is_native;
+}
+
+int loader_program(const struct loader *loader)
+{
+    return loader->program;
+}
+
+int loader_add_socket(struct loader *loader, uint32_t queue, int fd)
+{
+    return bpf_map_update_elem(loader->sockets_map, &queue, &fd, BPF_ANY);
+}
+
+/* ---- telling ---- */
+
+static struct driver_endpoint endpoint_key(const struct packet_endpoint *endpoint)
+{
+    struct driver_endpoint key = {.port = endpoint->port, .family = endpoint->address.family};
+    memcpy(key.address, endpoint->address.octets, sizeof(key.address));
+    return key;
+}
+
+static struct driver_prefix prefix_key(const struct prefix *prefix)
+{
+    struct driver_prefix key = {.len = 8u + prefix->len, .family = prefix->address.family};
+    memcpy(key.address, prefix->address.octets, sizeof(key.address));
+    return key;
+}
+
+static bool has_endpoint(const struct driver_endpoint *endpoints, size_t count,
+                         const struct driver_endpoint *endpoint)
+{
+    for (size_t i = 0; i < count; i++)
+        if (memcmp(&endpoints[i], endpoint, sizeof(*endpoint)) == 0)
+            return true;
+    return false;
+}
+
+/* Those that go are taken out first: there must be room for those that come. */
+static int tell_endpoints(struct loader *loader, const struct loader_facts *facts)
+{
+    size_t count =
+        facts->endpoint_count < DRIVER_ENDPOINTS_MAX ? facts->endpoint_count : DRIVER_ENDPOINTS_MAX;
+    struct driver_endpoint *keys = calloc(count + 1, sizeof(*keys));
+    int result = keys != NULL ? 0 : -ENOMEM;
+    for (size_t i = 0; keys != NULL && i < count; i++)
+        keys[i] = endpoint_key(&facts->endpoints[i]);
+    for (size_t i = 0; result == 0 && i < loader->endpoint_count; i++)
+        if (!has_endpoint(keys, count, &loader->endpoints[i]))
+            bpf_map_delete_elem(loader->endpoints_map, &loader->endpoints[i]);
+    for (size_t i = 0; result == 0 && i < count; i++)
+        if (facts->transports != loader->transports ||
+            !has_endpoint(loader->endpoints, loader->endpoint_count, &keys[i]))
+            result =
+                bpf_map_update_elem(loader->endpoints_map, &keys[i], &facts->transports, BPF_ANY);
+    if (result == 0) {
+        memcpy(loader->endpoints, keys, count * sizeof(*keys));
+        loader->endpoint_count = count;
+        loader->transports = facts->transports;
+    }
+    free(keys);
+    return result;
+}
+
+static bool is_same_prefix(const struct prefix *a, const struct prefix *b)
+{
+    return a->len == b->len && packet_address_equal(&a->address, &b->address);
+}
+
+static bool is_same_peers(const struct loader *loader, const struct loader_facts *facts)
+{
+    bool is_same = loader->peer_count == facts->peer_count;
+    for (size_t i = 0; is_same && i < facts->peer_count; i++)
+        is_same = is_same_prefix(&loader->peers[i], &facts->peers[i]);
+    return is_same;
+}
+
+static int tell_peers(struct loader *loader, const struct loader_facts *facts)
+{
+    const uint32_t one = 1;
+    int result = 0;
+    if (facts->peer_count > DRIVER_PEERS_MAX)
+        return -E2BIG;
+    for (size_t i = 0; i < loader->peer_count; i++) {
+        struct driver_prefix key = prefix_key(&loader->peers[i]);
+        bpf_map_delete_elem(loader->peers_map, &key);
+    }
+    loader->peer_count = 0;
+    for (size_t i = 0; result == 0 && i < facts->peer_count; i++) {
+        struct driver_prefix key = prefix_key(&facts->peers[i]);
+        result = bpf_map_update_elem(loader->peers_map, &key, &one, BPF_ANY);
+        loader->peers[loader->peer_count++] = facts->peers[i];
+    }
+    return result;
+}
+
+/* Into the bank that the program does not look at, then it looks there. */
+static int tell_config(struct loader *loader, const struct loader_facts *facts)
+{
+    struct driver_config config = *facts->config;
+    config.has_peers = facts->peer_count > 0;
+    config.port_low = UINT16_MAX;
+    config.port_high = 0;
+    for (size_t i = 0; i < facts->endpoint_count; i++) {
+        uint16_t port = facts->endpoints[i].port;
+        config.port_low = port < config.port_low ? port : config.port_low;
+        config.port_high = port > config.port_high ? port : config.port_high;
+    }
+    config.is_answering = config.is_answering && !mute_is_noticed(&loader->mute);
+    if (memcmp(&config, &loader->config, sizeof(config)) == 0)
+        return 0;
+    uint32_t bank = (*loader->bank & 1) ^ 1;
+    int result = bpf_map_update_elem(loader->configs_map, &bank, &config, BPF_ANY);
+    if (result == 0) {
+        __atomic_store_n(loader->bank, bank, __ATOMIC_RELEASE);
+        loader->config = config;
+    }
+    explicit_bzero(&config, sizeof(config));
+    return result;
+}
+
+int loader_tell(struct loader *loader, const struct loader_facts *facts)
+{
+    pthread_mutex_lock(&loader->lock);
+    int result = 0;
+    /* A new peer must be known before its TCP could be ours. */
+    if (!is_same_peers(loader, facts))
+        result = tell_peers(loader, facts);
+    if (result == 0)
+        result = tell_endpoints(loader, facts);
+    if (facts->config->is_answering) {
+        uint64_t counters[DRIVER_COUNTERS];
+        loader_counters(loader, counters);
+        mute_look(&loader->mute, loader->interface, counters[DRIVER_COUNT_ANSWERED]);
+    }
+    if (result == 0)
+        result = tell_config(loader, facts);
+    pthread_mutex_unlock(&loader->lock);
+    return result;
+}
+
+bool loader_is_mute(const struct loader *loader)
+{
+    return mute_is_noticed(&loader->mute);
+}
+
+void loader_counters(const struct loader *loader, uint64_t counters_out[DRIVER_COUNTERS])
+{
+    int cpu_count = libbpf_num_possible_cpus();
+    uint64_t *values = cpu_count > 0 ? calloc((size_t)cpu_count, sizeof(*values)) : NULL;
+    memset(counters_out, 0, DRIVER_COUNTERS * sizeof(*counters_out));
+    for (uint32_t i = 0; values != NULL && i < DRIVER_COUNTERS; i++)
+        if (bpf_map_lookup_elem(loader->counters_map, &i, values) == 0)
+            for (int cpu = 0; cpu < cpu_count; cpu++)
+                counters_out[i] += values[cpu];
+    free(values);
+}

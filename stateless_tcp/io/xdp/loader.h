@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * loader.h - the XDP program on an interface: put there, told what is so, and gone with the process.
+ *
+ * The program hangs on a BPF link, which the kernel takes down when its last descriptor is closed:
+ * when this process ends, however it ends. Nothing is pinned.
+ *
+ * An interface has room for one program, so all who open the same one in this process share it; the
+ * one that is told last counts. Opening and closing is for one thread; telling for any.
+ */
+#ifndef STATELESS_TCP_IO_XDP_LOADER_H
+#define STATELESS_TCP_IO_XDP_LOADER_H
+
+#include "stateless_tcp/io/io.h"
+#include "stateless_tcp/io/xdp/driver.h"
+
+struct loader;
+
+/* Load the program and attach it: in the interface's driver if that can (native), else in front of
+ * the kernel's stack (generic). It passes everything until it is told what is ours.
+ * Needs CAP_NET_ADMIN and CAP_BPF (or CAP_SYS_ADMIN); what comes after needs neither (Linux 5.19).
+ * Outcomes: 0; -EBUSY somebody else's program is there; -EPERM; -ENODEV; -EOPNOTSUPP the kernel has
+ * no XDP links (Linux 5.9); other negative errno; `error` says what failed and what to do.
+ * *loader_out is owned by the caller. */
+int loader_open(const char *interface, struct loader **loader_out, struct io_error *error);
+
+/* Whether the program runs in the interface's driver. */
+bool loader_is_native(const struct loader *loader);
+
+/* Have the program hand what is ours to this AF_XDP socket, if it comes from this queue. A socket that
+ * is closed goes by itself. Outcomes: 0; -E2BIG no such queue; other negative errno. */
+int loader_add_socket(struct loader *loader, uint32_t queue, int fd);
+
+/* What the program shall know. */
+struct loader_facts {
+    const struct driver_config *config;      /* has_peers and the ports are found out here */
+    const struct packet_endpoint *endpoints; /* none with zeros for an address */
+    size_t endpoint_count;
+    uint32_t transports; /* enum driver_transport: which of theirs are ours */
+    const struct prefix *peers;
+    size_t peer_count;
+};
+
+/* Tell it. Frames that come meanwhile meet the facts of before or of now, keys never half changed if
+ * they change less than once in a millisecond. Endpoints beyond DRIVER_ENDPOINTS_MAX are left out.
+ * Answers that the interface cannot send back (a veth whose other end has neither an XDP program nor
+ * NAPI) are noticed here: from then on the program answers nothing itself.
+ * Outcomes: 0; negative errno of a map. */
+int loader_tell(struct loader *loader, const struct loader_facts *facts);
+
+/* Whether that was noticed. */
+bool loader_is_mute(const struct loader *loader);
+
+/* How often the program did what, since it was loaded. */
+void loader_counters(const struct loader *loader, uint64_t counters_out[DRIVER_COUNTERS]);
+
+/* The program itself, for tests. */
+int loader_program(const struct loader *loader);
+
+/* Undo one loader_open(). NULL is allowed. */
+void loader_close(struct loader *loader);
+
+#endif
