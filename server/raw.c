@@ -271,7 +271,7 @@ static int worker_name(struct raw_worker *worker, const struct raw_config *confi
 }
 
 /* Open the backend that was asked for, or the first that opens; worker->note says why it is not the
- * one that is best. */
+ * one that is best, and what the one that opened has to say. */
 static int worker_open_io(struct raw_worker *worker, const char *name,
                           const struct io_config *config, struct io_error *error)
 {
@@ -281,8 +281,12 @@ static int worker_open_io(struct raw_worker *worker, const char *name,
     snprintf(error->text, sizeof(error->text), "interface %s: this lethed was built without io: %s",
              worker->interface, name != NULL ? name : "auto");
     for (size_t i = 0; backends[i] != NULL; i++) {
+        error->text[0] = '\0';
         result = backends[i]->open(config, &worker->io, error);
         if (result == 0) {
+            size_t len = strlen(worker->note);
+            snprintf(worker->note + len, sizeof(worker->note) - len, "%s%.400s",
+                     len > 0 && error->text[0] != '\0' ? "; " : "", error->text);
             worker->backend = backends[i];
             return 0;
         }
