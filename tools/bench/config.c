@@ -1,0 +1,500 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tools/bench/config.h"
+
+#include "server/address.h"
+#include "zonedb/respond.h"
+
+#include <getopt.h>
+#include <math.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char help_text[] =
+    "usage: lethe-bench udp|tcp|raw|raw-udp -s ADDRESS -d FILE [OPTION...]\n"
+    "\n"
+    "Ask a DNS server as fast as it answers, or at a fixed rate, and tell how it did.\n"
+    "  udp, tcp      over the kernel's sockets\n"
+    "  raw, raw-udp  TCP and UDP in frames of its own, from as many addresses as you like\n"
+    "\n"
+    "  -s, --server ADDRESS[@PORT]   who is asked\n"
+    "  -p, --port PORT               (default: 53)\n"
+    "Questions:\n"
+    "  -d, --questions FILE          lines of name and type; - for standard input\n"
+    "      --zone DIR:APEX           made from a zone of that database instead\n"
+    "      --mix E:N:R               parts of existing, NXDOMAIN and random names (60:30:10)\n"
+    "      --question-count N        how many are made from a zone (100000)\n"
+    "      --seed N                  of what is random (1)\n"
+    "  -e, --edns                    with EDNS, 1232 octets\n"
+    "  -b, --payload OCTETS          with EDNS, so many octets\n"
+    "  -D, --dnssec                  with EDNS and DO\n"
+    "      --checksum                with EDNS and CHECKSUM, verified\n"
+    "      --checksum-code N         its option code (65002)\n"
+    "      --rd                      with RD\n"
+    "How much:\n"
+    "  -l, --seconds S               how long (10)\n"
+    "  -n, --count N                 at most so many queries\n"
+    "  -Q, --rate N                  so many queries a second, at times fixed beforehand\n"
+    "      --arrivals even|poisson   distances between these times (even)\n"
+    "  -q, --outstanding N           UDP without --rate: queries without answer at a time (100)\n"
+    "  -c, --connections N           sockets or connections at a time\n"
+    "      --queries-per-connection N  TCP: 0 for as long as it lasts (1)\n"
+    "      --pipeline N              TCP: queries without answer on a connection (1)\n"
+    "      --close fin|rst           TCP: how connections end (fin)\n"
+    "      --fast-open               TCP: requests with the SYN\n"
+    "  -t, --timeout S               an answer that takes longer is lost (5)\n"
+    "  -T, --threads N               (1)\n"
+    "From where:\n"
+    "  -a, --source PREFIX           addresses to ask from, 198.18.64.0/18\n"
+    "      --ports FIRST-LAST        raw: ports to ask from (1024-65535)\n"
+    "  -i, --interface NAME          raw: where frames leave\n"
+    "      --backend NAME            raw: what carries them (--help-backends)\n"
+    "      --gateway ADDRESS         raw: the router towards the server\n"
+    "      --mac MAC                 raw: its or the server's, not asked for\n"
+    "      --handshake-ack own|joined  raw: the handshake ends in a segment of its own (own) or\n"
+    "                                with the request\n"
+    "      --retransmit MS           raw: what is not acknowledged goes out again (200)\n"
+    "Judgement:\n"
+    "      --compare DIR             compare answers with those that this zone database gives\n"
+    "      --compare-every N         only one of so many (1)\n"
+    "Telling:\n"
+    "      --json                    as JSON, on standard output\n"
+    "      --csv FILE                a line each second\n"
+    "      --quiet                   no progress, no warnings\n"
+    "  -h, --help, --version\n"
+    "\n"
+    "Exit codes: 0 done, 1 a file, database or interface is at fault, 2 bad usage, 3 no answer.\n";
+
+enum {
+    OPTION_ZONE = 256,
+    OPTION_MIX,
+    OPTION_QUESTION_COUNT,
+    OPTION_SEED,
+    OPTION_CHECKSUM,
+    OPTION_CHECKSUM_CODE,
+    OPTION_RD,
+    OPTION_ARRIVALS,
+    OPTION_QUERIES_PER_CONNECTION,
+    OPTION_PIPELINE,
+    OPTION_CLOSE,
+    OPTION_FAST_OPEN,
+    OPTION_PORTS,
+    OPTION_BACKEND,
+    OPTION_GATEWAY,
+    OPTION_MAC,
+    OPTION_HANDSHAKE_ACK,
+    OPTION_RETRANSMIT,
+    OPTION_COMPARE,
+    OPTION_COMPARE_EVERY,
+    OPTION_JSON,
+    OPTION_CSV,
+    OPTION_QUIET,
+    OPTION_VERSION,
+};
+
+static const struct option long_options[] = {
+    {"server", required_argument, NULL, 's'},
+    {"port", required_argument, NULL, 'p'},
+    {"questions", required_argument, NULL, 'd'},
+    {"zone", required_argument, NULL, OPTION_ZONE},
+    {"mix", required_argument, NULL, OPTION_MIX},
+    {"question-count", required_argument, NULL, OPTION_QUESTION_COUNT},
+    {"seed", required_argument, NULL, OPTION_SEED},
+    {"edns", no_argument, NULL, 'e'},
+    {"payload", required_argument, NULL, 'b'},
+    {"dnssec", no_argument, NULL, 'D'},
+    {"checksum", no_argument, NULL, OPTION_CHECKSUM},
+    {"checksum-code", required_argument, NULL, OPTION_CHECKSUM_CODE},
+    {"rd", no_argument, NULL, OPTION_RD},
+    {"seconds", required_argument, NULL, 'l'},
+    {"count", required_argument, NULL, 'n'},
+    {"rate", required_argument, NULL, 'Q'},
+    {"arrivals", required_argument, NULL, OPTION_ARRIVALS},
+    {"outstanding", required_argument, NULL, 'q'},
+    {"connections", required_argument, NULL, 'c'},
+    {"queries-per-connection", required_argument, NULL, OPTION_QUERIES_PER_CONNECTION},
+    {"pipeline", required_argument, NULL, OPTION_PIPELINE},
+    {"close", required_argument, NULL, OPTION_CLOSE},
+    {"fast-open", no_argument, NULL, OPTION_FAST_OPEN},
+    {"timeout", required_argument, NULL, 't'},
+    {"threads", required_argument, NULL, 'T'},
+    {"source", required_argument, NULL, 'a'},
+    {"ports", required_argument, NULL, OPTION_PORTS},
+    {"interface", required_argument, NULL, 'i'},
+    {"backend", required_argument, NULL, OPTION_BACKEND},
+    {"gateway", required_argument, NULL, OPTION_GATEWAY},
+    {"mac", required_argument, NULL, OPTION_MAC},
+    {"handshake-ack", required_argument, NULL, OPTION_HANDSHAKE_ACK},
+    {"retransmit", required_argument, NULL, OPTION_RETRANSMIT},
+    {"compare", required_argument, NULL, OPTION_COMPARE},
+    {"compare-every", required_argument, NULL, OPTION_COMPARE_EVERY},
+    {"json", no_argument, NULL, OPTION_JSON},
+    {"csv", required_argument, NULL, OPTION_CSV},
+    {"quiet", no_argument, NULL, OPTION_QUIET},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, OPTION_VERSION},
+    {NULL, 0, NULL, 0},
+};
+
+static const char *const mode_names[] = {"udp", "tcp", NULL};
+
+const char *config_mode_name(enum bench_mode mode)
+{
+    return mode_names[mode];
+}
+
+static bool parse_count(const char *text, uint64_t min, uint64_t max, uint64_t *out)
+{
+    size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || digits > 18 || text[digits] != '\0')
+        return false;
+    *out = strtoull(text, NULL, 10);
+    return *out >= min && *out <= max;
+}
+
+static bool parse_count32(const char *text, uint32_t min, uint32_t max, uint32_t *out)
+{
+    uint64_t value;
+    if (!parse_count(text, min, max, &value))
+        return false;
+    *out = (uint32_t)value;
+    return true;
+}
+
+static bool parse_number(const char *text, double min, double max, double *out)
+{
+    char *end;
+    *out = strtod(text, &end);
+    return end != text && *end == '\0' && isfinite(*out) && *out >= min && *out <= max;
+}
+
+/* Index of `text` in a list that NULL ends; -1. */
+static int parse_choice(const char *text, const char *const *choices)
+{
+    for (int i = 0; choices[i] != NULL; i++)
+        if (strcmp(text, choices[i]) == 0)
+            return i;
+    return -1;
+}
+
+static bool parse_two(const char *text, const char *first, const char *second, bool *is_second_out)
+{
+    const char *choices[] = {first, second, NULL};
+    int choice = parse_choice(text, choices);
+    *is_second_out = choice == 1;
+    return choice >= 0;
+}
+
+static bool parse_mix(const char *text, unsigned mix[3])
+{
+    int end = 0;
+    return strspn(text, "0123456789:") == strlen(text) &&
+           sscanf(text, "%4u:%4u:%4u%n", &mix[0], &mix[1], &mix[2], &end) == 3 &&
+           text[end] == '\0' && mix[0] + mix[1] + mix[2] > 0;
+}
+
+static bool parse_ports(const char *text, struct bench_config *config)
+{
+    unsigned first, last;
+    int end = 0;
+    if (strspn(text, "0123456789-") != strlen(text) ||
+        sscanf(text, "%5u-%5u%n", &first, &last, &end) != 2 || text[end] != '\0' || first < 1 ||
+        last > 65535 || last < first)
+        return false;
+    config->port_first = (uint16_t)first;
+    config->port_last = (uint16_t)last;
+    return true;
+}
+
+static bool parse_mac(const char *text, struct bench_config *config)
+{
+    unsigned octets[6];
+    int end = 0;
+    if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &octets[0], &octets[1], &octets[2], &octets[3],
+               &octets[4], &octets[5], &end) != 6 ||
+        text[end] != '\0' || octets[0] & 1)
+        return false;
+    for (int i = 0; i < 6; i++)
+        config->mac[i] = (uint8_t)octets[i];
+    config->has_mac = true;
+    return true;
+}
+
+static bool parse_server(const char *text, struct bench_config *config)
+{
+    return address_parse(text, &config->server);
+}
+
+static bool parse_gateway(const char *text, struct bench_config *config)
+{
+    struct prefix one;
+    if (address_parse_prefix(text, &one) != ADDRESS_PREFIX_GOOD ||
+        one.len != (one.address.family == 4 ? 32 : 128))
+        return false;
+    config->gateway = one.address;
+    config->has_gateway = true;
+    return true;
+}
+
+static bool parse_source(const char *text, struct bench_config *config)
+{
+    config->has_source = true;
+    return address_parse_prefix(text, &config->source) == ADDRESS_PREFIX_GOOD;
+}
+
+static bool parse_questions_option(int option, const char *value, struct bench_config *config)
+{
+    uint32_t number = 0;
+    switch (option) {
+    case 'd':
+        config->questions = value;
+        return true;
+    case OPTION_ZONE:
+        config->zone = value;
+        return strchr(value, ':') != NULL;
+    case OPTION_MIX:
+        return parse_mix(value, config->mix);
+    case OPTION_QUESTION_COUNT:
+        return parse_count32(value, 1, 50000000, &config->question_count);
+    case OPTION_SEED:
+        return parse_count(value, 0, UINT64_MAX, &config->seed);
+    case 'b':
+        config->form.has_edns = true;
+        if (!parse_count32(value, 512, 65535, &number))
+            return false;
+        config->form.payload = (uint16_t)number;
+        return true;
+    case OPTION_CHECKSUM_CODE:
+        if (!parse_count32(value, 1, 65535, &number))
+            return false;
+        config->form.checksum_code = (uint16_t)number;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool parse_amount_option(int option, const char *value, struct bench_config *config)
+{
+    double number = 0;
+    bool is_second = false;
+    switch (option) {
+    case 'l':
+        return parse_number(value, 0.001, 86400, &config->seconds);
+    case 'n':
+        return parse_count(value, 1, UINT64_MAX - 1, &config->query_limit);
+    case 'Q':
+        return parse_number(value, 0.001, 1e8, &config->rate);
+    case OPTION_ARRIVALS:
+        if (!parse_two(value, "even", "poisson", &is_second))
+            return false;
+        config->arrivals = is_second ? SCHEDULE_POISSON : SCHEDULE_EVEN;
+        return true;
+    case 'q':
+        return parse_count32(value, 1, 1000000, &config->outstanding);
+    case 'c':
+        return parse_count32(value, 1, 1000000, &config->connections);
+    case OPTION_QUERIES_PER_CONNECTION:
+        return parse_count32(value, 0, 1000000000, &config->queries_per_connection);
+    case OPTION_PIPELINE:
+        return parse_count32(value, 1, 64, &config->pipeline);
+    case OPTION_CLOSE:
+        if (!parse_two(value, "fin", "rst", &is_second))
+            return false;
+        config->close = is_second ? BENCH_CLOSE_RST : BENCH_CLOSE_FIN;
+        return true;
+    case 't':
+        if (!parse_number(value, 0.001, 3600, &number))
+            return false;
+        config->timeout_ns = (uint64_t)(number * 1e9);
+        return true;
+    case 'T':
+        return parse_count32(value, 1, 64, &config->threads);
+    default:
+        return parse_questions_option(option, value, config);
+    }
+}
+
+static bool parse_option(int option, const char *value, struct bench_config *config)
+{
+    double number = 0;
+    switch (option) {
+    case 's':
+        return parse_server(value, config);
+    case 'a':
+        return parse_source(value, config);
+    case OPTION_PORTS:
+        return parse_ports(value, config);
+    case 'i':
+        config->interface = value;
+        return true;
+    case OPTION_BACKEND:
+        config->backend = value;
+        return true;
+    case OPTION_GATEWAY:
+        return parse_gateway(value, config);
+    case OPTION_MAC:
+        return parse_mac(value, config);
+    case OPTION_HANDSHAKE_ACK:
+        return parse_two(value, "own", "joined", &config->is_handshake_joined);
+    case OPTION_RETRANSMIT:
+        if (!parse_number(value, 1, 60000, &number))
+            return false;
+        config->retransmit_ns = (uint64_t)(number * 1e6);
+        return true;
+    case OPTION_COMPARE:
+        config->compare = value;
+        return true;
+    case OPTION_COMPARE_EVERY:
+        return parse_count32(value, 1, 1000000000, &config->compare_every);
+    case OPTION_CSV:
+        config->csv = value;
+        return true;
+    default:
+        return parse_amount_option(option, value, config);
+    }
+}
+
+static enum bench_exit fail(const char *what, const char *value)
+{
+    fprintf(stderr, "lethe-bench: %s%s%s (--help says more)\n", what, value != NULL ? ": " : "",
+            value != NULL ? value : "");
+    return BENCH_EXIT_USAGE;
+}
+
+static enum bench_exit fail_value(int option, const char *value)
+{
+    char what[64] = "bad value";
+    for (const struct option *o = long_options; o->name != NULL; o++)
+        if (o->val == option)
+            snprintf(what, sizeof what, "bad value for --%s", o->name);
+    return fail(what, value);
+}
+
+/* Options without a value. false: it is none of them. */
+static bool take_switch(int option, struct bench_config *config)
+{
+    switch (option) {
+    case 'e':
+        config->form.has_edns = true;
+        return true;
+    case 'D':
+        config->form.is_do = true;
+        return true;
+    case OPTION_CHECKSUM:
+        config->form.has_checksum = true;
+        return true;
+    case OPTION_RD:
+        config->form.has_rd = true;
+        return true;
+    case OPTION_FAST_OPEN:
+        config->has_fast_open = true;
+        return true;
+    case OPTION_JSON:
+        config->is_json = true;
+        return true;
+    case OPTION_QUIET:
+        config->is_quiet = true;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool is_raw(const struct bench_config *config)
+{
+    return config->mode == BENCH_RAW || config->mode == BENCH_RAW_UDP;
+}
+
+static bool is_tcp(const struct bench_config *config)
+{
+    return config->mode == BENCH_TCP || config->mode == BENCH_RAW;
+}
+
+/* What is missing or does not go together. NULL: nothing. */
+static const char *find_contradiction(const struct bench_config *config)
+{
+    int family = config->server.ss_family == AF_INET ? 4 : 6;
+    if (config->server.ss_family == 0)
+        return "name the server with -s ADDRESS";
+    if ((config->questions == NULL) == (config->zone == NULL))
+        return "name the questions with either -d FILE or --zone DIR:APEX";
+    if (config->has_source && config->source.address.family != family)
+        return "--source and --server are of different IP versions";
+    if (config->has_gateway && config->gateway.family != family)
+        return "--gateway and --server are of different IP versions";
+    if (is_raw(config) && config->interface == NULL)
+        return "name the interface of the frames with -i NAME";
+    if (is_raw(config) && !config->has_source)
+        return "name addresses that this host's kernel does not have with --source PREFIX";
+    if (config->queries_per_connection != 0 && config->pipeline > config->queries_per_connection)
+        return "--pipeline is more than --queries-per-connection";
+    if (config->has_fast_open && !is_tcp(config))
+        return "--fast-open is for TCP";
+    return NULL;
+}
+
+static void fill_defaults(struct bench_config *config)
+{
+    if (config->connections == 0 && !is_tcp(config))
+        config->connections = 16;
+    if (config->connections == 0)
+        config->connections = config->rate > 0 && config->queries_per_connection != 0 ? 10000 : 100;
+}
+
+enum bench_exit config_read(int argc, char **argv, struct bench_config *config, bool *is_done_out)
+{
+    int option;
+    uint16_t port = 0;
+    uint32_t number = 0;
+    *is_done_out = true;
+    *config = (struct bench_config){
+        .mix = {60, 30, 10},
+        .question_count = 100000,
+        .seed = 1,
+        .seconds = 10,
+        .query_limit = UINT64_MAX,
+        .timeout_ns = 5000000000,
+        .threads = 1,
+        .outstanding = 100,
+        .queries_per_connection = 1,
+        .pipeline = 1,
+        .port_first = 1024,
+        .port_last = 65535,
+        .retransmit_ns = 200000000,
+        .compare_every = 1,
+        .form = {.payload = 1232, .checksum_code = RESPOND_CHECKSUM_CODE_DEFAULT}};
+    while ((option = getopt_long(argc, argv, "s:p:d:eb:Dl:n:Q:q:c:t:T:a:i:h", long_options,
+                                 NULL)) != -1) {
+        if (option == 'h') {
+            fputs(help_text, stdout);
+            return BENCH_EXIT_GOOD;
+        }
+        if (option == OPTION_VERSION) {
+            puts("lethe-bench " LETHE_VERSION);
+            return BENCH_EXIT_GOOD;
+        }
+        if (option == '?') /* getopt has said it */
+            return BENCH_EXIT_USAGE;
+        if (option == 'p' && parse_count32(optarg, 1, 65535, &number))
+            port = (uint16_t)number;
+        else if (!take_switch(option, config) && !parse_option(option, optarg, config))
+            return fail_value(option, optarg);
+    }
+    *is_done_out = false;
+    int mode = argc - optind == 1 ? parse_choice(argv[optind], mode_names) : -1;
+    if (mode < 0)
+        return fail("say how to ask, with one of: udp, tcp",
+                    argc - optind == 1 ? argv[optind] : NULL);
+    config->mode = (enum bench_mode)mode;
+    const char *contradiction = find_contradiction(config);
+    if (contradiction != NULL)
+        return fail(contradiction, NULL);
+    if (port != 0 && config->server.ss_family == AF_INET)
+        ((struct sockaddr_in *)&config->server)->sin_port = htons(port);
+    else if (port != 0)
+        ((struct sockaddr_in6 *)&config->server)->sin6_port = htons(port);
+    fill_defaults(config);
+    return BENCH_EXIT_GOOD;
+}
