@@ -11,6 +11,7 @@
 
 const char *const config_tcp_choices[] = {"kernel", "stateless", "off", NULL};
 const char *const config_io_choices[] = {"auto", "libpcap", "packet", "xdp", NULL};
+static const char *const driver_choices[] = {"auto", "on", "off", NULL};
 static const char *const switch_choices[] = {"off", "on", NULL};
 static const char *const any_choices[] = {"minimal", "full", NULL};
 static const char *const profile_choices[] = {"classic", "modern", NULL};
@@ -47,6 +48,9 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
         "write the process ID there while running", TEXT(pid_file)},
     [CONFIG_KEY_IO] = {NULL, "io", "io", "auto|libpcap|packet|xdp",
         "what carries frames of stateless TCP (default: auto)", CHOICE(io, config_io_choices)},
+    [CONFIG_KEY_DRIVER] = {NULL, "driver", "driver", "auto|on|off",
+        "answer SYN and FIN in the driver (default: auto, with io: xdp)",
+        CHOICE(driver, driver_choices)},
     [CONFIG_KEY_UDP_PAYLOAD] = {NULL, "udp-payload", "udp-payload", "OCTETS",
         "largest response over UDP (512-4096, default: 1232)",
         NUMBER(udp_payload, RESPOND_UDP_PAYLOAD_MIN, RESPOND_UDP_PAYLOAD_MAX)},
@@ -394,7 +398,8 @@ bool config_is_same_stateless(const struct config *a, const struct config *b)
     for (unsigned k = CONFIG_KEY_TCP_PROFILE; k < CONFIG_KEY_COUNT; k++)
         if (!config_is_same_value(a, b, &config_keys[k]))
             return false;
-    return config_is_same_value(a, b, &config_keys[CONFIG_KEY_IO]);
+    return config_is_same_value(a, b, &config_keys[CONFIG_KEY_IO]) &&
+           config_is_same_value(a, b, &config_keys[CONFIG_KEY_DRIVER]);
 }
 
 /* "FILE:LINE: NAME" or "--OPTION", as the value came from here or there. */

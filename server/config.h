@@ -55,6 +55,13 @@ enum config_io {
     CONFIG_IO_XDP,
 };
 
+/* Whether a program in the interface's driver answers what needs no request. */
+enum config_driver {
+    CONFIG_DRIVER_AUTO, /* where there is one anyway: with CONFIG_IO_XDP */
+    CONFIG_DRIVER_ON,
+    CONFIG_DRIVER_OFF,
+};
+
 /* One address to listen on. UDP is served on each. */
 struct config_listen {
     struct sockaddr_storage address;
@@ -73,6 +80,7 @@ enum config_key_id {
     CONFIG_KEY_USER,
     CONFIG_KEY_PID_FILE,
     CONFIG_KEY_IO,
+    CONFIG_KEY_DRIVER,
     CONFIG_KEY_UDP_PAYLOAD,
     CONFIG_KEY_EDNS,
     CONFIG_KEY_EDNS_KEEPALIVE,
@@ -116,7 +124,8 @@ struct config {
     bool is_pinned;
     char user[CONFIG_TEXT_MAX];
     char pid_file[PATH_MAX];
-    unsigned io; /* enum config_io */
+    unsigned io;     /* enum config_io */
+    unsigned driver; /* enum config_driver */
 
     unsigned udp_payload;
     bool has_edns;

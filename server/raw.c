@@ -278,20 +278,24 @@ static int worker_open_io(struct raw_worker *worker, const char *name,
     const struct io_backend *const only[] = {name != NULL ? io_backend_find(name) : NULL, NULL};
     const struct io_backend *const *backends = name != NULL ? only : io_backends_live;
     int result = -ENOTSUP;
-    snprintf(error->text, sizeof(error->text), "interface %s: this lethed was built without io: %s",
-             worker->interface, name != NULL ? name : "auto");
+    snprintf(error->text, sizeof(error->text),
+             "interface %s: this lethed was built without io: %s%s", worker->interface,
+             name != NULL ? name : "auto", config->has_driver ? " that has a driver" : "");
     for (size_t i = 0; backends[i] != NULL; i++) {
+        const struct io_backend *backend =
+            config->has_driver ? backends[i]->with_driver : backends[i];
+        if (backend == NULL)
+            continue;
         error->text[0] = '\0';
-        result = backends[i]->open(config, &worker->io, error);
+        result = backend->open(config, &worker->io, error);
         if (result == 0) {
             size_t len = strlen(worker->note);
             snprintf(worker->note + len, sizeof(worker->note) - len, "%s%.400s",
                      len > 0 && error->text[0] != '\0' ? "; " : "", error->text);
-            worker->backend = backends[i];
+            worker->backend = backend;
             return 0;
         }
-        snprintf(worker->note, sizeof(worker->note), "not %s: %.400s", backends[i]->name,
-                 error->text);
+        snprintf(worker->note, sizeof(worker->note), "not %s: %.400s", backend->name, error->text);
     }
     return result;
 }
@@ -313,6 +317,7 @@ static int worker_attach(struct raw_worker *worker, const struct raw_config *con
         .endpoint_count = worker->named_count,
         .peers = worker->peers,
         .peer_count = worker->peer_count,
+        .has_driver = config->has_driver,
         .worker_count = 1,
     };
     int result = worker_open_io(worker, config->io, &io_config, error);

@@ -119,11 +119,25 @@ static int set_add(struct stateless_set *set, const struct config_listen *listen
 
 /* ---- threads ---- */
 
+static bool has_driver(const struct config *config)
+{
+    switch ((enum config_driver)config->driver) {
+    case CONFIG_DRIVER_AUTO:
+        return config->io == CONFIG_IO_XDP;
+    case CONFIG_DRIVER_ON:
+        return true;
+    case CONFIG_DRIVER_OFF:
+        return false;
+    }
+    return false;
+}
+
 static int member_open(struct stateless *member, struct io_error *error)
 {
     const struct raw_config config = {
         .interface = member->interface,
         .io = member->config.io != CONFIG_IO_AUTO ? config_io_choices[member->config.io] : NULL,
+        .has_driver = has_driver(&member->config),
         .addresses = member->addresses,
         .address_count = member->address_count,
         .peers = member->config.tcp_transfer_peers.items,

@@ -287,4 +287,7 @@ const struct io_backend io_backend_packet = {
     .descriptor = packet_descriptor,
     .count_lost = packet_count_lost,
     .close = packet_close,
+#ifdef HAS_IO_XDP
+    .with_driver = &io_backend_driver,
+#endif
 };

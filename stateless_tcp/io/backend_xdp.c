@@ -81,10 +81,7 @@ struct port {
 struct io {
     struct port *port;
     struct loader *loader;
-    bool has_driver;
-    bool has_udp;
-    struct prefix *peers;
-    size_t peer_count;
+    struct loader_wish wish;
 };
 
 /* All of this process; touched by the thread that opens and closes. */
@@ -296,7 +293,7 @@ static void xdp_close(struct io *io)
         return;
     port_close(io->port);
     loader_close(io->loader);
-    free(io->peers);
+    loader_wish_free(&io->wish);
     free(io);
 }
 
@@ -318,16 +315,10 @@ static int xdp_open(const struct io_config *config, struct io **io_out, struct i
     *io_out = NULL;
     assert(config->worker_count > 0 && config->worker < config->worker_count);
     struct io *io = calloc(1, sizeof(*io));
-    if (io != NULL)
-        io->peers = calloc(config->peer_count + 1, sizeof(*io->peers));
-    if (io == NULL || io->peers == NULL) {
+    if (io == NULL || loader_wish_make(config, &io->wish) != 0) {
         xdp_close(io);
         return xdp_fail(error, -ENOMEM, config->interface, "cannot open", "out of memory");
     }
-    for (; io->peer_count < config->peer_count; io->peer_count++)
-        io->peers[io->peer_count] = config->peers[io->peer_count];
-    io->has_udp = config->has_udp;
-    io->has_driver = config->has_driver;
     int result = loader_open(config->interface, &io->loader, error);
     if (result == 0)
         result = port_open(config, io->loader, &io->port, error);
@@ -523,6 +514,26 @@ static int xdp_receive(struct io *io, int timeout_ms, struct io_frame *frames, i
     return port_take(port, frames, frame_cap);
 }
 
+static int xdp_flush(struct io *io)
+{
+    int result = 0;
+    for (unsigned i = 0; result == 0 && i < io->port->channel_count; i++)
+        result = channel_kick(io->port->channels[i]);
+    return result;
+}
+
+/* Nobody tells SYNs apart there. */
+static void xdp_count_lost(struct io *io, struct io_lost *lost_out)
+{
+    *lost_out = (struct io_lost){0};
+    for (unsigned i = 0; i < io->port->channel_count; i++) {
+        struct xdp_statistics statistics = {0};
+        socklen_t len = sizeof(statistics);
+        if (getsockopt(io->port->poll_fds[i].fd, SOL_XDP, XDP_STATISTICS, &statistics, &len) == 0)
+            lost_out->others += statistics.rx_dropped + statistics.rx_ring_full;
+    }
+}
+
 static int xdp_descriptor(const struct io *io)
 {
     return io->port->channel_count == 1 ? io->port->poll_fds[0].fd : io->port->epoll;
@@ -532,24 +543,7 @@ static int xdp_descriptor(const struct io *io)
 
 static int xdp_tell(struct io *io, const struct io_facts *facts)
 {
-    const struct driver_config config = {
-        .keys = *facts->keys,
-        .mss = facts->tcp->mss,
-        .checksum_policy = (uint8_t)facts->tcp->checksum_policy,
-        .profile = (uint8_t)facts->tcp->profile,
-        .has_stale_reset = facts->tcp->has_stale_reset,
-        .has_fast_open = facts->tcp->has_fast_open,
-        .is_answering = io->has_driver,
-    };
-    const struct loader_facts loader_facts = {
-        .config = &config,
-        .endpoints = facts->endpoints,
-        .endpoint_count = facts->endpoint_count,
-        .transports = DRIVER_TRANSPORT_TCP | (io->has_udp ? DRIVER_TRANSPORT_UDP : 0),
-        .peers = io->peers,
-        .peer_count = io->peer_count,
-    };
-    return loader_tell(io->loader, &loader_facts);
+    return loader_tell(io->loader, &io->wish, facts);
 }
 
 const struct io_backend io_backend_xdp = {
@@ -559,7 +553,10 @@ const struct io_backend io_backend_xdp = {
     .receive = xdp_receive,
     .lend = xdp_lend,
     .send = xdp_send,
+    .flush = xdp_flush,
     .descriptor = xdp_descriptor,
     .tell = xdp_tell,
+    .count_lost = xdp_count_lost,
+    .with_driver = &io_backend_xdp,
     .close = xdp_close,
 };

@@ -102,11 +102,14 @@ struct io_backend {
      * one does not know. */
     void (*count_lost)(struct io *io, struct io_lost *lost_out);
     void (*close)(struct io *io);
+    /* The same behind a program in the interface's driver; NULL: there is none. */
+    const struct io_backend *with_driver;
 };
 
 extern const struct io_backend io_backend_libpcap; /* libpcap captures, libnet injects */
 extern const struct io_backend io_backend_packet;  /* packet(7) rings receive, sendmmsg(2) sends */
 extern const struct io_backend io_backend_xdp;     /* AF_XDP behind a program of ours */
+extern const struct io_backend io_backend_driver;  /* packet rings behind the same program */
 extern const struct io_backend io_backend_file;    /* pcap file in, pcap file out */
 
 /* The live backends of this build, ended by NULL: the first that opens is the best one. */

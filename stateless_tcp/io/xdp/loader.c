@@ -258,7 +258,7 @@ static bool has_endpoint(const struct driver_endpoint *endpoints, size_t count,
 }
 
 /* Those that go are taken out first: there must be room for those that come. */
-static int tell_endpoints(struct loader *loader, const struct loader_facts *facts)
+static int tell_endpoints(struct loader *loader, uint32_t transports, const struct io_facts *facts)
 {
     size_t count =
         facts->endpoint_count < DRIVER_ENDPOINTS_MAX ? facts->endpoint_count : DRIVER_ENDPOINTS_MAX;
@@ -270,14 +270,13 @@ static int tell_endpoints(struct loader *loader, const struct loader_facts *fact
         if (!has_endpoint(keys, count, &loader->endpoints[i]))
             bpf_map_delete_elem(loader->endpoints_map, &loader->endpoints[i]);
     for (size_t i = 0; result == 0 && i < count; i++)
-        if (facts->transports != loader->transports ||
+        if (transports != loader->transports ||
             !has_endpoint(loader->endpoints, loader->endpoint_count, &keys[i]))
-            result =
-                bpf_map_update_elem(loader->endpoints_map, &keys[i], &facts->transports, BPF_ANY);
+            result = bpf_map_update_elem(loader->endpoints_map, &keys[i], &transports, BPF_ANY);
     if (result == 0) {
         memcpy(loader->endpoints, keys, count * sizeof(*keys));
         loader->endpoint_count = count;
-        loader->transports = facts->transports;
+        loader->transports = transports;
     }
     free(keys);
     return result;
@@ -288,46 +287,53 @@ static bool is_same_prefix(const struct prefix *a, const struct prefix *b)
     return a->len == b->len && packet_address_equal(&a->address, &b->address);
 }
 
-static bool is_same_peers(const struct loader *loader, const struct loader_facts *facts)
+static bool is_same_peers(const struct loader *loader, const struct loader_wish *wish)
 {
-    bool is_same = loader->peer_count == facts->peer_count;
-    for (size_t i = 0; is_same && i < facts->peer_count; i++)
-        is_same = is_same_prefix(&loader->peers[i], &facts->peers[i]);
+    bool is_same = loader->peer_count == wish->peer_count;
+    for (size_t i = 0; is_same && i < wish->peer_count; i++)
+        is_same = is_same_prefix(&loader->peers[i], &wish->peers[i]);
     return is_same;
 }
 
-static int tell_peers(struct loader *loader, const struct loader_facts *facts)
+static int tell_peers(struct loader *loader, const struct loader_wish *wish)
 {
     const uint32_t one = 1;
     int result = 0;
-    if (facts->peer_count > DRIVER_PEERS_MAX)
+    if (wish->peer_count > DRIVER_PEERS_MAX)
         return -E2BIG;
     for (size_t i = 0; i < loader->peer_count; i++) {
         struct driver_prefix key = prefix_key(&loader->peers[i]);
         bpf_map_delete_elem(loader->peers_map, &key);
     }
     loader->peer_count = 0;
-    for (size_t i = 0; result == 0 && i < facts->peer_count; i++) {
-        struct driver_prefix key = prefix_key(&facts->peers[i]);
+    for (size_t i = 0; result == 0 && i < wish->peer_count; i++) {
+        struct driver_prefix key = prefix_key(&wish->peers[i]);
         result = bpf_map_update_elem(loader->peers_map, &key, &one, BPF_ANY);
-        loader->peers[loader->peer_count++] = facts->peers[i];
+        loader->peers[loader->peer_count++] = wish->peers[i];
     }
     return result;
 }
 
 /* Into the bank that the program does not look at, then it looks there. */
-static int tell_config(struct loader *loader, const struct loader_facts *facts)
+static int tell_config(struct loader *loader, const struct loader_wish *wish,
+                       const struct io_facts *facts)
 {
-    struct driver_config config = *facts->config;
-    config.has_peers = facts->peer_count > 0;
-    config.port_low = UINT16_MAX;
-    config.port_high = 0;
+    struct driver_config config = {
+        .keys = *facts->keys,
+        .mss = facts->tcp->mss,
+        .checksum_policy = (uint8_t)facts->tcp->checksum_policy,
+        .profile = (uint8_t)facts->tcp->profile,
+        .has_stale_reset = facts->tcp->has_stale_reset,
+        .has_fast_open = facts->tcp->has_fast_open,
+        .is_answering = wish->has_driver && !mute_is_noticed(&loader->mute),
+        .has_peers = wish->peer_count > 0,
+        .port_low = UINT16_MAX,
+    };
     for (size_t i = 0; i < facts->endpoint_count; i++) {
         uint16_t port = facts->endpoints[i].port;
         config.port_low = port < config.port_low ? port : config.port_low;
         config.port_high = port > config.port_high ? port : config.port_high;
     }
-    config.is_answering = config.is_answering && !mute_is_noticed(&loader->mute);
     if (memcmp(&config, &loader->config, sizeof(config)) == 0)
         return 0;
     uint32_t bank = (*loader->bank & 1) ^ 1;
@@ -340,22 +346,40 @@ static int tell_config(struct loader *loader, const struct loader_facts *facts)
     return result;
 }
 
-int loader_tell(struct loader *loader, const struct loader_facts *facts)
+int loader_wish_make(const struct io_config *config, struct loader_wish *wish_out)
 {
+    *wish_out = (struct loader_wish){.has_udp = config->has_udp, .has_driver = config->has_driver};
+    wish_out->peers = calloc(config->peer_count + 1, sizeof(*wish_out->peers));
+    if (wish_out->peers == NULL)
+        return -ENOMEM;
+    for (; wish_out->peer_count < config->peer_count; wish_out->peer_count++)
+        wish_out->peers[wish_out->peer_count] = config->peers[wish_out->peer_count];
+    return 0;
+}
+
+void loader_wish_free(struct loader_wish *wish)
+{
+    free(wish->peers);
+    wish->peers = NULL;
+}
+
+int loader_tell(struct loader *loader, const struct loader_wish *wish, const struct io_facts *facts)
+{
+    uint32_t transports = DRIVER_TRANSPORT_TCP | (wish->has_udp ? DRIVER_TRANSPORT_UDP : 0);
     pthread_mutex_lock(&loader->lock);
     int result = 0;
     /* A new peer must be known before its TCP could be ours. */
-    if (!is_same_peers(loader, facts))
-        result = tell_peers(loader, facts);
+    if (!is_same_peers(loader, wish))
+        result = tell_peers(loader, wish);
     if (result == 0)
-        result = tell_endpoints(loader, facts);
-    if (facts->config->is_answering) {
+        result = tell_endpoints(loader, transports, facts);
+    if (wish->has_driver) {
         uint64_t counters[DRIVER_COUNTERS];
         loader_counters(loader, counters);
         mute_look(&loader->mute, loader->interface, counters[DRIVER_COUNT_ANSWERED]);
     }
     if (result == 0)
-        result = tell_config(loader, facts);
+        result = tell_config(loader, wish, facts);
     pthread_mutex_unlock(&loader->lock);
     return result;
 }

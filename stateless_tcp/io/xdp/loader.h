@@ -31,22 +31,25 @@ bool loader_is_native(const struct loader *loader);
  * is closed goes by itself. Outcomes: 0; -E2BIG no such queue; other negative errno. */
 int loader_add_socket(struct loader *loader, uint32_t queue, int fd);
 
-/* What the program shall know. */
-struct loader_facts {
-    const struct driver_config *config;      /* has_peers and the ports are found out here */
-    const struct packet_endpoint *endpoints; /* none with zeros for an address */
-    size_t endpoint_count;
-    uint32_t transports; /* enum driver_transport: which of theirs are ours */
-    const struct prefix *peers;
+/* What one who opened it wants, for as long as it is open. */
+struct loader_wish {
+    bool has_udp;    /* UDP to the endpoints is ours too */
+    bool has_driver; /* the program answers what needs no request */
+    struct prefix *peers;
     size_t peer_count;
 };
 
-/* Tell it. Frames that come meanwhile meet the facts of before or of now, keys never half changed if
- * they change less than once in a millisecond. Endpoints beyond DRIVER_ENDPOINTS_MAX are left out.
- * Answers that the interface cannot send back (a veth whose other end has neither an XDP program nor
- * NAPI) are noticed here: from then on the program answers nothing itself.
+/* Out of what a backend was asked for. Outcomes: 0; -ENOMEM. To be freed, also after that. */
+int loader_wish_make(const struct io_config *config, struct loader_wish *wish_out);
+void loader_wish_free(struct loader_wish *wish);
+
+/* Tell the program. Frames that come meanwhile meet the facts of before or of now, keys never half
+ * changed if they change less than once in a millisecond. Endpoints beyond DRIVER_ENDPOINTS_MAX are
+ * left out. Answers that the interface does not send (mute.h) are noticed here: from then on the
+ * program answers nothing itself.
  * Outcomes: 0; negative errno of a map. */
-int loader_tell(struct loader *loader, const struct loader_facts *facts);
+int loader_tell(struct loader *loader, const struct loader_wish *wish,
+                const struct io_facts *facts);
 
 /* Whether that was noticed. */
 bool loader_is_mute(const struct loader *loader);

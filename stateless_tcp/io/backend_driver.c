@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Packet rings behind the XDP program: it answers in the driver what needs no request, drops what
+ * wants no answer, and what is left climbs to the rings as if nobody had looked at it before.
+ */
+#include "stateless_tcp/io/io.h"
+#include "stateless_tcp/io/xdp/loader.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const struct io_backend *const rings = &io_backend_packet;
+
+struct io {
+    struct io *rings;
+    struct loader *loader;
+    struct loader_wish wish;
+};
+
+static void driver_close(struct io *io)
+{
+    if (io == NULL)
+        return;
+    if (io->rings != NULL)
+        rings->close(io->rings);
+    loader_close(io->loader);
+    loader_wish_free(&io->wish);
+    free(io);
+}
+
+static int driver_open(const struct io_config *config, struct io **io_out, struct io_error *error)
+{
+    struct io_config rings_config = *config;
+    struct io *io = calloc(1, sizeof(*io));
+    *io_out = NULL;
+    if (config->first != NULL)
+        rings_config.first = config->first->rings;
+    if (io == NULL || loader_wish_make(config, &io->wish) != 0) {
+        driver_close(io);
+        snprintf(error->text, sizeof(error->text), "out of memory");
+        return -ENOMEM;
+    }
+    /* The rings first: the program begins to answer when it is told to, and not before. */
+    int result = rings->open(&rings_config, &io->rings, error);
+    if (result == 0)
+        result = loader_open(config->interface, &io->loader, error);
+    if (result != 0) {
+        driver_close(io);
+        return result;
+    }
+    snprintf(error->text, sizeof(error->text), "the program runs %s",
+             loader_is_native(io->loader) ? "in the driver"
+                                          : "before the kernel's stack (generic)");
+    *io_out = io;
+    return 0;
+}
+
+static int driver_receive(struct io *io, int timeout_ms, struct io_frame *frames, int frame_cap)
+{
+    return rings->receive(io->rings, timeout_ms, frames, frame_cap);
+}
+
+static void driver_lend(struct io *io, struct train *train_out)
+{
+    rings->lend(io->rings, train_out);
+}
+
+static int driver_send(struct io *io, const struct train *train)
+{
+    return rings->send(io->rings, train);
+}
+
+static int driver_flush(struct io *io)
+{
+    return rings->flush(io->rings);
+}
+
+static int driver_descriptor(const struct io *io)
+{
+    return rings->descriptor(io->rings);
+}
+
+static int driver_tell(struct io *io, const struct io_facts *facts)
+{
+    int result = rings->tell != NULL ? rings->tell(io->rings, facts) : 0;
+    return result == 0 ? loader_tell(io->loader, &io->wish, facts) : result;
+}
+
+static void driver_count_lost(struct io *io, struct io_lost *lost_out)
+{
+    rings->count_lost(io->rings, lost_out);
+}
+
+const struct io_backend io_backend_driver = {
+    .name = "packet",
+    .is_shared = true,
+    .open = driver_open,
+    .receive = driver_receive,
+    .lend = driver_lend,
+    .send = driver_send,
+    .flush = driver_flush,
+    .descriptor = driver_descriptor,
+    .tell = driver_tell,
+    .count_lost = driver_count_lost,
+    .close = driver_close,
+    .with_driver = &io_backend_driver,
+};
