@@ -279,8 +279,10 @@ static int worker_open_io(struct raw_worker *worker, const char *name,
     const struct io_backend *const *backends = name != NULL ? only : io_backends_live;
     int result = -ENOTSUP;
     snprintf(error->text, sizeof(error->text),
-             "interface %s: this lethed was built without io: %s%s", worker->interface,
-             name != NULL ? name : "auto", config->has_driver ? " that has a driver" : "");
+             config->has_driver
+                 ? "interface %s: this lethed has no program for its driver with io: %s"
+                 : "interface %s: this lethed was built without io: %s",
+             worker->interface, name != NULL ? name : "auto");
     for (size_t i = 0; backends[i] != NULL; i++) {
         const struct io_backend *backend =
             config->has_driver ? backends[i]->with_driver : backends[i];
