@@ -3,22 +3,7 @@
  * Long responses of profile `modern` with the cache: going on, repairing, keeping measure; requests
  * ahead of their responses; Fast Open. One client, which holds what it was sent and says so.
  */
-#include "stateless_tcp/modern.h"
-#include "test/unit/stateless_frames.h"
-#include "test/unit/test_main.h"
-
-#include <string.h>
-
-#define IRS 5000u
-#define REQUEST_LEN 19
-
-static const struct stateless_tcp_keys keys = {.epochs = {{2}, {1}}};
-static struct stateless_tcp_config config;
-static _Alignas(max_align_t) uint8_t memory[RECENT_SIZE_DEFAULT];
-static struct recent recent;
-static uint8_t train_octets[TRAIN_CAP], frame[FRAME_CAP], stream[STATELESS_TCP_STREAM_CAP];
-static struct train train;
-static size_t response_len;
+#include "test/unit/stateless_modern_fixture.h"
 
 struct client {
     uint32_t iss, seq, echo;
@@ -31,40 +16,6 @@ struct client {
 };
 
 static struct client client;
-
-static void store_be32(uint8_t *at, uint32_t value)
-{
-    for (unsigned i = 0; i < 4; i++)
-        at[i] = (uint8_t)(value >> (24 - 8 * i));
-}
-
-static uint32_t load_be32(const uint8_t *at)
-{
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
-static enum stateless_tcp_outcome serve(const struct frame_spec *spec, struct recent *cache)
-{
-    struct packet packet;
-    struct stateless_tcp_query query;
-    size_t frame_len = frame_build(spec, frame);
-    ck_assert_int_eq(packet_parse(frame, frame_len, false, PACKET_CHECKSUM_ALWAYS, &packet),
-                     PACKET_TCP);
-    train = (struct train){.octets = train_octets, .cap = TRAIN_CAP};
-    enum stateless_tcp_outcome outcome =
-        stateless_tcp_receive(&config, &keys, &packet, true, cache, &query, &train);
-    if (outcome == STATELESS_TCP_QUERY) {
-        const uint8_t *request;
-        size_t request_len;
-        while (stateless_tcp_next(&query, &request, &request_len)) {
-            for (size_t i = 0; i < response_len; i++)
-                stream[query.stream_at + 2 + i] = (uint8_t)(request[1] + i * 31 + i / 256);
-            stateless_tcp_send(&query, stream + query.stream_at, response_len, &train);
-        }
-        stateless_tcp_finish(&query, &train);
-    }
-    return outcome;
-}
 
 /* A train put aside, while others are sent. */
 struct kept {
@@ -82,15 +33,6 @@ static void bring_back(const struct kept *kept)
 {
     train = kept->train;
     memcpy(train_octets, kept->octets, train.len);
-}
-
-static struct frame_view sent(unsigned index)
-{
-    ck_assert_uint_lt(index, train.frame_count);
-    const uint8_t *at = train.octets;
-    for (unsigned i = 0; i < index; i++)
-        at += train.frame_len[i];
-    return frame_view(at, train.frame_len[index]);
 }
 
 /* A segment of the client with Timestamps and what it has of SACK blocks. */
@@ -116,7 +58,7 @@ static enum stateless_tcp_outcome say_to(struct recent *cache, const uint8_t *pa
     spec.window = client.window;
     spec.payload = payload;
     spec.payload_len = payload_len;
-    return serve(&spec, cache);
+    return fixture_serve(&spec, true, cache);
 }
 
 static enum stateless_tcp_outcome acknowledge(void)
@@ -126,29 +68,13 @@ static enum stateless_tcp_outcome acknowledge(void)
 
 static void set_up(void)
 {
-    config = stateless_tcp_config_default();
-    config.profile = STATELESS_TCP_MODERN;
-    config.segment_size = STATELESS_TCP_SEGMENT_MAX;
-    memset(memory, 0, sizeof memory);
-    recent = recent_make(memory, sizeof memory);
-    static const uint8_t offer[16] = {2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0, 0, 0, 7};
-    struct frame_spec spec = frame_spec_client(4);
-    spec.seq = IRS;
-    spec.flags = PACKET_SYN;
-    spec.options = offer;
-    spec.options_len = sizeof offer;
-    ck_assert_int_eq(serve(&spec, &recent), STATELESS_TCP_SEND);
+    fixture_set_up();
+    struct frame_view syn_ack = fixture_connect(4);
     memset(&client, 0, sizeof client);
-    client.iss = sent(0).seq;
+    client.iss = syn_ack.seq;
     client.seq = IRS + 1;
     client.window = 65535;
-    client.echo = load_be32(sent(0).options + 8);
-}
-
-static void request_make(unsigned id, uint8_t out[REQUEST_LEN])
-{
-    const uint8_t octets[REQUEST_LEN] = {0, 17, 0, (uint8_t)id, 0, 0, 0, 1, [15] = 2, [18] = 1};
-    memcpy(out, octets, REQUEST_LEN);
+    client.echo = load_be32(syn_ack.options + 8);
 }
 
 static void ask(unsigned id, size_t len)
@@ -189,7 +115,7 @@ static void check_stream(unsigned id, uint32_t from, size_t len)
 {
     ck_assert_uint_eq((unsigned)client.got[from] << 8 | client.got[from + 1], len);
     for (size_t i = 0; i < len; i++)
-        ck_assert_uint_eq(client.got[from + 2 + i], (uint8_t)(id + i * 31 + i / 256));
+        ck_assert_uint_eq(client.got[from + 2 + i], response_octet(id, i));
 }
 
 /* The train ends with the ACK of the requests, however it comes. */
@@ -398,18 +324,13 @@ END_TEST
 static struct frame_spec fast_open_syn(uint8_t *options, const uint8_t *cookie,
                                        const uint8_t *payload, size_t payload_len)
 {
-    static const uint8_t offer[20] = {2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0, 0, 0, 7, [16] = 1, 3, 3, 7};
-    struct frame_spec spec = frame_spec_client(4);
+    struct frame_spec spec = syn_spec(4, options, cookie != NULL ? 32 : 24);
     memcpy(options, offer, sizeof offer);
     memcpy(options + 20, (uint8_t[]){34, (uint8_t)(cookie != NULL ? 10 : 2), 1, 1}, 4);
     if (cookie != NULL) {
         memcpy(options + 22, cookie, 8);
         options[30] = options[31] = 1;
     }
-    spec.seq = IRS;
-    spec.flags = PACKET_SYN;
-    spec.options = options;
-    spec.options_len = cookie != NULL ? 32 : 24;
     spec.payload = payload;
     spec.payload_len = payload_len;
     return spec;
@@ -432,7 +353,7 @@ START_TEST(fast_open_only_if_enabled)
     uint8_t options[32];
     set_up();
     struct frame_spec spec = fast_open_syn(options, NULL, NULL, 0);
-    ck_assert_int_eq(serve(&spec, &recent), STATELESS_TCP_SEND);
+    ck_assert_int_eq(fixture_serve(&spec, true, &recent), STATELESS_TCP_SEND);
     ck_assert_ptr_null(fast_open_cookie());
 }
 END_TEST
@@ -445,19 +366,20 @@ START_TEST(fast_open)
     response_len = 200;
     request_make(3, request);
     struct frame_spec spec = fast_open_syn(options, NULL, request, sizeof request);
-    ck_assert_int_eq(serve(&spec, &recent), STATELESS_TCP_SEND); /* no cookie, no answer */
+    /* No cookie, no answer. */
+    ck_assert_int_eq(fixture_serve(&spec, true, &recent), STATELESS_TCP_SEND);
     ck_assert_uint_eq(train.frame_count, 1);
     ck_assert_uint_eq(sent(0).ack, IRS + 1);
     ck_assert_ptr_nonnull(fast_open_cookie());
     memcpy(cookie, fast_open_cookie(), sizeof cookie);
     spec = fast_open_syn(options, NULL, NULL, 0);
     size_t asked_len = frame_build(&spec, frame);
-    serve(&spec, &recent);
+    fixture_serve(&spec, true, &recent);
     ck_assert_uint_le(train.len, asked_len); /* nobody is sent more than it sent */
     ck_assert_ptr_nonnull(fast_open_cookie());
 
     spec = fast_open_syn(options, cookie, request, sizeof request);
-    ck_assert_int_eq(serve(&spec, &recent), STATELESS_TCP_QUERY);
+    ck_assert_int_eq(fixture_serve(&spec, true, &recent), STATELESS_TCP_QUERY);
     ck_assert_uint_eq(train.frame_count, 2);
     ck_assert_uint_eq(sent(0).flags, PACKET_SYN | PACKET_ACK);
     ck_assert_uint_eq(sent(0).ack, IRS + 1 + REQUEST_LEN);
@@ -485,10 +407,10 @@ START_TEST(fast_open_leaves_long_responses_to_the_connection)
     response_len = 2000;
     request_make(3, request);
     struct frame_spec spec = fast_open_syn(options, NULL, NULL, 0);
-    serve(&spec, &recent);
+    fixture_serve(&spec, true, &recent);
     memcpy(cookie, fast_open_cookie(), sizeof cookie);
     spec = fast_open_syn(options, cookie, request, sizeof request);
-    ck_assert_int_eq(serve(&spec, &recent), STATELESS_TCP_QUERY);
+    ck_assert_int_eq(fixture_serve(&spec, true, &recent), STATELESS_TCP_QUERY);
     ck_assert_uint_eq(train.frame_count, 1);
     ck_assert_uint_eq(sent(0).ack, IRS + 1);
 }
@@ -502,19 +424,19 @@ START_TEST(fast_open_cookies_belong_to_addresses_and_epochs)
     response_len = 200;
     request_make(3, request);
     struct frame_spec spec = fast_open_syn(options, NULL, NULL, 0);
-    serve(&spec, &recent);
+    fixture_serve(&spec, true, &recent);
     memcpy(cookie, fast_open_cookie(), sizeof cookie);
     spec = fast_open_syn(options, cookie, request, sizeof request);
     spec.source_port ^= 77; /* any port of the address */
-    ck_assert_int_eq(serve(&spec, &recent), STATELESS_TCP_QUERY);
+    ck_assert_int_eq(fixture_serve(&spec, true, &recent), STATELESS_TCP_QUERY);
     spec.source[3] ^= 1;
-    ck_assert_int_eq(serve(&spec, &recent), STATELESS_TCP_SEND);
+    ck_assert_int_eq(fixture_serve(&spec, true, &recent), STATELESS_TCP_SEND);
     for (unsigned bit = 0; bit < 64; bit++) {
         uint8_t wrong[8];
         memcpy(wrong, cookie, sizeof wrong);
         wrong[bit / 8] ^= (uint8_t)(1u << bit % 8);
         spec = fast_open_syn(options, wrong, request, sizeof request);
-        ck_assert_int_eq(serve(&spec, &recent), STATELESS_TCP_SEND);
+        ck_assert_int_eq(fixture_serve(&spec, true, &recent), STATELESS_TCP_SEND);
         ck_assert_uint_eq(train.frame_count, 1);
     }
 }

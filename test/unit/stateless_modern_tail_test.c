@@ -3,67 +3,13 @@
  * Requests of profile `modern` that cannot be answered when they come: cut between segments, ahead
  * of their turn, sent again in pieces, by a client whose echo is old.
  */
-#include "stateless_tcp/modern.h"
-#include "test/unit/stateless_frames.h"
-#include "test/unit/test_main.h"
+#include "test/unit/stateless_modern_fixture.h"
 
-#include <string.h>
-
-#define IRS 7000u
-#define REQUEST_LEN 19
 #define REQUEST_COUNT 8
 
-static const struct stateless_tcp_keys keys = {.epochs = {{2}, {1}}};
-static struct stateless_tcp_config config;
-static _Alignas(max_align_t) uint8_t memory[RECENT_SIZE_MIN];
-static struct recent recent;
-static uint8_t train_octets[TRAIN_CAP], frame[FRAME_CAP], stream[STATELESS_TCP_STREAM_CAP];
 static uint8_t requests[REQUEST_COUNT * REQUEST_LEN];
-static struct train train;
-static size_t response_len; /* of each, a multiple of a number that tells them apart */
 static uint32_t iss, echo;
 static uint16_t window;
-
-static void store_be32(uint8_t *at, uint32_t value)
-{
-    for (unsigned i = 0; i < 4; i++)
-        at[i] = (uint8_t)(value >> (24 - 8 * i));
-}
-
-static uint32_t load_be32(const uint8_t *at)
-{
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
-static void serve(const struct frame_spec *spec)
-{
-    struct packet packet;
-    struct stateless_tcp_query query;
-    size_t frame_len = frame_build(spec, frame);
-    ck_assert_int_eq(packet_parse(frame, frame_len, false, PACKET_CHECKSUM_ALWAYS, &packet),
-                     PACKET_TCP);
-    train = (struct train){.octets = train_octets, .cap = TRAIN_CAP};
-    if (stateless_tcp_receive(&config, &keys, &packet, true, &recent, &query, &train) !=
-        STATELESS_TCP_QUERY)
-        return;
-    const uint8_t *request;
-    size_t request_len;
-    while (stateless_tcp_next(&query, &request, &request_len)) {
-        ck_assert_uint_eq(request_len, REQUEST_LEN - 2);
-        memset(stream + query.stream_at + 2, request[1], response_len);
-        stateless_tcp_send(&query, stream + query.stream_at, response_len, &train);
-    }
-    stateless_tcp_finish(&query, &train);
-}
-
-static struct frame_view sent(unsigned index)
-{
-    ck_assert_uint_lt(index, train.frame_count);
-    const uint8_t *at = train.octets;
-    for (unsigned i = 0; i < index; i++)
-        at += train.frame_len[i];
-    return frame_view(at, train.frame_len[index]);
-}
 
 /* Octets `from` up to `to` of the requests, from a client that holds `held` octets. */
 static void say(uint32_t from, uint32_t to, uint32_t held)
@@ -79,31 +25,18 @@ static void say(uint32_t from, uint32_t to, uint32_t held)
     spec.window = window;
     spec.payload = requests + from;
     spec.payload_len = to - from;
-    serve(&spec);
+    fixture_serve(&spec, true, &recent);
 }
 
 static void set_up(void)
 {
-    config = stateless_tcp_config_default();
-    config.profile = STATELESS_TCP_MODERN;
-    config.segment_size = STATELESS_TCP_SEGMENT_MAX;
-    memset(memory, 0, sizeof memory);
-    recent = recent_make(memory, sizeof memory);
+    fixture_set_up();
     for (unsigned i = 0; i < REQUEST_COUNT; i++)
-        memcpy(requests + i * REQUEST_LEN,
-               (uint8_t[REQUEST_LEN]){0, 17, 0, (uint8_t)(i + 1), 0, 0, 0, 1, [15] = 2, [18] = 1},
-               REQUEST_LEN);
-    static const uint8_t offer[16] = {2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0, 0, 0, 7};
-    struct frame_spec spec = frame_spec_client(4);
-    spec.seq = IRS;
-    spec.flags = PACKET_SYN;
-    spec.options = offer;
-    spec.options_len = sizeof offer;
-    serve(&spec);
-    iss = sent(0).seq;
-    echo = load_be32(sent(0).options + 8);
+        request_make(i + 1, requests + i * REQUEST_LEN);
+    struct frame_view syn_ack = fixture_connect(4);
+    iss = syn_ack.seq;
+    echo = load_be32(syn_ack.options + 8);
     window = 65535;
-    response_len = 50;
 }
 
 /* The train is one segment, the responses to requests `first` up to `end`, at `offset`; and perhaps

@@ -2,90 +2,22 @@
  *
  * Single exchanges of profile `modern`; stateless_model_test.c strings them together.
  */
-#include "stateless_tcp/modern.h"
+#include "test/unit/stateless_modern_fixture.h"
 
-#include "test/unit/stateless_frames.h"
-
-#include <check.h>
-#include <stdlib.h>
-#include <string.h>
-
-#define IRS 1000u
-
-static const struct stateless_tcp_keys keys = {.epochs = {{1}, {2}}};
 static const int families[] = {4, 6};
-static struct stateless_tcp_config config;
-static uint8_t train_octets[TRAIN_CAP], frame[FRAME_CAP], stream[STATELESS_TCP_STREAM_CAP];
-static struct train train;
-static size_t frame_len, response_len;
 static bool is_settled;
-static unsigned evaluated;
-static struct recent *recent; /* NULL but where the cache is tested */
 
-static const uint8_t framed[] = {0, 17, 0x12, 0x34, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1};
+static const uint8_t framed[] = {0, 17, 0x12, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1};
 
 static void set_up(void)
 {
-    config = stateless_tcp_config_default();
-    config.profile = STATELESS_TCP_MODERN;
-    config.segment_size = STATELESS_TCP_SEGMENT_MAX;
+    fixture_set_up();
     is_settled = true;
 }
 
 static enum stateless_tcp_outcome serve(const struct frame_spec *spec)
 {
-    frame_len = frame_build(spec, frame);
-    uint8_t *block = malloc(frame_len); /* exact, so that a sanitizer sees an octet read too many */
-    memcpy(block, frame, frame_len);
-    struct packet packet;
-    struct stateless_tcp_query query;
-    ck_assert_int_eq(packet_parse(block, frame_len, false, PACKET_CHECKSUM_ALWAYS, &packet),
-                     PACKET_TCP);
-    train = (struct train){.octets = train_octets, .cap = TRAIN_CAP};
-    evaluated = 0;
-    enum stateless_tcp_outcome outcome =
-        stateless_tcp_receive(&config, &keys, &packet, is_settled, recent, &query, &train);
-    if (outcome == STATELESS_TCP_QUERY) {
-        const uint8_t *request;
-        size_t request_len;
-        for (; stateless_tcp_next(&query, &request, &request_len); evaluated++) {
-            ck_assert_uint_eq(request_len, 17);
-            for (size_t i = 0; i < response_len; i++)
-                stream[query.stream_at + 2 + i] = (uint8_t)(i * 31 + i / 256);
-            stateless_tcp_send(&query, stream + query.stream_at, response_len, &train);
-        }
-        stateless_tcp_finish(&query, &train);
-    }
-    free(block);
-    return outcome;
-}
-
-static struct frame_view train_frame(unsigned index)
-{
-    ck_assert_uint_lt(index, train.frame_count);
-    const uint8_t *at = train.octets;
-    for (unsigned i = 0; i < index; i++)
-        at += train.frame_len[i];
-    return frame_view(at, train.frame_len[index]);
-}
-
-static uint32_t be32(const uint8_t *p)
-{
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
-/* MSS 1460, SACK permitted, Timestamps, window scale: what a client of today offers. */
-static const uint8_t offer[20] = {2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0, 0,
-                                  0, 7, 0,    0,    0, 0, 1, 3,  3, 7};
-
-static struct frame_spec syn_spec(int family, const uint8_t *options, size_t options_len)
-{
-    struct frame_spec spec = frame_spec_client(family);
-    spec.seq = IRS;
-    spec.flags = PACKET_SYN;
-    spec.options = options;
-    spec.options_len = options_len;
-    return spec;
+    return fixture_serve(spec, is_settled, NULL);
 }
 
 /* A connection, and what the client sends next: Timestamps with the echo as it should be. */
@@ -98,8 +30,7 @@ struct connection {
 static void echo(struct connection *connection, uint32_t value)
 {
     uint8_t options[12] = {1, 1, 8, 10, 0, 0, 0, 9};
-    for (unsigned i = 0; i < 4; i++)
-        options[8 + i] = (uint8_t)(value >> (24 - 8 * i));
+    store_be32(options + 8, value);
     memcpy(connection->options, options, sizeof(options));
     connection->spec.options = connection->options;
     connection->spec.options_len = sizeof(options);
@@ -108,14 +39,12 @@ static void echo(struct connection *connection, uint32_t value)
 
 static void connect_to(struct connection *connection, int family)
 {
-    struct frame_spec spec = syn_spec(family, offer, sizeof(offer));
-    ck_assert_int_eq(serve(&spec), STATELESS_TCP_SEND);
-    struct frame_view view = train_frame(0);
+    struct frame_view view = fixture_connect(family);
     *connection = (struct connection){.iss = view.seq, .spec = frame_spec_client(family)};
     connection->spec.seq = IRS + 1;
     connection->spec.ack = view.seq + 1;
     connection->spec.flags = PACKET_ACK;
-    echo(connection, be32(view.options + 8));
+    echo(connection, load_be32(view.options + 8));
 }
 
 static void ask(struct connection *connection)
@@ -129,7 +58,7 @@ START_TEST(syn_ack_takes_up_what_is_offered)
     static const uint8_t expected[16] = {2, 4, 0x04, 0xc4, 4, 2, 8, 10, [15] = 7};
     struct frame_spec spec = syn_spec(families[_i], offer, sizeof(offer));
     ck_assert_int_eq(serve(&spec), STATELESS_TCP_SEND);
-    struct frame_view view = train_frame(0);
+    struct frame_view view = sent(0);
     ck_assert_uint_eq(view.flags, PACKET_SYN | PACKET_ACK);
     ck_assert_uint_eq(view.ack, IRS + 1);
     ck_assert_uint_eq(view.window, MODERN_WINDOW);
@@ -174,20 +103,20 @@ START_TEST(one_segment_acknowledges)
     response_len = 1220 - 12 - 2 - (families[_i] == 6); /* as much as fits */
     ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_QUERY);
     ck_assert_uint_eq(train.frame_count, 1);
-    struct frame_view view = train_frame(0);
+    struct frame_view view = sent(0);
     ck_assert_uint_eq(view.flags, PACKET_ACK | PACKET_PSH);
     ck_assert_uint_eq(view.seq, c.iss + 1);
     ck_assert_uint_eq(view.ack, c.spec.seq + sizeof(framed));
     ck_assert_uint_eq(view.payload_len, response_len + 2);
-    ck_assert_uint_eq(be32(view.options + 8), 9);
+    ck_assert_uint_eq(load_be32(view.options + 8), 9);
     /* The next one begins where this ended. */
-    uint32_t point = be32(view.options + 4);
+    uint32_t point = load_be32(view.options + 4);
     c.spec.seq += sizeof(framed);
     c.spec.ack += (uint32_t)response_len + 2;
     echo(&c, point);
     ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_QUERY);
-    ck_assert_uint_eq(train_frame(0).seq, c.spec.ack);
-    ck_assert(be32(train_frame(0).options + 4) > point);
+    ck_assert_uint_eq(sent(0).seq, c.spec.ack);
+    ck_assert(load_be32(sent(0).options + 4) > point);
 }
 END_TEST
 
@@ -201,8 +130,8 @@ START_TEST(resumes_wherever_the_client_is)
     ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_QUERY);
     ck_assert_uint_eq(train.frame_count, 5);
     for (unsigned i = 0; i < 5; i++)
-        ck_assert_uint_eq(train_frame(i).ack, c.spec.seq);
-    uint32_t point = be32(train_frame(0).options + 4);
+        ck_assert_uint_eq(sent(i).ack, c.spec.seq);
+    uint32_t point = load_be32(sent(0).options + 4);
     static uint8_t whole[5002];
     memcpy(whole, stream, sizeof(whole));
     for (uint32_t held = 2; held <= 5002; held += 125) {
@@ -211,7 +140,7 @@ START_TEST(resumes_wherever_the_client_is)
         ck_assert_int_ne(serve(&c.spec), STATELESS_TCP_DROP);
         uint32_t at = held;
         for (unsigned i = 0; i < train.frame_count; i++) {
-            struct frame_view view = train_frame(i);
+            struct frame_view view = sent(i);
             ck_assert_uint_eq(view.seq, c.iss + 1 + at);
             ck_assert_mem_eq(view.payload, whole + at, view.payload_len);
             at += (uint32_t)view.payload_len;
@@ -224,7 +153,7 @@ START_TEST(resumes_wherever_the_client_is)
     ask(&c);
     c.spec.ack += 3000;
     ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_QUERY);
-    ck_assert_mem_eq(train_frame(0).payload, whole + 3000, 1000);
+    ck_assert_mem_eq(sent(0).payload, whole + 3000, 1000);
 }
 END_TEST
 
@@ -247,10 +176,10 @@ START_TEST(resumes_far_into_joined_requests)
     ck_assert_uint_eq(evaluated, COUNT);
     uint32_t at = LEN - MISSING;
     for (unsigned i = 0; at < LEN; i++) {
-        struct frame_view view = train_frame(i);
+        struct frame_view view = sent(i);
         ck_assert_uint_eq(view.seq, c.spec.ack + at - (LEN - MISSING));
         for (uint32_t j = 0; j < view.payload_len; j++, at++)
-            ck_assert_uint_eq(view.payload[j], (uint8_t)(at * 31 + at / 256));
+            ck_assert_uint_eq(view.payload[j], response_octet(0, at));
     }
     ck_assert_uint_eq(at, LEN);
 }
@@ -265,25 +194,25 @@ START_TEST(two_snapshots_never_mix)
     is_settled = false;
     ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_QUERY); /* a beginning mixes nothing */
     ck_assert_uint_eq(train.frame_count, 5);
-    uint32_t point = be32(train_frame(0).options + 4);
+    uint32_t point = load_be32(sent(0).options + 4);
     c.spec.ack += 2400;
     echo(&c, point);
     ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_SEND);
-    ck_assert_uint_eq(train_frame(0).flags, PACKET_RST);
-    ck_assert_uint_eq(train_frame(0).seq, c.spec.ack);
+    ck_assert_uint_eq(sent(0).flags, PACKET_RST);
+    ck_assert_uint_eq(sent(0).seq, c.spec.ack);
     ck_assert_uint_eq(evaluated, 0);
     /* Everything there: nothing to mix. */
     c.spec.ack += 5002 - 2400;
     ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_SEND);
-    ck_assert_uint_eq(train_frame(0).flags, PACKET_ACK);
-    ck_assert_uint_eq(train_frame(0).ack, c.spec.seq + sizeof(framed));
+    ck_assert_uint_eq(sent(0).flags, PACKET_ACK);
+    ck_assert_uint_eq(sent(0).ack, c.spec.seq + sizeof(framed));
     /* A shorter response than what the client holds of another is found out in any case. */
     is_settled = true;
     response_len = 1000;
     c.spec.ack = c.iss + 1 + 2400;
     ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_QUERY);
     ck_assert_uint_eq(train.frame_count, 1);
-    ck_assert_uint_eq(train_frame(0).flags, PACKET_RST);
+    ck_assert_uint_eq(sent(0).flags, PACKET_RST);
 }
 END_TEST
 
@@ -315,7 +244,7 @@ START_TEST(sack_tells_pieces_from_what_came_twice)
         spec.options = options;
         spec.options_len = sizeof(options);
         serve(&spec);
-        ck_assert_uint_eq(train_frame(0).flags == PACKET_RST, blocks[i].is_piece);
+        ck_assert_uint_eq(sent(0).flags == PACKET_RST, blocks[i].is_piece);
         ck_assert_uint_eq(evaluated, !blocks[i].is_piece);
     }
 }
@@ -328,7 +257,7 @@ START_TEST(completion_is_acknowledged_once)
     ask(&c);
     response_len = 3000;
     ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_QUERY);
-    uint32_t point = be32(train_frame(0).options + 4);
+    uint32_t point = load_be32(sent(0).options + 4);
     c.spec.payload_len = 0;
     c.spec.seq += sizeof(framed);
     for (uint32_t held = 0; held < 3010; held++) {
@@ -339,9 +268,9 @@ START_TEST(completion_is_acknowledged_once)
                          held == 3002 || held == 3003 ? STATELESS_TCP_SEND : STATELESS_TCP_DROP);
         if (outcome == STATELESS_TCP_DROP)
             continue;
-        ck_assert_uint_eq(train_frame(0).flags, PACKET_ACK);
-        ck_assert_uint_eq(train_frame(0).ack, c.spec.seq);
-        uint32_t done = be32(train_frame(0).options + 4);
+        ck_assert_uint_eq(sent(0).flags, PACKET_ACK);
+        ck_assert_uint_eq(sent(0).ack, c.spec.seq);
+        uint32_t done = load_be32(sent(0).options + 4);
         ck_assert_uint_eq(done, point + 1);
         echo(&c, done);
         ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_DROP);
@@ -362,7 +291,7 @@ START_TEST(window_and_burst_are_heeded)
         ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_QUERY);
         ck_assert_uint_eq(train.frame_count == 0, window < 2);
         if (train.frame_count > 0) {
-            struct frame_view last = train_frame(train.frame_count - 1);
+            struct frame_view last = sent(train.frame_count - 1);
             ck_assert_uint_le(last.seq + last.payload_len - c.spec.ack, window);
         }
     }
@@ -377,8 +306,8 @@ START_TEST(stale_ones_get_a_reset)
     ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_DROP); /* a pure ACK is no request */
     ask(&c);
     ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_SEND);
-    ck_assert_uint_eq(train_frame(0).flags, PACKET_RST);
-    ck_assert_uint_eq(train_frame(0).seq, c.spec.ack);
+    ck_assert_uint_eq(sent(0).flags, PACKET_RST);
+    ck_assert_uint_eq(sent(0).seq, c.spec.ack);
     ck_assert_uint_lt(train.len, frame_len);
     config.has_stale_reset = false;
     ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_DROP);
