@@ -11,7 +11,6 @@ then a sample chosen at random must be answered on the connections as they are. 
 lethed on the kernel's TCP, NSD and Knot DNS as well, with 15,000 connections or fewer.
 """
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -134,13 +133,7 @@ def main():
             rows.append(hold_idle(kind, args, count, directory))
             if kind == "lethed modern":
                 faults = faults_of(rows[-1], args)
-    print(loaded.table(rows, COLUMNS))
-    if args.json:
-        with open(args.json, "w", encoding="ascii") as file:
-            json.dump(rows, file, indent=1)
-    print(*faults, sep="\n", end="\n" if faults else "")
-    print("failed" if faults else "passed")
-    return 1 if faults else 0
+    return loaded.report(rows, COLUMNS, args.json, faults)
 
 
 if __name__ == "__main__":

@@ -183,3 +183,14 @@ def table(rows, columns):
     return "\n".join("  ".join(cell.rjust(width) if i else cell.ljust(width)
                                for i, (cell, width) in enumerate(zip(line, widths)))
                      for line in lines)
+
+
+def report(rows, columns, json_path, faults):
+    """Print the table and what is wrong; returns the exit status."""
+    print(table(rows, columns))
+    if json_path:
+        with open(json_path, "w", encoding="ascii") as file:
+            json.dump(rows, file, indent=1)
+    print(*faults, sep="\n", end="\n" if faults else "")
+    print("failed" if faults else "passed")
+    return 1 if faults else 0

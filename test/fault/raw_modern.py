@@ -17,6 +17,7 @@ import time
 
 sys.path.insert(1, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 sys.dont_write_bytecode = True
+import framing  # noqa: E402
 from netns import Lethed, Network, run_tests, skip_unless, wait_until  # noqa: E402
 
 LETHED, LETHE = (os.path.abspath(path) for path in sys.argv[1:3])
@@ -25,26 +26,17 @@ SIZES = (100, 600, 1100, 1500, 3000, 9000, 20000, 60000)
 
 # Asks; reads commands, one a line: ADDRESS PORT COUNT THREADS SIZE,SIZE.. ; says what went wrong.
 # Each connection asks twice: two sizes, one after the other.
-ASKER = r"""
-import socket, struct, sys, threading, time
+ASKER = framing.SOURCE + r"""
+import socket, sys, threading, time
 
 def request(size):
     name = b"".join(bytes([len(l)]) + l for l in (b"t%d" % size, b"example")) + b"\0"
     message = struct.pack(">HHHHHH", size % 65536, 0, 1, 0, 0, 0) + name + struct.pack(">HH", 16, 1)
     return struct.pack(">H", len(message)) + message
 
-def read(s, length):
-    octets = b""
-    while len(octets) < length:
-        piece = s.recv(length - len(octets))
-        if not piece:
-            raise EOFError(f"end after {len(octets)} of {length} octets")
-        octets += piece
-    return octets
-
 def ask(s, size):
     s.sendall(request(size))
-    return read(s, struct.unpack(">H", read(s, 2))[0])
+    return read_message(s)
 
 def connect(address, port):
     s = socket.create_connection((address, port), timeout=90)
@@ -95,26 +87,25 @@ for line in sys.stdin:
             kept.sendall(b"".join(request(int(w)) for w in words))
             answer = "same"
             for w in words:
-                if read(kept, struct.unpack(">H", read(kept, 2))[0]) != known[int(w)]:
+                if read_message(kept) != known[int(w)]:
                     answer = "other octets"
         elif command == "pipeline-apart":
             for w in words:
                 kept.sendall(request(int(w)))
             answer = "same"
             for w in words:
-                if read(kept, struct.unpack(">H", read(kept, 2))[0]) != known[int(w)]:
+                if read_message(kept) != known[int(w)]:
                     answer = "other octets"
         elif command == "pieces":
             octets = request(int(words[0]))
             for part in (octets[:2], octets[2:]):
                 kept.sendall(part)
                 time.sleep(0.02)
-            answer = "same" if read(kept, struct.unpack(">H", read(kept, 2))[0]) == \
-                known[int(words[0])] else "other octets"
+            answer = "same" if read_message(kept) == known[int(words[0])] else "other octets"
         elif command == "half-close":
             kept.sendall(request(int(words[0])))
             kept.shutdown(socket.SHUT_WR)
-            octets = read(kept, len(known[int(words[0])]) + 2)[2:]
+            octets = read_exactly(kept, len(known[int(words[0])]) + 2)[2:]
             answer = "same" if octets == known[int(words[0])] and kept.recv(1) == b"" else "other"
         elif command == "close":
             kept.shutdown(socket.SHUT_WR)

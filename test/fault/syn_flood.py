@@ -185,13 +185,7 @@ def main():
                 faults = faults_of(rows[-1])
         if args.peers:
             rows.append(flood("nsd", args, directory, has_cookies=False))
-    print(loaded.table(rows, COLUMNS))
-    if args.json:
-        with open(args.json, "w", encoding="ascii") as file:
-            json.dump(rows, file, indent=1)
-    print(*faults, sep="\n", end="\n" if faults else "")
-    print("failed" if faults else "passed")
-    return 1 if faults else 0
+    return loaded.report(rows, COLUMNS, args.json, faults)
 
 
 if __name__ == "__main__":

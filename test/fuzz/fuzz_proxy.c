@@ -8,9 +8,9 @@
  * many trains as it takes, and when it asks again the same octets again, though the back end would
  * say something else.
  */
+#include "../proxy_place.h"
 #include "../unit/stateless_frames.h"
 #include "fuzz.h"
-#include "server/proxy.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -28,14 +28,11 @@ enum {
 #define LOOKED_AT_MAX 1536 /* octets of requests in a segment; `modern` looks at no more */
 #define SAID_MAX (2 * (2 + PROXY_DATAGRAM_CAP))
 
-static const struct stateless_tcp_keys keys = {.epochs = {{1}, {2}}};
-static const struct packet_endpoint port_53 = {.port = 53};
 static uint8_t secret[COOKIE_KEY_LEN];
 static struct proxy_question questions[2];
 static struct proxy_key ring_keys[2];
 static uint64_t answers_memory[PROXY_ANSWERS_SIZE_MIN / sizeof(uint64_t)];
 static struct proxy_answers answers;
-static uint8_t stream[STATELESS_TCP_STREAM_CAP], datagram[PROXY_DATAGRAM_CAP];
 static uint8_t train_octets[TRAIN_CAP], built[FRAME_CAP], payload[2 * (2 + REQUEST_MAX)];
 static uint8_t said[SAID_MAX], said_before[SAID_MAX];
 static uint64_t recent_memory[RECENT_SIZE_MIN / sizeof(uint64_t)];
@@ -361,19 +358,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memset(recent_memory, 0, sizeof recent_memory / 4);
         recent = recent_make(recent_memory, sizeof recent_memory);
     }
-    const struct proxy proxy = {
-        .recent = has_recent ? &recent : NULL,
-        .tcp = &tcp,
-        .keys = &keys,
-        .endpoints = &port_53,
-        .endpoint_count = 1,
-        .has_ede = true,
-        .ring = &ring,
-        .answers = &answers,
-        .secret = secret,
-        .stream = stream,
-        .datagram = datagram,
-    };
+    struct proxy proxy = proxy_place(&tcp, &ring, &answers, secret);
+    proxy.recent = has_recent ? &recent : NULL;
     check(&proxy, choice, request, request_len, response, response_len);
     return 0;
 }

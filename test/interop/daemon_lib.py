@@ -11,6 +11,7 @@ import tempfile
 
 sys.path.insert(1, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 import netns  # noqa: E402
+from framing import read_message  # noqa: E402,F401
 from netns import DEADLINE_S, SKIP, wait_until  # noqa: E402
 from netns import run_tests as run  # noqa: E402
 
@@ -82,20 +83,6 @@ def tcp(address, port, timeout=10):
     s = socket.create_connection((address, port), timeout=timeout)
     s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return s
-
-
-def read_exactly(s, length):
-    got = b""
-    while len(got) < length:
-        piece = s.recv(length - len(got))
-        if not piece:
-            raise EOFError(f"end after {len(got)} of {length} octets")
-        got += piece
-    return got
-
-
-def read_message(s):
-    return read_exactly(s, struct.unpack(">H", read_exactly(s, 2))[0])
 
 
 def serial_of(response):

@@ -22,6 +22,7 @@ import time
 import peers
 from daemon_lib import (A, QR, SKIP, TC, TXT, Daemon, Header, need_own_network, query, refusal, run,
                         udp)
+import framing
 from netns import Here, Network, wait_until
 
 PORT, BACK_PORT = 5300, 5353
@@ -329,19 +330,10 @@ def test_ring_overflow():
 # On each of COUNT connections asks for NAMES, one after the other, or all before the first answer
 # (each in a segment of its own, or all in one); prints what came: name, number of octets, and a
 # hash of all but the ID; or what went wrong.
-ASKER = r"""
-import hashlib, random, socket, struct, sys, threading
+ASKER = framing.SOURCE + r"""
+import hashlib, random, socket, sys, threading
 address, port, count, how = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 names = sys.argv[5:]
-
-def read(s, length):
-    octets = b""
-    while len(octets) < length:
-        piece = s.recv(length - len(octets))
-        if not piece:
-            raise EOFError(f"end after {len(octets)} of {length} octets")
-        octets += piece
-    return octets
 
 def request(name):
     wire = b"".join(bytes([len(l)]) + l.encode() for l in name.split(".")) + b"\0"
@@ -350,7 +342,7 @@ def request(name):
     return struct.pack(">H", len(message)) + message
 
 def take(s, name, asked):
-    octets = read(s, struct.unpack(">H", read(s, 2))[0])
+    octets = read_message(s)
     end = len(asked) - 6
     assert octets[:2] == asked[2:4] and octets[12:end] == asked[14:end + 2], "another's response"
     return f"{name} {len(octets)} {hashlib.sha256(octets[2:]).hexdigest()}"

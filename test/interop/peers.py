@@ -268,6 +268,20 @@ class Lethed(Server):
         return command
 
 
+def unbound_head(server):
+    """Where this one works and listens; more of the clause "server" may follow."""
+    return f"""
+server:
+  directory: "{server.directory}"
+  pidfile: "{server.directory}/unbound.pid"
+  chroot: ""
+  username: ""
+  use-syslog: no
+  interface: {server.address}
+  port: {server.port}
+  num-threads: 1"""
+
+
 class Unbound(Server):
     """A validating resolver that knows nothing but stub zones and trust anchors, at a fixed date."""
 
@@ -280,17 +294,7 @@ class Unbound(Server):
         self.settings = settings
 
     def prepare(self):
-        d = self.directory
-        text = f"""
-server:
-  directory: "{d}"
-  pidfile: "{d}/unbound.pid"
-  chroot: ""
-  username: ""
-  use-syslog: no
-  interface: {self.address}
-  port: {self.port}
-  num-threads: 1
+        text = unbound_head(self) + """
   access-control: 0.0.0.0/0 allow
   module-config: "validator iterator"
   do-not-query-localhost: no
@@ -313,8 +317,9 @@ server:
         for apex, addresses in self.stubs.items():
             text += f'stub-zone:\n  name: "{apex}"\n  stub-prime: no\n'
             text += "".join(f"  stub-addr: {address}\n" for address in addresses)
-        (d / "unbound.conf").write_text(text)
-        return ["unbound", "-d", "-c", str(d / "unbound.conf")]
+        path = self.directory / "unbound.conf"
+        path.write_text(text)
+        return ["unbound", "-d", "-c", str(path)]
 
     def wait_ready(self):
         limit = time.monotonic() + READY_S

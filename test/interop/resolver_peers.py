@@ -55,16 +55,7 @@ class Unbound(Resolver):
 
     def prepare(self):
         d = self.directory
-        (d / "unbound.conf").write_text(f"""
-server:
-  directory: "{d}"
-  pidfile: "{d}/unbound.pid"
-  chroot: ""
-  username: ""
-  use-syslog: no
-  interface: {self.address}
-  port: {self.port}
-  num-threads: 1
+        (d / "unbound.conf").write_text(peers.unbound_head(self) + f"""
   module-config: "iterator"
   tcp-upstream: yes
   do-not-query-localhost: no

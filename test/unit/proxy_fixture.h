@@ -6,7 +6,7 @@
 #ifndef TEST_UNIT_PROXY_FIXTURE_H
 #define TEST_UNIT_PROXY_FIXTURE_H
 
-#include "server/proxy.h"
+#include "../proxy_place.h"
 #include "stateless_frames.h"
 #include "test_main.h"
 
@@ -20,10 +20,7 @@ static struct proxy_ring ring;
 static struct proxy_answers answers;
 static void *answers_memory;
 static struct stateless_tcp_config tcp;
-static const struct stateless_tcp_keys keys = {.epochs = {{1}, {2}}};
-static const struct packet_endpoint port_53 = {.port = 53};
 static const uint8_t secret[COOKIE_KEY_LEN] = {7};
-static uint8_t stream[STATELESS_TCP_STREAM_CAP], datagram[PROXY_DATAGRAM_CAP];
 static uint8_t train_octets[TRAIN_CAP], built[FRAME_CAP];
 static struct proxy_draws draws;
 static struct proxy_asks asks;
@@ -44,18 +41,7 @@ static inline void setup(void)
     proxy_ring_init(&ring, questions, ring_keys, COUNT);
     tcp = stateless_tcp_config_default();
     tcp.profile = STATELESS_TCP_CLASSIC;
-    proxy = (struct proxy){
-        .tcp = &tcp,
-        .keys = &keys,
-        .endpoints = &port_53,
-        .endpoint_count = 1,
-        .has_ede = true,
-        .ring = &ring,
-        .answers = &answers,
-        .secret = secret,
-        .stream = stream,
-        .datagram = datagram,
-    };
+    proxy = proxy_place(&tcp, &ring, &answers, secret);
     now_ms = 0;
 }
 
