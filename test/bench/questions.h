@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * questions.h - requests made from a zone, for benchmarks:
+ *
+ *     referral  a name below each delegation     nxdomain  names that do not exist
+ *     ds        DS of each delegation            apex      SOA of the apex
+ *     any       ANY of the apex
+ *
+ * With "+do" behind the kind they carry EDNS with DO.
+ */
+#ifndef TEST_BENCH_QUESTIONS_H
+#define TEST_BENCH_QUESTIONS_H
+
+#include "zonedb/name.h"
+#include "zonedb/zonedb.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define QUESTIONS_MAX 4096
+#define REQUEST_MAX 320
+
+struct questions {
+    unsigned count;
+    uint16_t len[QUESTIONS_MAX];
+    uint8_t octets[QUESTIONS_MAX][REQUEST_MAX];
+    uint8_t apex[NAME_MAX_LEN];
+    unsigned seen; /* delegations met so far */
+    const char *kind;
+    bool is_do;
+};
+
+static inline void question_add(struct questions *questions, const uint8_t *prefix,
+                                size_t prefix_len, const uint8_t *name, uint16_t qtype)
+{
+    static const uint8_t opt[11] = {0, 0, 41, 0x04, 0xd0, 0, 0, 0x80, 0, 0, 0};
+    size_t name_octets = name_len(name, NAME_MAX_LEN);
+    if (questions->count == QUESTIONS_MAX || prefix_len + name_octets > NAME_MAX_LEN)
+        return;
+    uint8_t *q = questions->octets[questions->count];
+    memset(q, 0, 12);
+    q[5] = 1;
+    q[11] = questions->is_do;
+    uint8_t *at = q + 12;
+    memcpy(at, prefix, prefix_len);
+    memcpy(at + prefix_len, name, name_octets);
+    at += prefix_len + name_octets;
+    const uint8_t type_class[4] = {(uint8_t)(qtype >> 8), (uint8_t)qtype, 0, 1};
+    memcpy(at, type_class, sizeof type_class);
+    at += sizeof type_class;
+    if (questions->is_do) {
+        memcpy(at, opt, sizeof opt);
+        at += sizeof opt;
+    }
+    questions->len[questions->count++] = (uint16_t)(at - q);
+}
+
+/* Called for every RRset of the zone: one question per delegation, spread over the zone. */
+static inline int questions_visit(void *context, const uint8_t *owner,
+                                  const struct zonedb_rrset *rrset)
+{
+    struct questions *questions = context;
+    const char *kind = questions->kind;
+    if (rrset->type != 2 || name_equal(owner, questions->apex))
+        return 0;
+    questions->seen++;
+    if (strncmp(kind, "referral", 8) == 0) {
+        question_add(questions, (const uint8_t *)"\3www\4test", 9, owner, 1);
+    } else if (strncmp(kind, "ds", 2) == 0) {
+        question_add(questions, NULL, 0, owner, 43);
+    } else if (strncmp(kind, "nxdomain", 8) == 0) {
+        uint8_t label[13 + 1] = {12}; /* snprintf ends with NUL */
+        snprintf((char *)label + 1, sizeof label - 1, "%08x-zz", questions->seen * 2654435761u);
+        question_add(questions, label, 13, questions->apex, 1);
+    } else {
+        question_add(questions, NULL, 0, questions->apex, strncmp(kind, "any", 3) == 0 ? 255 : 6);
+    }
+    return 0;
+}
+
+/* Outcomes: true; false: no zone with delegations has this name. */
+static inline bool questions_make(struct zonedb_view *view, const char *zone, const char *kind,
+                                  struct questions *questions)
+{
+    questions->count = questions->seen = 0;
+    questions->kind = kind;
+    questions->is_do = strstr(kind, "+do") != NULL;
+    return name_from_text(zone, questions->apex) != 0 &&
+           zonedb_zone_walk(view, questions->apex, questions_visit, questions) == 0 &&
+           questions->count > 0;
+}
+
+#endif
