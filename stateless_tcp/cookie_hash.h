@@ -39,19 +39,18 @@ static inline uint64_t cookie_swap16(uint16_t value)
     return (uint64_t)(value & 0xff) << 8 | value >> 8;
 }
 
-/* The state after octets 0..31, and the octets 32..37 as the beginning of the next word. */
-static inline struct siphash_state cookie_hash_begin(const uint8_t key[COOKIE_KEY_LEN],
-                                                     const struct cookie_ends *ends,
-                                                     enum cookie_use use, uint64_t *word_out)
+/* The state after octets 0..31; returns the octets 32..37, the beginning of the next word. */
+static inline uint64_t cookie_hash_begin(const uint8_t key[COOKIE_KEY_LEN],
+                                         const struct cookie_ends *ends, enum cookie_use use,
+                                         struct siphash_state *s_out)
 {
-    struct siphash_state s = siphash_begin_64(key);
-    siphash_compress(&s, ends->family | ends->client[0] << 8);
-    siphash_compress(&s, ends->client[0] >> 56 | ends->client[1] << 8);
-    siphash_compress(&s, ends->client[1] >> 56 | ends->server[0] << 8);
-    siphash_compress(&s, ends->server[0] >> 56 | ends->server[1] << 8);
-    *word_out = ends->server[1] >> 56 | cookie_swap16(ends->client_port) << 8 |
-                cookie_swap16(ends->server_port) << 24 | (uint64_t)use << 40;
-    return s;
+    *s_out = siphash_begin_64(key);
+    siphash_compress(s_out, ends->family | ends->client[0] << 8);
+    siphash_compress(s_out, ends->client[0] >> 56 | ends->client[1] << 8);
+    siphash_compress(s_out, ends->client[1] >> 56 | ends->server[0] << 8);
+    siphash_compress(s_out, ends->server[0] >> 56 | ends->server[1] << 8);
+    return ends->server[1] >> 56 | cookie_swap16(ends->client_port) << 8 |
+           cookie_swap16(ends->server_port) << 24 | (uint64_t)use << 40;
 }
 
 static inline uint64_t cookie_hash_end(struct siphash_state *s, uint64_t last)
@@ -64,8 +63,8 @@ static inline uint64_t cookie_hash_end(struct siphash_state *s, uint64_t last)
 static inline uint64_t cookie_hash(const uint8_t key[COOKIE_KEY_LEN],
                                    const struct cookie_ends *ends, enum cookie_use use)
 {
-    uint64_t word;
-    struct siphash_state s = cookie_hash_begin(key, ends, use, &word);
+    struct siphash_state s;
+    uint64_t word = cookie_hash_begin(key, ends, use, &s);
     return cookie_hash_end(&s, word | (uint64_t)COOKIE_INPUT_LEN << 56);
 }
 
@@ -73,8 +72,8 @@ static inline uint64_t cookie_hash(const uint8_t key[COOKIE_KEY_LEN],
 static inline uint64_t cookie_hash_first(const uint8_t key[COOKIE_KEY_LEN],
                                          const struct cookie_ends *ends, uint32_t irs)
 {
-    uint64_t word;
-    struct siphash_state s = cookie_hash_begin(key, ends, COOKIE_USE_ISS, &word);
+    struct siphash_state s;
+    uint64_t word = cookie_hash_begin(key, ends, COOKIE_USE_ISS, &s);
     siphash_compress(&s, word | cookie_swap16((uint16_t)(irs >> 16)) << 48);
     return cookie_hash_end(&s,
                            cookie_swap16((uint16_t)irs) | (uint64_t)COOKIE_FIRST_INPUT_LEN << 56);

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The XDP program's TCP, compiled for the host, beside stateless_tcp_receive(): the same octets, or
+ * silence where that is silent, or hands off.
+ */
+#include "test/unit/driver_frames.h"
+#include "test/unit/driver_front.h"
+
+#include "stateless_tcp/modern_point.h"
+#include "test_main.h"
+
+#define FRAMES 300000u
+
+static uint8_t frame[FRAME_CAP], result[FRAME_CAP];
+
+static enum driver_verdict ask(const struct stateless_tcp_config *config, size_t len,
+                               size_t *result_len, struct driver_tally *tally)
+{
+    enum driver_counter counter = DRIVER_COUNTERS;
+    *result_len = len;
+    /* At the end of its memory, so that an octet too many is noticed. */
+    uint8_t *copy = exact_copy(frame, len);
+    enum driver_verdict verdict =
+        driver_front(config, &driver_keys, driver_endpoints, 2, copy, result_len, &counter);
+    memcpy(result, copy, len);
+    free(copy);
+    driver_compare(config, frame, len, verdict, counter, result, *result_len, tally);
+    return verdict;
+}
+
+START_TEST(agrees_with_user_space)
+{
+    struct driver_tally tally = {0};
+    for (uint32_t seed = 0; seed < FRAMES; seed++) {
+        const struct stateless_tcp_config config = driver_server(seed % DRIVER_SERVERS);
+        size_t result_len;
+        ask(&config, driver_frame_make(seed / DRIVER_SERVERS * 7 + seed, frame), &result_len,
+            &tally);
+    }
+    driver_tally_check(&tally);
+}
+END_TEST
+
+/* A connection of the usual kind, IPv4 or IPv6, with or without timestamps: of its segments only the
+ * request climbs. */
+START_TEST(only_requests_climb)
+{
+    static const uint8_t syn_options[] = {2, 4, 5, 180, 4, 2, 8, 10, 0, 0,
+                                          0, 9, 0, 0,   0, 0, 1, 3,  3, 7};
+    static const uint8_t request[19] = {0, 17, 0xd5, 0, 1, 0, 0, 1, [15] = 2, [17] = 3};
+    bool has_timestamps = _i & 1;
+    struct stateless_tcp_config config = driver_server(0);
+    struct driver_tally tally = {0};
+    struct frame_spec spec = frame_spec_client(_i & 2 ? 6 : 4);
+    uint8_t options[12] = {1, 1, 8, 10, 0, 0, 0, 9};
+    size_t len;
+    spec.flags = PACKET_SYN;
+    spec.options = syn_options;
+    spec.options_len = has_timestamps ? sizeof syn_options : 4;
+    ck_assert_int_eq(ask(&config, frame_build(&spec, frame), &len, &tally), DRIVER_TX);
+    struct frame_view view = frame_view(result, len);
+    ck_assert_uint_eq(view.flags, PACKET_SYN | PACKET_ACK);
+    ck_assert(frame_is_sound(result, len));
+
+    if (has_timestamps)
+        memcpy(options + 8, view.options + view.options_len - 8, 4);
+    spec.options = options;
+    spec.options_len = has_timestamps ? sizeof options : 0;
+    spec.flags = PACKET_ACK;
+    spec.seq++;
+    spec.ack = view.seq + 1;
+    ck_assert_int_eq(ask(&config, frame_build(&spec, frame), &len, &tally), DRIVER_DROP);
+
+    spec.flags |= PACKET_PSH;
+    spec.payload = request;
+    spec.payload_len = sizeof request;
+    ck_assert_int_eq(ask(&config, frame_build(&spec, frame), &len, &tally), DRIVER_CLIMB);
+
+    /* A response of 5,000 octets in several segments: its end is acknowledged. */
+    uint32_t tag = point_make(5002, spec.seq + sizeof request, false);
+    for (unsigned i = 0; has_timestamps && i < 4; i++)
+        options[8 + i] = (uint8_t)(tag >> (24 - 8 * i));
+    spec.seq += sizeof request;
+    spec.payload_len = 0;
+    spec.flags = PACKET_ACK;
+    spec.ack += 5002;
+    ck_assert_int_eq(ask(&config, frame_build(&spec, frame), &len, &tally),
+                     has_timestamps ? DRIVER_TX : DRIVER_DROP);
+    if (has_timestamps)
+        ck_assert_uint_eq(frame_view(result, len).ack, spec.seq);
+
+    spec.flags |= PACKET_FIN;
+    ck_assert_int_eq(ask(&config, frame_build(&spec, frame), &len, &tally), DRIVER_TX);
+    ck_assert_uint_eq(frame_view(result, len).flags,
+                      has_timestamps ? PACKET_FIN | PACKET_ACK : PACKET_RST);
+    ck_assert_uint_eq(tally.climbed, 1);
+}
+END_TEST
+
+/* What a cache might know better climbs. */
+START_TEST(what_is_not_certain_climbs)
+{
+    static const struct {
+        uint8_t flags;
+        uint32_t held, point, behind;
+        enum driver_verdict verdict;
+    } cases[] = {
+        {PACKET_ACK, 5002, 5002, 0, DRIVER_TX},
+        {PACKET_ACK, 5003, 5002, 0, DRIVER_TX},     /* our FIN too */
+        {PACKET_ACK, 5002, 5002, 19, DRIVER_CLIMB}, /* something is sent ahead */
+        {PACKET_ACK, 5001, 5002, 0, DRIVER_CLIMB},  /* a piece is missing */
+        {PACKET_ACK, 5010, 5002, 0, DRIVER_CLIMB},  /* echo of an older train */
+        {PACKET_ACK, 1 << 24, 1 << 24, 0, DRIVER_TX},
+        {PACKET_ACK, 1 << 24, (1 << 24) - 9, 0, DRIVER_CLIMB},
+        {PACKET_ACK, 1 << 24, (1 << 24) - (1 << 18), 0, DRIVER_DROP},
+        {PACKET_ACK | PACKET_FIN, 5002, 5002, 0, DRIVER_TX},
+        {PACKET_ACK | PACKET_FIN, 5002, 5002, 2, DRIVER_CLIMB},
+        {PACKET_ACK | PACKET_FIN, 5001, 5002, 0, DRIVER_DROP},
+        {PACKET_ACK | PACKET_FIN, 1 << 24, (1 << 24) - 9, 0, DRIVER_CLIMB},
+        {PACKET_ACK | PACKET_FIN, 1 << 24, (1 << 24) - (1 << 18), 0, DRIVER_TX}, /* RST */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct stateless_tcp_config config = driver_server(0);
+        struct driver_tally tally = {0};
+        struct frame_spec spec = frame_spec_client(4);
+        struct packet packet = {.source = {.family = 4, .octets = {198, 18, 0, 2}},
+                                .destination = {.family = 4, .octets = {198, 18, 0, 1}},
+                                .source_port = 40000,
+                                .destination_port = 53};
+        uint32_t tag = point_make(cases[i].point, spec.seq - cases[i].behind, false);
+        uint8_t options[12] = {1, 1, 8, 10, 0, 0, 0, 9};
+        for (unsigned j = 0; j < 4; j++)
+            options[8 + j] = (uint8_t)(tag >> (24 - 8 * j));
+        spec.options = options;
+        spec.options_len = sizeof options;
+        spec.flags = cases[i].flags;
+        spec.ack = cookie_make(&driver_keys, &packet) + 1 + cases[i].held;
+        size_t len;
+        ck_assert_msg(ask(&config, frame_build(&spec, frame), &len, &tally) == cases[i].verdict,
+                      "case %zu", i);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("driver_tcp");
+    TCase *tcase = tcase_create("driver_tcp");
+    tcase_set_timeout(tcase, 120);
+    tcase_add_test(tcase, agrees_with_user_space);
+    tcase_add_loop_test(tcase, only_requests_climb, 0, 4);
+    tcase_add_test(tcase, what_is_not_certain_climbs);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
