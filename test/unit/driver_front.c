@@ -25,7 +25,7 @@ static unsigned get16(const uint8_t *p)
 }
 
 /* What the program's main promises of a frame (driver.h). Whether packet_parse() takes it does not
- * depend on the length of the TCP header that it claims, nor on a checksum. */
+ * depend on options, nor on TCP's checksum. */
 static bool find(const struct packet_endpoint *endpoints, size_t endpoint_count,
                  const uint8_t *frame, size_t len, struct driver_frame *found_out)
 {
@@ -47,6 +47,9 @@ static bool find(const struct packet_endpoint *endpoints, size_t endpoint_count,
     copy[tcp_at + 12] = 0x50;
     if (packet_parse(copy, len, true, PACKET_CHECKSUM_AUTO, &packet) != PACKET_TCP ||
         (endpoint_count > 0 && !packet_is_for(&packet, endpoints, endpoint_count)))
+        return false;
+    size_t header_len = (frame[tcp_at + 12] >> 4) * 4u;
+    if (header_len < 20 || tcp_at + header_len > ip_at + packet.ip_len)
         return false;
     *found_out = (struct driver_frame){.family = packet.source.family,
                                        .ip_at = (uint16_t)ip_at,
