@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * cookie_hash.h - the arithmetic of cookie.h, for those who have no struct packet: cookie.c takes one
- * apart for it, the XDP program reads the frame.
+ * cookie_hash.h - the arithmetic of cookie.h, for those who have no struct packet: cookie.c takes
+ * one apart for it, the XDP program reads the frame.
  *
  * A leaf: pure, inline, no libc; also compiled for BPF.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The XDP program itself, as the kernel runs it (BPF_PROG_TEST_RUN), beside stateless_tcp_receive(): the
- * frames of driver_tcp_test.c and the golden captures.
+ * The XDP program itself, as the kernel runs it (BPF_PROG_TEST_RUN), beside
+ * stateless_tcp_receive(): the frames of driver_tcp_test.c and the golden captures.
  *
  * usage: driver_bpf_test FILE.pcap...
  */
@@ -26,12 +26,10 @@ static uint8_t frame[FRAME_CAP], result[FRAME_CAP];
 
 static void tell(const struct stateless_tcp_config *config)
 {
-    const struct driver_config driver = driver_front_config(config, &driver_keys);
-    const struct loader_facts facts = {.config = &driver,
-                                       .endpoints = driver_endpoints,
-                                       .endpoint_count = 2,
-                                       .transports = DRIVER_TRANSPORT_TCP};
-    MUST(loader_tell(loader, &facts) == 0);
+    const struct loader_wish wish = {.has_driver = true};
+    const struct io_facts facts = {
+        .tcp = config, .keys = &driver_keys, .endpoints = driver_endpoints, .endpoint_count = 2};
+    MUST(loader_tell(loader, &wish, &facts) == 0);
 }
 
 static enum driver_counter counted(void)
@@ -47,7 +45,7 @@ static enum driver_counter counted(void)
     return which;
 }
 
-/* Run one frame, and hold against each other: the kernel's program, the same on the host, user space. */
+/* Run one frame, and compare: the program in the kernel, the same on the host, user space. */
 static void check(const struct stateless_tcp_config *config, size_t len, struct driver_tally *tally)
 {
     struct bpf_test_run_opts run = {.sz = sizeof run,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * driver_frames.h - frames for the XDP program, and what user space does with them without it: shared by
- * the test that runs the program's source on the host and the one that runs it in the kernel.
+ * driver_frames.h - frames for the XDP program, and what user space does with them without it:
+ * shared by the tests that run the program on the host and in the kernel.
  */
 #ifndef TEST_UNIT_DRIVER_FRAMES_H
 #define TEST_UNIT_DRIVER_FRAMES_H
@@ -21,8 +21,8 @@ extern const struct packet_endpoint driver_endpoints[2];
 struct stateless_tcp_config driver_server(unsigned index);
 
 /* Build a frame to port 53 of 198.18.0.1 or fd00:198:18::1 into `frame` (FRAME_CAP octets), return
- * the length. The same seed, the same frame: a segment of any kind from a client in any state, options
- * in any layout, tags, padding, checksums of all three kinds; one in four is spoilt somewhere. */
+ * the length. The same seed, the same frame: a segment of any kind from a client in any state,
+ * options in any layout, tags, padding, checksums right or left out; one in four is spoilt. */
 size_t driver_frame_make(uint32_t seed, uint8_t *frame);
 
 /* How often what was decided. */
@@ -32,8 +32,8 @@ struct driver_tally {
     unsigned silent_climbs, answered_climbs; /* climbed, and was not a query */
 };
 
-/* Hold the verdict on `frame`, and what is then in `result`, against stateless_tcp_receive() without a
- * cache: it fails the test where the two disagree. `counter`: of the program; DRIVER_COUNTERS: not known. */
+/* Hold the verdict on `frame`, and what is then in `result`, against stateless_tcp_receive() with
+ * no cache; end the test where the two disagree. `counter`: what the program counted it as. */
 void driver_compare(const struct stateless_tcp_config *config, const uint8_t *frame, size_t len,
                     enum driver_verdict verdict, enum driver_counter counter, const uint8_t *result,
                     size_t result_len, struct driver_tally *tally);

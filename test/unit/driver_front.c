@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-struct driver_config driver_front_config(const struct stateless_tcp_config *config,
-                                         const struct stateless_tcp_keys *keys)
+static struct driver_config make_config(const struct stateless_tcp_config *config,
+                                        const struct stateless_tcp_keys *keys)
 {
     return (struct driver_config){
         .keys = *keys,
@@ -64,7 +64,7 @@ enum driver_verdict driver_front(const struct stateless_tcp_config *config,
                                  uint8_t *frame, size_t *frame_len,
                                  enum driver_counter *counter_out)
 {
-    const struct driver_config driver = driver_front_config(config, keys);
+    const struct driver_config driver = make_config(config, keys);
     struct driver_frame found;
     struct driver_work work;
     uint32_t len = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * driver_front.h - the XDP program's TCP (stateless_tcp/io/xdp/tcp.bpf.h) compiled for the host, for
- * tests that put it in front of stateless_tcp_receive() or beside it.
+ * driver_front.h - the XDP program's TCP (stateless_tcp/io/xdp/tcp.bpf.h) compiled for the host,
+ * for tests that put it in front of stateless_tcp_receive() or beside it.
  */
 #ifndef TEST_UNIT_DRIVER_FRONT_H
 #define TEST_UNIT_DRIVER_FRONT_H
@@ -9,13 +9,9 @@
 #include "stateless_tcp/io/xdp/driver.h"
 #include "stateless_tcp/stateless_tcp.h"
 
-/* What the program reads in its maps, for such a server. */
-struct driver_config driver_front_config(const struct stateless_tcp_config *config,
-                                         const struct stateless_tcp_keys *keys);
-
 /* What the program does with a frame; `frame` has *frame_len octets. DRIVER_TX: it is the
  * answer now, *frame_len its length. Else it is unchanged. DRIVER_CLIMB also for what the program's
- * main does not hand to it. endpoint_count 0: everything is ours. *counter_out is set for the others. */
+ * main does not hand to it. endpoint_count 0: everything is ours. *counter_out: for the others. */
 enum driver_verdict driver_front(const struct stateless_tcp_config *config,
                                  const struct stateless_tcp_keys *keys,
                                  const struct packet_endpoint *endpoints, size_t endpoint_count,

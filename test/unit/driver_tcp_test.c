@@ -41,8 +41,8 @@ START_TEST(agrees_with_user_space)
 }
 END_TEST
 
-/* A connection of the usual kind, IPv4 or IPv6, with or without timestamps: of its segments only the
- * request climbs. */
+/* A connection of the usual kind, IPv4 or IPv6, with or without timestamps: of its segments only
+ * the request climbs. */
 START_TEST(only_requests_climb)
 {
     static const uint8_t syn_options[] = {2, 4, 5, 180, 4, 2, 8, 10, 0, 0,

@@ -14,7 +14,7 @@
 
 #define DRIVER_INLINE static inline __attribute__((always_inline))
 
-/* A step that the verifier is to look at once, by itself, with any arguments. They may be NULL there. */
+/* A step that the verifier looks at once, by itself, with any arguments: they may be NULL there. */
 #ifdef __bpf__
 #define DRIVER_STEP __attribute__((noinline))
 #else
@@ -315,7 +315,7 @@ DRIVER_INLINE bool driver_put_ipv6(uint8_t *ip, const uint8_t *end, uint32_t len
     return true;
 }
 
-/* Overwrite the frame with the answer. Returns its length; 0: it does not fit, which never happens. */
+/* Overwrite the frame with the answer. Returns its length; 0: no room, which never happens. */
 DRIVER_INLINE uint32_t driver_put_frame(uint8_t *data, const uint8_t *end,
                                         const struct driver_frame *frame,
                                         const struct driver_segment *segment,

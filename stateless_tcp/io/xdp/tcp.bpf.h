@@ -14,37 +14,38 @@
  *
  * CLAIM. DRIVER_TX leaves in the frame, octet for octet, the one frame that stateless_tcp_receive()
  * would have sent for it without a cache; DRIVER_DROP is where it would have been silent, with or
- * without one. Everything else climbs. As servers that share keys may answer each other's connections
- * segment by segment (cookie.h), the driver is such a server, one without a cache; so it is right, and
- * the only question is whether a cache would have made user space quicker. It would not:
+ * without one. Everything else climbs. As servers that share keys may answer each other's
+ * connections segment by segment (cookie.h), the driver is such a server, one without a cache; so
+ * it is right, and the only question is whether a cache would have made user space quicker. It
+ * would not:
  *
  *     SYN          No cache is looked at. With data, or where Fast Open wants a cookie, it climbs.
- *     pure ACK     Without timestamps, or if the point that it echoes is done, it is met with silence
- *                  before a cache is looked at. So are the last step of a handshake and the ACK of a
- *                  response in one segment: nearly all.
+ *     pure ACK     Without timestamps, or if the point that it echoes is done, it is met with
+ *                  silence before a cache is looked at. So are the last step of a handshake and the
+ *                  ACK of a response in one segment: nearly all.
  *     completion   The cookie and the point agree exactly, F(N) with what the client holds, so the
- *                  proof needs no cache; and SEG.SEQ is N: the client has nothing in flight. The cache
- *                  would matter in two ways. That it knew of a later train (has_later in modern.c)
- *                  takes requests behind N that came before this ACK; then SEG.SEQ, which is SND.NXT
- *                  of the sender or the end of our window, which never moves back, would be behind N
- *                  too, by no more than MODERN_WINDOW, so not congruent to N. That it knew of a tail
- *                  (modern_tail.h) takes octets behind N, with the same result. (But an ACK that is
- *                  overtaken by the data sent after it does not tell of them. Then the data waits for
- *                  the client's timer, as with a cache that has forgotten.) Where SEG.SEQ is not N,
- *                  or something of the train is missing, it climbs.
+ *                  proof needs no cache; and SEG.SEQ is N: the client has nothing in flight. The
+ *                  cache would matter in two ways. That it knew of a later train (has_later in
+ *                  modern.c) takes requests behind N that came before this ACK; then SEG.SEQ, which
+ *                  is SND.NXT of the sender or the end of our window, which never moves back, would
+ *                  be behind N too, by no more than MODERN_WINDOW, so not congruent to N. That it
+ *                  knew of a tail (modern_tail.h) takes octets behind N, with the same result. (But
+ *                  an ACK that is overtaken by the data sent after it does not tell of them. Then
+ *                  the data waits for the client's timer, as with a cache that has forgotten.)
+ *                  Where SEG.SEQ is not N, or something of the train is missing, it climbs.
  *     FIN alone    The same proof, or one near the beginning of our stream, which needs no cache
- *                  either. Where SEG.SEQ is N, a cache that knows the end of the train knows it to be
- *                  at the very point (modern_point.h, point_refine()). Else it climbs.
- *     no proof     A number that can be no cookie, or a point far from it, proves nothing whatever a
- *                  cache says. One in between climbs.
+ *                  either. Where SEG.SEQ is N, a cache that knows the end of the train knows it to
+ *                  be at the very point (point_refine() in modern_point.h). Else it climbs.
+ *     no proof     A number that can be no cookie, or a point far from it, proves nothing whatever
+ *                  a cache says. One in between climbs.
  *     data         climbs, but for what proves nothing and gets silence.
  *
  * No answer is longer than what it answers: the frame is overwritten, and cut.
  *
  * The rules are those of modern.c and stateless_tcp.c, the numbers come from their headers, and
  * test/unit/driver_tcp_test.c holds the two against each other. The same source is compiled for the
- * host for that, so no BPF is needed to know that it is right; that the verifier accepts it, and that
- * the kernel then does the same, is tested where there is one.
+ * host for that, so no BPF is needed to know that it is right; that the verifier accepts it, and
+ * that the kernel then does the same, is tested where there is one.
  */
 #ifndef STATELESS_TCP_IO_XDP_TCP_BPF_H
 #define STATELESS_TCP_IO_XDP_TCP_BPF_H
@@ -376,8 +377,8 @@ struct driver_work {
     struct driver_decision decision;
 };
 
-/* Judge a frame, `data` up to `end`, of which the caller has seen what driver.h says. DRIVER_TX: the
- * first *len_out octets are the answer now. Otherwise the frame is unchanged. */
+/* Judge a frame, `data` up to `end`, of which the caller has seen what driver.h says. DRIVER_TX:
+ * the first *len_out octets are the answer now. Otherwise the frame is unchanged. */
 DRIVER_INLINE enum driver_verdict driver_tcp_answer(uint8_t *data, const uint8_t *end,
                                                     const struct driver_frame *frame,
                                                     const struct driver_config *config,
