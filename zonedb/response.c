@@ -3,12 +3,10 @@
 
 #include "zonedb/name.h"
 
-#define SUFFIX_DELETED 0xffffu
-
 /* Hash of a label and the offset of the suffix behind it. Four octets of the label are enough: they
  * tell ns1 from ns2 and a.nic from b.nic, and what falls together is told apart by comparing. Bit 5
  * is what upper and lower case differ in. */
-static uint32_t suffix_hash(const uint8_t *label, uint16_t parent)
+static uint16_t suffix_hash(const uint8_t *label, uint16_t parent)
 {
     unsigned len = label[0];
     uint32_t hash = parent * 0x9e3779b1u + len;
@@ -16,7 +14,7 @@ static uint32_t suffix_hash(const uint8_t *label, uint16_t parent)
     hash = hash * 31 + (label[1 + len / 2] | 0x20u);
     hash = hash * 31 + (label[len > 1 ? len - 1 : 1] | 0x20u);
     hash = hash * 31 + (label[len] | 0x20u);
-    return hash ^ hash >> 11;
+    return (uint16_t)(hash ^ hash >> 16);
 }
 
 static bool label_equal(const uint8_t *a, const uint8_t *b)
@@ -30,30 +28,75 @@ static bool label_equal(const uint8_t *a, const uint8_t *b)
 }
 
 /* The offset at which this label stands before that suffix; 0: nowhere. */
-static uint16_t suffix_find(const struct response *r, const uint8_t *label, uint16_t parent)
+static uint16_t suffix_find(const struct response *r, const uint8_t *label, uint16_t parent,
+                            uint16_t hash)
 {
-    uint32_t slot = suffix_hash(label, parent);
-    for (;; slot++) {
-        const struct suffix *s = &r->suffixes[slot % SUFFIX_SLOTS];
-        if (s->at == 0)
-            return 0;
-        if (s->at != SUFFIX_DELETED && s->parent == parent && label_equal(label, r->octets + s->at))
+    for (unsigned i = r->suffix_chains[hash % SUFFIX_CHAINS]; i != 0;) {
+        const struct suffix *s = &r->suffixes[i - 1];
+        if (s->hash == hash && s->parent == parent && label_equal(label, r->octets + s->at))
             return s->at;
+        i = s->next;
     }
+    return 0;
 }
 
-static void suffix_add(struct response *r, size_t at, uint16_t parent)
+static void suffix_add(struct response *r, size_t at, uint16_t parent, uint16_t hash)
 {
     if (at > POINTER_MAX || r->suffix_count == SUFFIX_COUNT_MAX)
         return;
-    uint32_t slot = suffix_hash(r->octets + at, parent);
-    while (r->suffixes[slot % SUFFIX_SLOTS].at != 0)
-        slot++;
-    r->suffixes[slot % SUFFIX_SLOTS] = (struct suffix){(uint16_t)at, parent};
-    r->suffix_count++;
+    uint8_t *chain = &r->suffix_chains[hash % SUFFIX_CHAINS];
+    r->suffixes[r->suffix_count++] = (struct suffix){(uint16_t)at, parent, hash, *chain};
+    *chain = (uint8_t)r->suffix_count;
 }
 
-static void put(struct response *r, const uint8_t *octets, size_t len)
+/* Where the labels of a name begin, the root's included; returns their number without it, and the
+ * name's length: 0 if it is no valid name that ends within `available` octets. */
+static unsigned labels_of(const uint8_t *name, size_t available,
+                          uint8_t label_at[NAME_LABELS_MAX + 1], size_t *len_out)
+{
+    unsigned labels = 0;
+    size_t at = 0;
+    *len_out = 0;
+    while (at < available && at < NAME_MAX_LEN && name[at] <= 63) {
+        label_at[labels] = (uint8_t)at;
+        if (name[at] == 0) {
+            *len_out = at + 1;
+            return labels;
+        }
+        at += 1u + name[at];
+        labels++;
+    }
+    return 0;
+}
+
+/* Enter the suffixes of a name that was written at `begin`, from label `kept` on downwards; what
+ * is above is known as `parent`. */
+static void suffixes_add(struct response *r, size_t begin, const uint8_t *label_at, unsigned kept,
+                         uint16_t parent)
+{
+    while (kept > 0) {
+        kept--;
+        size_t at = begin + label_at[kept];
+        if (at > POINTER_MAX)
+            return;
+        suffix_add(r, at, parent, suffix_hash(r->octets + at, parent));
+        parent = (uint16_t)at;
+    }
+}
+
+static void suffixes_begin(struct response *r)
+{
+    uint8_t label_at[NAME_LABELS_MAX + 1];
+    size_t len;
+    r->has_suffixes = true;
+    memset(r->suffix_chains, 0, sizeof r->suffix_chains);
+    if (r->question_end == HEADER_LEN)
+        return;
+    unsigned labels = labels_of(r->octets + HEADER_LEN, NAME_MAX_LEN, label_at, &len);
+    suffixes_add(r, HEADER_LEN, label_at, labels, 0);
+}
+
+static inline void put(struct response *r, const uint8_t *octets, size_t len)
 {
     if (r->is_overflow || r->limit - r->len < len) {
         r->is_overflow = true;
@@ -63,7 +106,7 @@ static void put(struct response *r, const uint8_t *octets, size_t len)
     r->len += len;
 }
 
-static void put_be16(struct response *r, uint16_t value)
+static inline void put_be16(struct response *r, uint16_t value)
 {
     uint8_t octets[2];
     store_be16(octets, value);
@@ -73,23 +116,28 @@ static void put_be16(struct response *r, uint16_t value)
 static void put_pointer(struct response *r, size_t at)
 {
     assert(at >= HEADER_LEN && at <= POINTER_MAX);
+    if (r->pointer_count < POINTER_COUNT_MAX)
+        r->pointer_at[r->pointer_count] = (uint16_t)r->len;
+    r->pointer_count++;
     put_be16(r, (uint16_t)(0xc000u | at));
 }
 
-/* A valid name, compressed as far as possible. */
-static void put_name(struct response *r, const uint8_t *name)
+/* A name that ends within `available` octets, compressed as far as possible. Returns its length, 0
+ * if it is not valid. */
+static size_t put_name(struct response *r, const uint8_t *name, size_t available)
 {
     uint8_t label_at[NAME_LABELS_MAX + 1];
-    unsigned labels = 0;
-    size_t len = 0;
-    for (; name[len] != 0; len += 1u + name[len])
-        label_at[labels++] = (uint8_t)len;
-    label_at[labels] = (uint8_t)len;
+    size_t len;
+    unsigned kept = labels_of(name, available, label_at, &len); /* labels to be written out */
+    if (len == 0)
+        return 0;
+    if (!r->has_suffixes)
+        suffixes_begin(r);
     /* From the top label down, as far as the message has it. */
     uint16_t known = 0;
-    unsigned kept = labels; /* labels to be written out */
     while (kept > 0) {
-        uint16_t at = suffix_find(r, name + label_at[kept - 1], known);
+        const uint8_t *label = name + label_at[kept - 1];
+        uint16_t at = suffix_find(r, label, known, suffix_hash(label, known));
         if (at == 0)
             break;
         known = at;
@@ -101,16 +149,9 @@ static void put_name(struct response *r, const uint8_t *name)
         put_pointer(r, known);
     else
         put(r, (const uint8_t[1]){0}, 1);
-    if (r->is_overflow)
-        return;
-    for (uint16_t parent = known; kept > 0;) {
-        kept--;
-        size_t at = begin + label_at[kept];
-        suffix_add(r, at, parent);
-        if (at > POINTER_MAX)
-            return;
-        parent = (uint16_t)at;
-    }
+    if (!r->is_overflow)
+        suffixes_add(r, begin, label_at, kept, known);
+    return len;
 }
 
 /* The offset by which the name that was written at `at` can be named again; 0: no pointer serves (the
@@ -133,11 +174,10 @@ static bool put_rdata_compressed(struct response *r, struct rdata_shape shape, c
         return false;
     put(r, rdata, at);
     for (unsigned i = 0; i < shape.name_count; i++) {
-        size_t len = name_len(rdata + at, rdata_len - at);
+        size_t name_at = r->len;
+        size_t len = put_name(r, rdata + at, rdata_len - at);
         if (len == 0)
             return false;
-        size_t name_at = r->len;
-        put_name(r, rdata + at);
         *name_at_out = r->is_overflow ? 0 : name_pointer(r, name_at);
         at += len;
     }
@@ -170,7 +210,7 @@ static bool put_records(struct response *r, struct owner owner, const struct zon
         if (owner.at != 0)
             put_pointer(r, owner.at);
         else
-            put_name(r, owner.name);
+            put_name(r, owner.name, NAME_MAX_LEN);
         put(r, fixed, sizeof fixed);
         if (!shape.is_compressible)
             put(r, rdata - 2, 2u + rdata_len);
@@ -186,9 +226,13 @@ static bool put_records(struct response *r, struct owner owner, const struct zon
 
 static void roll_back(struct response *r, size_t len)
 {
-    for (unsigned i = 0; i < SUFFIX_SLOTS; i++)
-        if (r->suffixes[i].at >= len && r->suffixes[i].at != SUFFIX_DELETED)
-            r->suffixes[i].at = SUFFIX_DELETED;
+    for (; r->suffix_count > 0 && r->suffixes[r->suffix_count - 1].at >= len; r->suffix_count--) {
+        const struct suffix *last = &r->suffixes[r->suffix_count - 1];
+        r->suffix_chains[last->hash % SUFFIX_CHAINS] = last->next;
+    }
+    while (r->pointer_count > 0 && r->pointer_count <= POINTER_COUNT_MAX &&
+           r->pointer_at[r->pointer_count - 1] >= len)
+        r->pointer_count--;
     r->len = len;
     r->targets_of = NULL;
 }
@@ -220,6 +264,7 @@ bool response_add_optional(struct response *r, enum section section, struct owne
 {
     bool was_overflow = r->is_overflow;
     bool is_good = response_add(r, section, owner, rrset, TTL_AS_STORED);
+    r->has_left_out |= r->is_overflow;
     r->is_overflow = was_overflow;
     return is_good;
 }
@@ -244,16 +289,19 @@ void response_begin(struct response *r, uint8_t *octets, size_t limit, const str
     r->section = SECTION_ANSWER;
     r->is_overflow = false;
     r->targets_of = NULL;
+    r->has_left_out = false;
+    r->has_suffixes = false;
     r->suffix_count = 0;
-    memset(r->suffixes, 0, sizeof r->suffixes);
+    r->pointer_count = 0;
     store_be16(octets, query->id);
     store_be16(octets + 4, query->has_question);
     if (query->has_question) {
-        put_name(r, query->qname);
-        put_be16(r, query->qtype);
-        put_be16(r, query->qclass);
+        assert(limit - HEADER_LEN >= query->qname_len + 4u);
+        memcpy(octets + HEADER_LEN, query->qname, query->qname_len);
+        r->len += query->qname_len + 4u;
+        store_be16(octets + r->len - 4, query->qtype);
+        store_be16(octets + r->len - 2, query->qclass);
     }
-    assert(!r->is_overflow);
     r->question_end = r->len;
 }
 

@@ -16,6 +16,9 @@
  * label:
  *
  *     www.example.org   suffixes  {org, 0}  {example, org}  {www, example}
+ *
+ * Entries are chained, the latest first, so that taking back the last ones is easy. The question's
+ * own are made when the first name is to be compressed: many responses have none.
  */
 #ifndef ZONEDB_RESPONSE_H
 #define ZONEDB_RESPONSE_H
@@ -25,8 +28,10 @@
 
 /* Farthest offset that a compression pointer reaches. */
 #define POINTER_MAX 0x3fff
-#define SUFFIX_SLOTS 256
+#define SUFFIX_CHAINS 64
 #define SUFFIX_COUNT_MAX 192
+/* Compression pointers whose places are kept. */
+#define POINTER_COUNT_MAX 160
 /* Records of an RRset whose targets' places are kept. */
 #define TARGETS_MAX 32
 
@@ -39,6 +44,8 @@ enum section {
 struct suffix {
     uint16_t at;
     uint16_t parent;
+    uint16_t hash;
+    uint8_t next; /* 1 + index of the next one in the chain; 0: none */
 };
 
 struct response {
@@ -56,8 +63,13 @@ struct response {
      * its hosts' addresses need not be searched for. */
     const uint8_t *targets_of;       /* RDATA of that RRset; NULL: none */
     uint16_t target_at[TARGETS_MAX]; /* 0: not known */
+    bool has_left_out;               /* something optional did not fit */
+    bool has_suffixes;               /* those of the question are entered */
     unsigned suffix_count;
-    struct suffix suffixes[SUFFIX_SLOTS];
+    unsigned pointer_count;                   /* more than POINTER_COUNT_MAX: not all are kept */
+    uint16_t pointer_at[POINTER_COUNT_MAX];   /* where the compression pointers stand, ascending */
+    uint8_t suffix_chains[SUFFIX_CHAINS];     /* 1 + index of the first one; 0: none */
+    struct suffix suffixes[SUFFIX_COUNT_MAX]; /* in the order of writing */
 };
 
 /* An owner name: where it already stands in the message, or, if `at` is 0, the name itself. */

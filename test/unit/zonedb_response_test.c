@@ -25,6 +25,7 @@ static void begin(const char *qname, size_t limit)
 {
     struct query query = {.id = 0x1234, .has_question = qname != NULL, .qtype = 1, .qclass = 1};
     query.qname = qname != NULL ? name(qname) : NULL;
+    query.qname_len = qname != NULL ? (uint16_t)name_len(query.qname, NAME_MAX_LEN) : 0;
     response_begin(&r, octets, limit, &query);
 }
 
@@ -78,6 +79,7 @@ START_TEST(test_header)
 {
     static const uint8_t root[] = {0};
     struct query query = {.id = 0xfedc, .flags = 0x7fff, .has_question = true, .qname = root};
+    query.qname_len = sizeof root;
     query.qtype = 0x0102;
     query.qclass = CLASS_CH;
     response_begin(&r, octets, 512, &query);
