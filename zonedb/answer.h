@@ -25,6 +25,7 @@ struct answer {
     struct find_zone hosts_zone;
     const uint8_t *hosts_apex;
     const uint8_t *hosts_cut; /* of a referral: glue for hosts at or below it is required */
+    size_t hosts_apex_len, hosts_cut_len;
     unsigned added_count;
     const uint8_t **added; /* room for ADDED_MAX: RDATA of RRsets that must not be added again */
 };

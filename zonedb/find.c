@@ -18,16 +18,7 @@
 void find_key_set(struct find_key *key, uint32_t zone_id, const uint8_t *name)
 {
     store_be32(key->octets, zone_id);
-    size_t key_len = ZONE_ID_LEN + name_to_key(name, key->octets + ZONE_ID_LEN);
-    unsigned depth = 0;
-    key->end[0] = ZONE_ID_LEN;
-    for (size_t i = ZONE_ID_LEN; i < key_len; i++) {
-        if (key->octets[i] == 0) {
-            depth++;
-            key->end[depth] = (uint16_t)(i + 1);
-        }
-    }
-    key->label_count = (uint8_t)depth;
+    key->label_count = (uint8_t)name_to_key_labels(name, key->octets, ZONE_ID_LEN, key->end);
 }
 
 /* How many whole labels, counted from the root, `other` shares with the key's name. Both without
@@ -62,10 +53,39 @@ bool find_zone_parse(const uint8_t *value, size_t value_len, struct find_zone *z
     return true;
 }
 
+/* Of a zone's apex in `zones` and the one behind it: keys at or below the first and before the
+ * second have no zone closer than the first. */
+static bool memo_covers(const struct find_memo *memo, const struct find_key *key)
+{
+    const uint8_t *octets = key->octets + ZONE_ID_LEN;
+    size_t len = (size_t)key->end[key->label_count] - ZONE_ID_LEN;
+    if (!memo->is_set || len < memo->apex_len || memcmp(octets, memo->apex, memo->apex_len) != 0)
+        return false;
+    if (memo->next_len == 0)
+        return true;
+    size_t common = len < memo->next_len ? len : memo->next_len;
+    int order = memcmp(octets, memo->next, common);
+    return order < 0 || (order == 0 && len < memo->next_len);
+}
+
+/* Remember the zone that the cursor stands at. The cursor moves. */
+static void memo_set(struct find_memo *memo, MDB_cursor *zones, const MDB_val *apex,
+                     const struct find_zone *zone)
+{
+    MDB_val k = {0, NULL}, value;
+    int rc = mdb_cursor_get(zones, &k, &value, MDB_NEXT);
+    memo->is_set = rc == 0 || rc == MDB_NOTFOUND;
+    memo->apex = apex->mv_data;
+    memo->apex_len = zone->depth == 0 ? 0 : apex->mv_size; /* the root's key is the octet 0 */
+    memo->next = k.mv_data;
+    memo->next_len = rc == 0 ? k.mv_size : 0;
+    memo->zone = *zone;
+}
+
 /* The zone with the longest apex that is the key's name, cut to `depth` labels, or an ancestor.
- * Returns 1, 0 none, -1 damaged. */
+ * Returns 1, 0 none, -1 damaged. The cursor stands at it then. */
 static int zone_above(MDB_cursor *zones, const struct find_key *key, unsigned depth,
-                      struct find_zone *zone_out)
+                      struct find_zone *zone_out, MDB_val *apex_out)
 {
     static const uint8_t root_key[1] = {0};
     for (;;) {
@@ -96,8 +116,24 @@ static int zone_above(MDB_cursor *zones, const struct find_key *key, unsigned de
                 continue;
             }
         }
+        *apex_out = k;
         return find_zone_parse(value.mv_data, value.mv_size, zone_out) ? 1 : -1;
     }
+}
+
+/* The zone for the key's whole name. */
+static int zone_of(struct zonedb_view *view, const struct find_key *key, struct find_zone *zone_out)
+{
+    struct find_memo *memo = &view->memo;
+    if (memo_covers(memo, key)) {
+        *zone_out = memo->zone;
+        return 1;
+    }
+    MDB_val apex;
+    int status = zone_above(view->zones, key, key->label_count, zone_out, &apex);
+    if (status == 1 && zone_out->depth <= key->label_count)
+        memo_set(memo, view->zones, &apex, zone_out);
+    return status;
 }
 
 /* Exactly the key's first `depth` labels. Returns 1, 0, -1. */
@@ -116,6 +152,13 @@ static bool key_is_in_zone(const struct find_key *key, const MDB_val *k)
     return k->mv_size >= ZONE_ID_LEN && memcmp(k->mv_data, key->octets, ZONE_ID_LEN) == 0;
 }
 
+static enum find_outcome occluder_outcome(const struct found *found)
+{
+    if ((found->node.flags & NODE_CUT) != 0)
+        return FIND_DELEGATION;
+    return (found->node.flags & NODE_DNAME) != 0 ? FIND_DNAME : FIND_CORRUPT;
+}
+
 /* The name lies at or below the cut or DNAME at `depth`: fetch that node. */
 static enum find_outcome occluder(struct zonedb_view *view, unsigned depth, struct found *found)
 {
@@ -123,9 +166,7 @@ static enum find_outcome occluder(struct zonedb_view *view, unsigned depth, stru
         node_at(view->nodes, &found->key, depth, &found->node) != 1)
         return FIND_CORRUPT;
     found->node_depth = (uint8_t)depth;
-    if ((found->node.flags & NODE_CUT) != 0)
-        return FIND_DELEGATION;
-    return (found->node.flags & NODE_DNAME) != 0 ? FIND_DNAME : FIND_CORRUPT;
+    return occluder_outcome(found);
 }
 
 /* The name does not exist and nothing above it hides it: is there a wildcard for it? */
@@ -197,8 +238,13 @@ static enum find_outcome between(struct zonedb_view *view, unsigned successor_de
     unsigned common =
         common_depth(&found->key, (const uint8_t *)predecessor_key->mv_data + ZONE_ID_LEN,
                      predecessor_key->mv_size - ZONE_ID_LEN);
-    if (predecessor.flags != 0 && common >= predecessor.depth)
-        return occluder(view, predecessor.depth, found);
+    if (predecessor.flags != 0 && common >= predecessor.depth) {
+        if ((predecessor.flags & NODE_OCCLUDED) != 0)
+            return occluder(view, predecessor.depth, found);
+        found->node = predecessor; /* it is the cut itself */
+        found->node_depth = predecessor.depth;
+        return occluder_outcome(found);
+    }
     found->encloser_depth = (uint8_t)(common > successor_depth ? common : successor_depth);
     found->node_depth = found->key.label_count;
     found->is_empty_non_terminal = successor_depth == found->key.label_count;
@@ -234,35 +280,36 @@ static enum find_outcome find_in_zone(struct zonedb_view *view, struct found *fo
     return between(view, successor_depth, &k, &value, found);
 }
 
-static enum find_outcome find(struct zonedb_view *view, const uint8_t *qname, uint16_t qtype,
-                              struct found *found_out)
+enum find_outcome zonedb_find_key(struct zonedb_view *view, uint16_t qtype, struct found *found)
 {
+    struct find_key *key = &found->key;
+    found->outcome = FIND_CORRUPT;
+    found->is_empty_non_terminal = false;
     if (!view->is_active)
         return FIND_CORRUPT;
-    struct find_key *key = &found_out->key;
-    find_key_set(key, 0, qname);
-    found_out->is_empty_non_terminal = false;
-    int status = zone_above(view->zones, key, key->label_count, &found_out->zone);
-    if (status == 1 && qtype == RR_DS && found_out->zone.depth == key->label_count &&
+    int status = zone_of(view, key, &found->zone);
+    if (status == 1 && qtype == RR_DS && found->zone.depth == key->label_count &&
         key->label_count > 0) {
         /* Asked at a child's apex: the parent side answers, if it is ours too. */
         struct find_zone parent;
-        if (zone_above(view->zones, key, key->label_count - 1u, &parent) == 1)
-            found_out->zone = parent;
+        MDB_val apex;
+        if (zone_above(view->zones, key, key->label_count - 1u, &parent, &apex) == 1)
+            found->zone = parent;
     }
-    if (status != 1)
-        return status == 0 ? FIND_NOT_AUTHORITATIVE : FIND_CORRUPT;
-    if (found_out->zone.depth > key->label_count)
-        return FIND_CORRUPT;
-    store_be32(key->octets, found_out->zone.id);
-    return find_in_zone(view, found_out);
+    if (status == 0)
+        found->outcome = FIND_NOT_AUTHORITATIVE;
+    if (status != 1 || found->zone.depth > key->label_count)
+        return found->outcome;
+    store_be32(key->octets, found->zone.id);
+    found->outcome = find_in_zone(view, found);
+    return found->outcome;
 }
 
 enum find_outcome zonedb_find(struct zonedb_view *view, const uint8_t *qname, uint16_t qtype,
                               struct found *found_out)
 {
-    found_out->outcome = find(view, qname, qtype, found_out);
-    return found_out->outcome;
+    find_key_set(&found_out->key, 0, qname);
+    return zonedb_find_key(view, qtype, found_out);
 }
 
 enum find_outcome zonedb_find_in(struct zonedb_view *view, const struct find_zone *zone,

@@ -29,6 +29,16 @@ struct find_zone {
     struct rrsets soa; /* SOA and its RRSIG */
 };
 
+/* The zone that was found last, and the names for which it would be found again: those at or below
+ * its apex that sort before `next`, the apex of the next zone (next_len 0: there is none). Both as
+ * keys of `zones`; pointers are valid as long as the snapshot. */
+struct find_memo {
+    bool is_set;
+    size_t apex_len, next_len;
+    const uint8_t *apex, *next;
+    struct find_zone zone;
+};
+
 enum find_outcome {
     FIND_NOT_AUTHORITATIVE, /* no zone of ours holds the name */
     FIND_NODE,              /* it exists: `node`, maybe an empty non-terminal */
@@ -59,6 +69,9 @@ struct found {
  * above the cut if we have it (RFC 4035 3.1.4.1). Outcomes: see the enum. */
 enum find_outcome zonedb_find(struct zonedb_view *view, const uint8_t *qname, uint16_t qtype,
                               struct found *found_out);
+
+/* The same for found->key, which find_key_set() has filled in. */
+enum find_outcome zonedb_find_key(struct zonedb_view *view, uint16_t qtype, struct found *found);
 
 /* The same within `zone` alone, which holds the name: whatever zones there are below it. */
 enum find_outcome zonedb_find_in(struct zonedb_view *view, const struct find_zone *zone,

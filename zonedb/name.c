@@ -55,9 +55,18 @@ bool name_equal(const uint8_t *a, const uint8_t *b)
 
 bool name_is_at_or_below(const uint8_t *name, const uint8_t *parent)
 {
-    unsigned name_labels = name_label_count(name), parent_labels = name_label_count(parent);
-    return name_labels >= parent_labels &&
-           name_equal(name_skip(name, name_labels - parent_labels), parent);
+    return name_ends_in(name, name_len(name, NAME_MAX_LEN), parent, name_len(parent, NAME_MAX_LEN));
+}
+
+bool name_ends_in(const uint8_t *name, size_t name_octets, const uint8_t *parent,
+                  size_t parent_octets)
+{
+    if (name_octets < parent_octets)
+        return false;
+    const uint8_t *suffix = name + (name_octets - parent_octets);
+    while (name < suffix)
+        name += 1 + name[0];
+    return name == suffix && name_equal(name, parent);
 }
 
 int name_compare(const uint8_t *a, const uint8_t *b)
@@ -79,35 +88,44 @@ size_t name_copy_lower(uint8_t *out, const uint8_t *name)
     return len + 1;
 }
 
-size_t name_to_key(const uint8_t *name, uint8_t *key)
+unsigned name_to_key_labels(const uint8_t *name, uint8_t *key, size_t at, uint16_t *end_out)
 {
     uint8_t label_at[NAME_LABELS_MAX];
-    unsigned label_count = 0;
-    size_t at = 0;
-    for (; name[at] != 0; at += 1u + name[at]) {
+    unsigned label_count = 0, labels = 0;
+    for (size_t i = 0; name[i] != 0; i += 1u + name[i]) {
         assert(label_count < NAME_LABELS_MAX);
-        label_at[label_count] = (uint8_t)at;
+        label_at[label_count] = (uint8_t)i;
         label_count++;
     }
-    uint8_t *k = key;
-    while (label_count > 0) {
-        label_count--;
-        const uint8_t *label = name + label_at[label_count];
-        for (const uint8_t *c = label + 1; c <= label + label[0]; c++) {
+    end_out[0] = (uint16_t)at;
+    uint8_t *k = key + at;
+    while (labels < label_count) {
+        const uint8_t *c = name + label_at[label_count - 1 - labels];
+        const uint8_t *end = c + c[0];
+        while (c < end) {
+            c++;
+            *k = name_octet_lower(*c);
             if (*c <= 1) {
                 *k = 1;
                 k++;
                 *k = (uint8_t)(*c + 1);
-            } else {
-                *k = name_octet_lower(*c);
             }
             k++;
         }
         *k = 0;
         k++;
+        labels++;
+        end_out[labels] = (uint16_t)(k - key);
     }
-    assert(k - key <= NAME_KEY_MAX);
-    return (size_t)(k - key);
+    assert(k - key - (ptrdiff_t)at <= NAME_KEY_MAX);
+    return label_count;
+}
+
+size_t name_to_key(const uint8_t *name, uint8_t *key)
+{
+    uint16_t end[NAME_LABELS_MAX + 1];
+    unsigned label_count = name_to_key_labels(name, key, 0, end);
+    return end[label_count];
 }
 
 /* One label of a key, up to its terminator, unescaped into `label` (room for 63).

@@ -117,12 +117,11 @@ static bool is_service(uint16_t type)
 
 /* The addresses of one host, if the zone has them, and for SVCB and its kind the target's record of
  * the same type (RFC 9460 4.1). Glue has no RRSIGs of its own. */
-static void addresses_add(struct answer *a, const struct find_zone *zone, struct owner host,
-                          bool is_required)
+static void addresses_add(struct answer *a, struct owner host, bool is_required)
 {
     const uint16_t types[] = {RR_A, RR_AAAA, a->hosts.type};
     struct node node;
-    int status = zonedb_find_exact(a->view, zone, host.name, &node);
+    int status = zonedb_find_exact(a->view, &a->hosts_zone, host.name, &node);
     a->is_corrupt |= status < 0;
     if (status != 1)
         return;
@@ -147,16 +146,21 @@ static void hosts_add(struct answer *a, bool is_required)
     uint16_t rdata_len;
     int status;
     for (unsigned i = 0; (status = rdata_next(&cursor, &rdata, &rdata_len)) == 1; i++) {
-        if (rdata_len <= at || name_len(rdata + at, (size_t)(rdata_len - at)) == 0) {
+        size_t host_len = rdata_len <= at ? 0 : name_len(rdata + at, (size_t)(rdata_len - at));
+        if (host_len == 0) {
             a->is_corrupt = true;
             return;
         }
         struct owner host = {rdata + at, response_target(a->response, &a->hosts, i)};
-        if (host.name[0] == 0 && is_service(a->hosts.type) && load_be16(rdata) != 0)
-            host = (struct owner){a->hosts_owner, 0}; /* RFC 9460 2.5.2 */
-        bool is_below = a->hosts_cut != NULL && name_is_at_or_below(host.name, a->hosts_cut);
-        if (is_below == is_required && (is_below || name_is_at_or_below(host.name, a->hosts_apex)))
-            addresses_add(a, &a->hosts_zone, host, is_required);
+        if (host.name[0] == 0 && is_service(a->hosts.type) && load_be16(rdata) != 0) {
+            addresses_add(a, (struct owner){a->hosts_owner, 0}, false); /* RFC 9460 2.5.2 */
+            continue;
+        }
+        bool is_below = a->hosts_cut != NULL &&
+                        name_ends_in(host.name, host_len, a->hosts_cut, a->hosts_cut_len);
+        if (is_below == is_required &&
+            (is_below || name_ends_in(host.name, host_len, a->hosts_apex, a->hosts_apex_len)))
+            addresses_add(a, host, is_required);
     }
     a->is_corrupt |= status < 0;
 }
@@ -213,7 +217,9 @@ static void hosts_want(struct answer *a, const struct subject *subject, const st
     a->hosts_owner = subject->name;
     a->hosts_zone = found->zone;
     a->hosts_apex = name_skip(subject->name, (unsigned)found->key.label_count - found->zone.depth);
+    a->hosts_apex_len = name_len(a->hosts_apex, NAME_MAX_LEN);
     a->hosts_cut = cut;
+    a->hosts_cut_len = cut != NULL ? name_len(cut, NAME_MAX_LEN) : 0;
 }
 
 /* RFC 1034 4.3.2 step 3b. */

@@ -5,6 +5,7 @@
 #ifndef ZONEDB_VIEW_H
 #define ZONEDB_VIEW_H
 
+#include "zonedb/find.h"
 #include "zonedb/zonedb.h"
 
 #include <lmdb.h>
@@ -21,6 +22,7 @@ struct zonedb_view {
     MDB_cursor *zones, *nodes, *nsec3;
     uint64_t version;
     bool is_active; /* a snapshot is held; false: cursors must not be used */
+    struct find_memo memo;
 };
 
 /* LMDB's outcome as 0 or a negative errno. */
