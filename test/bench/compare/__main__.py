@@ -1,0 +1,250 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Lethe beside other name servers on this machine: what a query costs, and everything around it.
+
+    python3 test/bench/compare --build DIR [--out DIR] ...
+    python3 test/bench/compare --render REPORT.json --out DIR
+
+Two network namespaces and a veth pair; the server has one core, the load generator the other. Every
+server in turn answers the same questions for the same zones, round by round; the report has medians
+and spreads of the whole server side's CPU time for a query, the kernel's part included. Needs root.
+Packages: tools/install-packages build test bench.
+"""
+import argparse
+import json
+import os
+import pathlib
+import resource
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(HERE))
+import data  # noqa: E402
+import figures  # noqa: E402
+import large  # noqa: E402
+import link as links  # noqa: E402
+import loads  # noqa: E402
+import machine  # noqa: E402
+import measure  # noqa: E402
+import report  # noqa: E402
+import servers  # noqa: E402
+
+SKIP = 77
+QUICK = {"rounds": 1, "seconds": 0.5, "delegations": 20000, "questions": 20000, "repeat": 0, "quiet": 0,
+         "idle": [1000], "rates": {}, "large": 0,
+         "peers": ["nsd", "knot-xdp"], "loads": ["udp-tld", "tcp1-tld", "tcp1-big", "tcpp-tld"]}
+
+
+def words(text):
+    return [word for word in text.split(",") if word]
+
+
+def numbers(text):
+    return [int(word) for word in words(text)]
+
+
+def parse():
+    options = argparse.ArgumentParser(
+        prog="compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--build", default="build/plain", help="where Lethe was built")
+    options.add_argument("--out", default="compare-report", help="directory for the report")
+    options.add_argument("--state", help="directory for zones and databases, to keep them")
+    options.add_argument("--peers", type=words, default=list(servers.DEFAULT_PEERS),
+                         help="names below test/bench/peers, comma-separated")
+    options.add_argument("--extra", action="append", default=[], metavar="SCRIPT",
+                         help="a further server: a start script, see test/bench/peers/README.md")
+    options.add_argument("--modes", type=words, help="of Lethe: " + ", ".join(
+        mode[0] for mode in servers.LETHE_MODES))
+    options.add_argument("--loads", type=words, help=", ".join(load.name for load in loads.LOADS))
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--seconds", type=float, default=3, help="of each run")
+    options.add_argument("--delegations", type=int, default=1000000)
+    options.add_argument("--questions", type=int, default=500000, help="in each file of them")
+    options.add_argument("--generator", choices=[g.name for g in loads.GENERATORS],
+                         help="default: the first of them that is there")
+    options.add_argument("--idle", type=numbers, default=[1000, 100000],
+                         help="so many connections at once, for memory; empty: none")
+    options.add_argument("--rates-udp", type=numbers, default=[20000, 50000, 100000, 150000, 250000],
+                         help="offered loads for latency; empty: none")
+    options.add_argument("--rates-tcp", type=numbers, default=[5000, 10000, 20000, 30000])
+    options.add_argument("--scale", type=numbers, default=[1000000],
+                         help="delegations for load time, size, restart, updates; e.g. "
+                         "1000000,10000000; empty: none")
+    options.add_argument("--repeat", type=int, default=1,
+                         help="how often a run that others disturbed is done again")
+    options.add_argument("--quiet", type=float, default=5,
+                         help="seconds to wait, at most, for an idle machine before a run")
+    options.add_argument("--server-cpu", type=int, default=0)
+    options.add_argument("--client-cpu", type=int, default=1)
+    options.add_argument("--quick", action="store_true", help="a smoke test: its figures mean nothing")
+    options.add_argument("--render", metavar="REPORT.json", help="only write a report anew")
+    args = options.parse_args()
+    args.rates = {"udp-tld": args.rates_udp, "tcp1-tld": args.rates_tcp}
+    if args.quick:
+        vars(args).update(QUICK)
+        args.scale = []
+    return args
+
+
+def say(text):
+    print(time.strftime("%H:%M:%S"), text, flush=True)
+
+
+def contestants(args, databases):
+    """(those that can take part, [(name, why not)])."""
+    scripts = [servers.PEERS / name for name in args.peers] + [pathlib.Path(p) for p in args.extra]
+    wanted = [servers.LetheMode(args.build, databases, *mode) for mode in servers.LETHE_MODES
+              if args.modes is None or mode[0] in args.modes]
+    missing = []
+    for path in scripts:
+        if os.access(path, os.X_OK):
+            wanted.append(servers.Script(path))
+        else:
+            missing.append({"server": path.name, "why": f"{path}: no such start script"})
+    there = []
+    for server in wanted:
+        try:
+            server.check()
+            there.append(server)
+        except servers.Unavailable as why:
+            missing.append({"server": server.name, "why": str(why)})
+    return there, missing
+
+
+def rotated(row, by):
+    by %= max(1, len(row))
+    return row[by:] + row[:by]
+
+
+def throughput(comparison, there, wanted):
+    """Rounds over all servers and loads; each round begins with another server."""
+    options = comparison.options
+    for number in range(options.rounds):
+        for zone_set in measure.zone_sets_of(wanted):
+            for server in rotated(there, number):
+                fitting = [load for load in wanted
+                           if load.zone_set == zone_set and loads.fits(server, load)]
+                instance = comparison.serving(server, zone_set) if fitting else None
+                for load in fitting if instance else ():
+                    measured = comparison.run(instance, load, number)
+                    if measured is None:
+                        continue
+                    comparison.measurements.append(measured)
+                    say(f"{number + 1}/{options.rounds} {load.name:10} {server.name:18}"
+                        f"{figures.cost_us(measured):8.2f} us"
+                        f"{measured['answered'] / measured['seconds']:10,.0f}/s"
+                        f"{'  disturbed' if measured['foreign'] > machine.FOREIGN_LIMIT else ''}")
+
+
+def latencies(comparison, there):
+    options = comparison.options
+    for name, rates in options.rates.items():
+        load = loads.BY_NAME[name]
+        for server in there:
+            instance = comparison.serving(server, load.zone_set) if \
+                rates and loads.fits(server, load) else None
+            for rate in rates if instance else ():
+                measured = comparison.run(instance, load, 0, rate)
+                if measured is None:
+                    break
+                comparison.latencies.append(measured)
+                say(f"latency {load.name:10} {server.name:18} {rate:8,}/s "
+                    f"{measured['latency_us'].get('p99', measured['latency_us']['mean']):8.0f} us")
+                if measured["answered"] < 0.5 * rate * measured["seconds"]:
+                    break  # far beyond what it can
+
+
+def idle(comparison, there):
+    for server in there:
+        instance = comparison.serving(server, "tld") if "tcp" in server.loads and \
+            "tld" in server.zone_sets and server.connections else None
+        for count in comparison.options.idle if instance else ():
+            try:
+                held = comparison.hold_idle(instance, min(count, server.connections))
+            except (loads.Failed, OSError, ValueError, KeyError) as why:
+                comparison.fail(server.name, f"idle connections: {why}")
+                break
+            held["asked_for"] = count
+            comparison.idle.append(held)
+            say(f"idle {server.name:18} {held['opened']:7} connections "
+                f"{held['each_octets']:9.0f} octets each")
+
+
+def raise_descriptor_limit():
+    for wanted in (1048576, 262144, 65536):
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))
+            return
+        except (ValueError, OSError):
+            continue
+
+
+def compare(args):
+    """The whole of it: what the report is made of."""
+    raise_descriptor_limit()
+    os.sched_setaffinity(0, {args.client_cpu})
+    wanted = [load for load in loads.LOADS if args.loads is None or load.name in args.loads]
+    files = data.Data(pathlib.Path(args.state, "data"), args.delegations, args.questions,
+                      str(pathlib.Path(args.build, "test", "bench", "make_tld").resolve()))
+    say(f"zones: {args.delegations} delegations")
+    files.make()
+    began, databases, loaded = time.time(), {}, {}
+    there, missing = contestants(args, databases)
+    for gone in missing:
+        say(f"without {gone['server']}: {gone['why']}")
+    with links.Link(args.server_cpu, args.client_cpu) as link:
+        comparison = measure.Comparison(args, link, files, say)
+        comparison.generator = loads.choose(args.generator, args.build)
+        try:
+            for zone_set in measure.zone_sets_of(wanted):
+                databases[zone_set], loaded[zone_set] = servers.load_database(
+                    args.build, pathlib.Path(args.state), zone_set, files.zone_set(zone_set))
+            throughput(comparison, there, wanted)
+            idle(comparison, there)
+            latencies(comparison, there)
+        except KeyboardInterrupt:
+            comparison.fail("compare", "interrupted: the report has what there is")
+        finally:
+            comparison.end()
+    scales = [large.figures(args.build, count, say) for count in args.scale]
+    return {"machine": machine.describe(), "began": began, "took_s": time.time() - began,
+            "options": {name: value for name, value in vars(args).items() if name != "render"},
+            "generator": comparison.generator.version(), "zones": files.describe(),
+            "receives_in_threads": link.has_threads, "accounting": comparison.accounting(),
+            "servers": [describe(server) for server in there], "missing": missing,
+            "failures": comparison.failures, "measurements": comparison.measurements,
+            "latencies": comparison.latencies, "idle": comparison.idle,
+            "starts": measure.starts(comparison), "databases": loaded, "scale": scales}
+
+
+def describe(server):
+    return {"name": server.name, "label": server.label, "version": server.version(),
+            "rival": server.rival, "is_lethe": server.is_lethe, "about": getattr(server, "about", ""),
+            "ceiling": getattr(server, "ceiling", None)}
+
+
+def main():
+    args = parse()
+    if args.render:
+        with open(args.render, encoding="utf-8") as file:
+            report.write(json.load(file), args.out)
+        return 0
+    if os.geteuid() != 0:
+        print("SKIP: needs root, for network namespaces")
+        return SKIP
+    if args.server_cpu not in (cores := os.sched_getaffinity(0)) or args.client_cpu not in cores:
+        print("SKIP: needs two processors")
+        return SKIP
+    with tempfile.TemporaryDirectory(prefix="lethe-compare-") as directory:
+        args.state = args.state or directory
+        result = compare(args)
+    report.write(result, args.out)
+    say(f"report: {pathlib.Path(args.out, 'report.md')}")
+    return 0 if result["measurements"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

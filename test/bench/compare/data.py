@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Zones and questions.
+
+Two sets of zones, each served by an instance of its own: `tld`, a large zone of delegations and
+host.example. with one response of three kilobytes; `root`, the root zone alone. Questions are in
+dnsperf's format; the same numbers give the same questions.
+"""
+import lzma
+import os
+import pathlib
+import random
+import subprocess
+
+HERE = pathlib.Path(__file__).resolve().parent
+TOP = HERE.parent.parent.parent
+
+# In a hundred questions: below existing delegations.
+EXISTING = 60
+TYPES = ["A"] * 55 + ["AAAA"] * 22 + ["NS"] * 8 + ["DS"] * 8 + ["MX"] * 4 + ["TXT"] * 2 + ["SOA"]
+LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
+BIG_STRINGS = 12
+HOST_ZONE = """$ORIGIN host.example.
+$TTL 3600
+@ SOA ns1 hostmaster 2026080501 1800 900 604800 300
+@ NS ns1
+@ NS ns2
+ns1 A 192.0.2.1
+ns2 A 192.0.2.2
+www A 192.0.2.80
+"""
+ZONE_SETS = {"tld": ("tld.", "host.example."), "root": (".",)}
+# A name that a server of the set answers for, asked to know that it is up.
+PROBES = {"tld": "tld.", "root": "."}
+
+
+class Dice(random.Random):
+    """The same numbers for the same seed, with every Python."""
+
+    def below(self, limit):
+        return int(self.random() * limit)
+
+
+def word(dice, shortest, longest):
+    return "".join(LETTERS[dice.below(36)] for _ in range(shortest + dice.below(longest - shortest + 1)))
+
+
+def delegations_of(path):
+    """Owner names of delegations of a generated zone tld., without its own name servers."""
+    names, last = [], b""
+    with open(path, "rb") as file:
+        for line in file:
+            if b" NS " in line or b"\tNS\t" in line:
+                owner = line.split(None, 1)[0]
+                if owner not in (last, b"@", b"tld."):
+                    names.append(owner.decode("ascii"))
+                last = owner
+    suffix = ".tld."
+    return [n[:-len(suffix)] if n.endswith(suffix) else n for n in names]
+
+
+def tld_question(dice, names, known):
+    """At the cut, or at www or mail below it; or below a name that does not exist."""
+    kind = TYPES[dice.below(len(TYPES))]
+    if dice.below(100) < EXISTING:
+        prefix = ("", "www.", "mail.")[(dice.below(100) >= 35) + (dice.below(100) >= 80)]
+        return f"{prefix}{names[dice.below(len(names))]}.tld. {kind}\n"
+    name = word(dice, 6, 15)
+    while name in known:
+        name = word(dice, 6, 15)
+    return f"{'www.' if dice.below(100) < 30 else ''}{name}.tld. {kind}\n"
+
+
+def root_question(dice, names):
+    if dice.below(100) < EXISTING:
+        kind = ("A", "AAAA", "NS", "DS")[dice.below(4)]
+        return f"h{dice.below(999)}.d{dice.below(99999)}.{names[dice.below(len(names))]} {kind}\n"
+    return f"{word(dice, 6, 6)}.{word(dice, 9, 9)}x {('A', 'AAAA')[dice.below(2)]}\n"
+
+
+def write_questions(path, count, question):
+    with open(path, "w", encoding="ascii") as file:
+        for _ in range(count):
+            file.write(question())
+
+
+class Data:
+    """Files in a directory; made where they are not there yet."""
+
+    def __init__(self, directory, delegations, questions, make_tld):
+        self.directory = pathlib.Path(directory)
+        self.delegations, self.question_count = delegations, questions
+        self.make_tld = make_tld
+        self.zones = {"tld.": self.directory / f"tld-{delegations}.zone",
+                      "host.example.": self.directory / "host.zone",
+                      ".": self.directory / "root.zone"}
+        self.questions = {name: self.directory / f"{name}-{delegations}-{questions}.questions"
+                          for name in ("tld", "root", "big", "small")}
+
+    def zone_set(self, name):
+        return {apex: self.zones[apex] for apex in ZONE_SETS[name]}
+
+    def make(self):
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._make(self.zones["tld."], self._write_tld)
+        self._make(self.zones["host.example."], self._write_host)
+        self._make(self.zones["."], self._write_root)
+        self._make(self.questions["tld"], self._ask_tld)
+        self._make(self.questions["root"], self._ask_root)
+        self._make(self.questions["big"], lambda p: p.write_text("big.host.example. TXT\n"))
+        self._make(self.questions["small"], lambda p: p.write_text("www.host.example. A\n"))
+
+    @staticmethod
+    def _make(path, write):
+        """Whole or not at all."""
+        if not path.exists():
+            part = path.with_suffix(".part")
+            write(part)
+            os.rename(part, path)
+
+    def _write_tld(self, path):
+        with open(path, "wb") as file:
+            subprocess.run([self.make_tld, str(self.delegations)], check=True, timeout=600, stdout=file)
+
+    @staticmethod
+    def _write_host(path):
+        text = HOST_ZONE + "".join(f'big TXT "{i:02}{"b" * 238}"\n' for i in range(BIG_STRINGS))
+        path.write_text(text, encoding="ascii")
+
+    @staticmethod
+    def _write_root(path):
+        path.write_bytes(lzma.decompress((TOP / "test/data/root.zone.xz").read_bytes()))
+
+    def _ask_tld(self, path):
+        dice, names = Dice(1), delegations_of(self.zones["tld."])
+        known = set(names)
+        write_questions(path, self.question_count, lambda: tld_question(dice, names, known))
+
+    def _ask_root(self, path):
+        with open(self.zones["."], encoding="ascii") as file:
+            fields = [line.split() for line in file]
+        names = sorted({f[0] for f in fields if len(f) > 3 and f[3] == "NS" and f[0] != "."})
+        dice = Dice(2)
+        write_questions(path, self.question_count, lambda: root_question(dice, names))
+
+    def describe(self):
+        return {apex: {"octets": path.stat().st_size, "lines": sum(1 for _ in open(path, "rb"))}
+                for apex, path in self.zones.items()}

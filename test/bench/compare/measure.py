@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Runs: a server, a load, what it cost."""
+import itertools
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+import data
+import loads
+import machine
+import servers
+
+HERE = pathlib.Path(__file__).resolve().parent
+# Beyond the time of the run itself.
+GENERATOR_LIMIT_S = 60
+WARM_UP = 500
+SETTLE_S = 2
+IDLE_NAME, IDLE_TYPE = "www.host.example", 1
+# Kernel memory of connections: sockets, what files need for them, buffers.
+SLABS = r"^(TCP\w*|request_sock_TCP\w*|tw_sock_TCP\w*|sock_inode_cache|filp|dentry|eventpoll_\w+|" \
+        r"tcp_\w+|skbuff_\w+) +\d+ +(\d+) +(\d+)"
+
+
+def socket_memory(side):
+    """Octets of kernel memory for sockets, and sockets of TCP in use there."""
+    octets = sum(int(count) * int(size) for _, count, size in
+                 re.findall(SLABS, machine.read("/proc/slabinfo"), re.M))
+    stat = side.run("cat", "/proc/net/sockstat").stdout
+    tcp = re.search(r"^TCP: inuse (\d+) .* mem (\d+)", stat, re.M)
+    return octets + int(tcp[2]) * os.sysconf("SC_PAGE_SIZE"), int(tcp[1])
+
+
+class IdleClients:
+    """Connections without sockets on the client's side; test/fault/idle_clients.c."""
+
+    def __init__(self, program, link, address, first, question, response):
+        self.process = link.client.start(
+            "taskset", "-c", str(link.client_cpu), program, link.client_device, link.server_mac(),
+            address, "53", first, question, response, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            text=True)
+
+    def __enter__(self):
+        return self
+
+    def say(self, *words):
+        self.process.stdin.write(" ".join(map(str, words)) + "\n")
+        self.process.stdin.flush()
+        said = self.process.stdout.readline().split()
+        if not said:
+            raise loads.Failed(f"the clients ended with {self.process.wait()}")
+        return dict(zip(said[::2], map(int, said[1::2])))
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+
+
+class Comparison:
+    """The servers that take part, and what was measured of them."""
+
+    def __init__(self, options, link, files, say):
+        self.options, self.link, self.files, self.say = options, link, files, say
+        self.meter = machine.Meter(link.server_cpu, link.client_cpu, link.server_device)
+        self.instances, self.failures = {}, []
+        self.measurements, self.latencies, self.idle, self.databases = [], [], [], {}
+        self.numbers = itertools.count()
+        self.idle_networks = itertools.cycle(range(64, 128))
+        self.generator = None
+        self.on_device = None
+
+    def end(self):
+        for instance in self.instances.values():
+            instance.stop()
+
+    def accounting(self):
+        """By which means the time of the servers was had."""
+        return sorted({instance.group.method() for instance in self.instances.values()
+                       if instance.group is not None})
+
+    def fail(self, who, what):
+        self.failures.append({"server": who, "what": str(what)})
+        self.say(f"{who}: {what}")
+
+    def instance(self, server, zone_set):
+        key = server.name, zone_set
+        if key not in self.instances:
+            self.instances[key] = servers.Instance(
+                server, zone_set, self.files.zone_set(zone_set), self.link,
+                pathlib.Path(self.options.state, "run"), next(self.numbers))
+        return self.instances[key]
+
+    def serving(self, server, zone_set):
+        """A running instance; those on the device make place for each other, and for those that the
+        kernel serves. None if it does not come up."""
+        instance = self.instance(server, zone_set)
+        if self.on_device is not None and self.on_device is not instance:
+            self.on_device.stop()
+            self.on_device = None
+        if not instance.is_up():
+            try:
+                instance.start()
+            except (servers.NotUp, OSError, subprocess.SubprocessError) as error:
+                self.fail(server.name, error)
+                return None
+        if server.is_device:
+            self.on_device = instance
+        self.link.pass_frames(server.wants_pass)
+        return instance
+
+    def run(self, instance, load, number, rate=None):
+        """One measurement, or None; again where strangers disturbed it."""
+        best = None
+        for _ in range(1 + self.options.repeat):
+            measured = self._run_once(instance, load, number, rate)
+            if measured is None:
+                return best
+            if best is None or measured["foreign"] < best["foreign"]:
+                best = measured
+            if best["foreign"] <= machine.FOREIGN_LIMIT:
+                break
+        return best
+
+    def _run_once(self, instance, load, number, rate):
+        seconds = self.options.seconds
+        command = self.generator.command(load, self.files.questions[load.questions], instance.address,
+                                         seconds, rate)
+        self.link.pin()
+        is_quiet = machine.wait_quiet(self.options.quiet)
+        self.meter.start(instance.group)
+        try:
+            done = self.link.client.run("taskset", "-c", str(self.link.client_cpu), *command,
+                                        check=False, timeout=seconds + GENERATOR_LIMIT_S)
+            used = self.meter.stop()
+            result = self.generator.parse(done.stdout + done.stderr)
+        except (loads.Failed, subprocess.TimeoutExpired) as error:
+            self.fail(instance.server.name, f"{load.name}: {error}")
+            return None
+        if not instance.is_up():
+            self.fail(instance.server.name, f"{load.name}: it ended: {instance.said()}")
+            return None
+        if not result["answered"]:
+            self.fail(instance.server.name, f"{load.name}: nothing answered")
+            return None
+        used["server_busy"] = used["core_s"] / result["seconds"]
+        return {"server": instance.server.name, "load": load.name, "round": number, "rate": rate,
+                "was_quiet": is_quiet, **used, **result}
+
+    def hold_idle(self, instance, count):
+        """What so many connections, each of which has asked once, cost the server."""
+        program = pathlib.Path(self.options.build, "test", "fault", "idle_clients").resolve()
+        asked = self.link.client.run(sys.executable, str(HERE / "ask.py"), "tcp", instance.address,
+                                     "53", IDLE_NAME, str(IDLE_TYPE)).stdout.split()
+        if len(asked) != 2:
+            raise loads.Failed("no response over TCP")
+        first = f"198.18.{next(self.idle_networks)}.1"
+        self.link.pin()
+        with IdleClients(str(program), self.link, instance.address, first, *asked) as clients:
+            clients.say("open", WARM_UP)
+            clients.say("ask", WARM_UP, 1)
+            time.sleep(SETTLE_S)
+            own, _ = instance.group.memory_kb()
+            kernel, sockets = socket_memory(self.link.server)
+            opened = clients.say("open", count)["opened"]
+            right = clients.say("ask", count, 2)["right"]
+            time.sleep(SETTLE_S)
+            own_later, _ = instance.group.memory_kb()
+            kernel_later, sockets_later = socket_memory(self.link.server)
+            clients.say("close")
+        each = max(1, opened)
+        return {"server": instance.server.name, "wanted": count, "opened": opened, "answered": right,
+                "own_octets": (own_later - own) * 1024, "kernel_octets": kernel_later - kernel,
+                "sockets": sockets_later - sockets,
+                "each_octets": ((own_later - own) * 1024 + kernel_later - kernel) / each}
+
+
+def starts(comparison):
+    """How instances came up, by server and zones."""
+    out = []
+    for (name, zone_set), instance in comparison.instances.items():
+        if instance.starts:
+            out.append({"server": name, "zone_set": zone_set, "load_s": instance.load_s,
+                        "starts": instance.starts})
+    return out
+
+
+def zone_sets_of(wanted):
+    """Those that the loads need, in order."""
+    return [name for name in data.ZONE_SETS if any(load.zone_set == name for load in wanted)]
+
+

@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The report: Markdown, the figures as JSON, plots as SVG. All of it from what was measured."""
+import json
+import pathlib
+import statistics
+import time
+
+import figures
+import loads
+import machine
+import plots
+
+NOT = "not measured"
+MIB = 1 << 20
+
+
+def number(value):
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}"
+
+
+def spread(values, scale=1):
+    """Median and, where there is more than one, least and greatest."""
+    if values is None:
+        return "-"
+    median = number(values["median"] * scale)
+    if values["count"] == 1:
+        return median
+    return f"{median} ({number(values['min'] * scale)}-{number(values['max'] * scale)})"
+
+
+def percent(values):
+    return f"{values['median'] * 100:.1f}" if values else "-"
+
+
+def table(head, rows):
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    lines += ["| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in row) + " |"
+              for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def verdict(is_reached):
+    return {True: "**reached**", False: "not reached", None: NOT}[is_reached]
+
+
+class Report:
+    """What was measured, by the names that people read."""
+
+    def __init__(self, result):
+        self.result = result
+        self.servers = {server["name"]: server for server in result["servers"]}
+        self.summaries = figures.summaries(result["measurements"])
+
+    def label(self, name):
+        return self.servers[name]["label"] if name in self.servers else name
+
+    def head(self):
+        about, options = self.result["machine"], self.result["options"]
+        began = time.strftime("%Y-%m-%d %H:%M", time.gmtime(self.result["began"]))
+        disturbed = sum(m["foreign"] > machine.FOREIGN_LIMIT for m in self.result["measurements"])
+        lines = [
+            "# Lethe beside other name servers\n",
+            f"Measured {began} UTC in {self.result['took_s'] / 60:.0f} minutes; every figure is made by "
+            "`test/bench/compare`.\n",
+            f"- machine: {about['cpu']}, {about['cores']} cores, {about['memory_gb']} GB"
+            f"{', virtual' if about['is_virtual'] else ''}; Linux {about['kernel']}, {about['system']}",
+            f"- server on core {options['server_cpu']}, load generator ({self.result['generator']}) on "
+            f"core {options['client_cpu']}, veth pair with "
+            + ("threaded NAPI on the receiver's core" if self.result["receives_in_threads"]
+               else "receive packet steering: what the kernel receives is in /proc/stat only"),
+            f"- CPU time of servers by {', '.join(self.result['accounting'])}; of the kernel's "
+            "receiving by its threads; checked against /proc/stat of the core",
+            f"- {options['rounds']} rounds, {options['seconds']:g} s each run; {len(self.result['measurements'])} "
+            f"runs, {disturbed} disturbed by others using more than "
+            f"{machine.FOREIGN_LIMIT * 100:g} % of the server's core\n"]
+        if options["quick"]:
+            lines.insert(1, "**A quick run, to try the instrument: its figures mean nothing.**\n")
+        rows = [(s["label"], s["version"], s["about"]) for s in self.result["servers"]]
+        zones = [(apex, f"{z['octets']:,}", f"{z['lines']:,}") for apex, z in self.result["zones"].items()]
+        return "\n".join(lines) + "\n" + table(("server", "version", ""), rows) + "\n" + \
+            table(("zone", "octets of text", "lines"), zones)
+
+    def factor_cells(self, rows):
+        cells = []
+        for row in rows:
+            if row["name"] is None:
+                cells.append(f"{row['rival']} {row['factor']:g} x: {NOT}")
+            else:
+                cells.append(f"{self.label(row['name'])}: **{row['ratio']:.2f} x** "
+                             f"({row['min']:.1f}-{row['max']:.1f}) of {row['factor']:g} x")
+        return "; ".join(cells)
+
+    def ceiling_cell(self, row):
+        if row["name"] is None:
+            return f"{row['factor']:g} x the in-driver ceiling: {NOT}"
+        return f"{row['ratio']:.2f} x {self.label(row['name'])}, of {row['factor']:g} x"
+
+    def targets(self):
+        rows = []
+        for v in figures.verdicts(self.summaries, self.result["servers"]):
+            if v["ours"] is None:
+                rows.append((v["work"], NOT, "", "", "", ""))
+                continue
+            goal = self.factor_cells(v["goal"]) if "goal" in v else self.ceiling_cell(v["ceiling"])
+            rows.append((v["work"], f"{spread(v['cost_us'])}, {self.label(v['ours'])}",
+                         self.factor_cells(v["least"]), verdict(v["is_least_reached"]), goal,
+                         verdict(v["is_goal_reached"])))
+        text = "## To be reached\n\nMicroseconds of the whole server side for a query, medians (least-greatest); "\
+            "how many times less than the cheapest server of each kind.\n\n" + \
+            table(("work", "Lethe, its cheapest mode", "at least", "", "goal", ""), rows)
+        return text + self.io_targets() + self.other_targets()
+
+    def io_targets(self):
+        rows = [(f"{loads.BY_NAME[v['load']].about}, {self.label(v['ours'])}",
+                 f"{v['ratio']:.2f} x {self.label(v['ceiling'])}",
+                 f"1.35: {verdict(v['is_least_reached'])}", f"1.15: {verdict(v['is_goal_reached'])}")
+                for v in figures.io_verdicts(self.summaries, self.result["servers"])]
+        return "\n" + table(("distance to the ceiling of the I/O used", "", "at least", "goal"), rows) \
+            if rows else ""
+
+    def other_targets(self):
+        rows = []
+        for held in self.result["idle"]:
+            if self.servers[held["server"]]["is_lethe"] and held["sockets"] <= 0:
+                rows.append((f"idle TCP connections, {self.label(held['server'])}, {held['opened']:,}",
+                             f"{held['each_octets']:.1f} octets each",
+                             verdict(round(held["each_octets"]) <= figures.IDLE_TARGET_OCTETS)))
+        for start in self.result["starts"]:
+            if self.servers[start["server"]]["is_lethe"] and start["zone_set"] == "tld":
+                median = statistics.median(s["first_answer_s"] for s in start["starts"])
+                rows.append((f"start to first answer, {self.label(start['server'])}",
+                             f"{median * 1000:.1f} ms; goal {figures.START_TARGET_S['goal'] * 1000:g} ms: "
+                             f"{verdict(median < figures.START_TARGET_S['goal'])}",
+                             verdict(median < figures.START_TARGET_S["least"])))
+        return "\n" + table(("other", "", ""), rows) if rows else ""
+
+    def load_section(self, load):
+        summary = self.summaries[load.name]
+        lethe = [name for name in summary if self.servers[name]["is_lethe"]]
+        ours = figures.best(summary, lethe)
+        rows = []
+        for name in sorted(summary, key=lambda n: summary[n]["cost_us"]["median"]):
+            s = summary[name]
+            ratio = s["cost_us"]["median"] / summary[ours]["cost_us"]["median"] if ours else None
+            tail = s["latency_us"].get("p99") or s["latency_us"].get("mean")
+            rows.append((self.label(name), f"**{spread(s['cost_us'])}**",
+                         f"{ratio:.2f}" if ratio else "-", spread(s["server_us"]),
+                         spread(s["kernel_receive_us"]), spread(s["core_us"]), spread(s["qps"]),
+                         number(1e6 / s["cost_us"]["median"]), spread(tail), percent(s["lost"]),
+                         f"{percent(s['server_busy'])} / {percent(s['client_busy'])}"
+                         f"{', limited' if s['is_limited'] else ''}",
+                         f"{s['runs']}" + (f", {s['disturbed']} left out" if s["disturbed"] else "")))
+        return f"### {load.about}\n\n" + table(
+            ("server", "us a query", "times", "processes", "kernel receive", "/proc/stat", "queries/s",
+             "a core's worth/s", "p99 us", "lost %", "busy % server / client", "runs"), rows) + \
+            f"\n![{load.about}]({load.name}.svg)\n"
+
+    def loads(self):
+        parts = ["## What a query costs\n\n*us a query*: whole server side, processes and the kernel's "
+                 "receiving. */proc/stat*: the same by the clock ticks of the core, strangers included. "
+                 "*times*: as a multiple of Lethe's cheapest mode. *p99*: of a closed loop, so of a full "
+                 "queue (the mean, where the generator knows no more).\n"]
+        parts += [self.load_section(load) for load in loads.LOADS if load.name in self.summaries]
+        return "\n".join(parts)
+
+    def latency(self):
+        parts = []
+        for name in dict.fromkeys(m["load"] for m in self.result["latencies"]):
+            rows = []
+            for m in self.result["latencies"]:
+                if m["load"] == name:
+                    l = m["latency_us"]
+                    rows.append((self.label(m["server"]), f"{m['rate']:,}",
+                                 number(m["answered"] / m["seconds"]),
+                                 *(number(l[key]) if key in l else "-"
+                                   for key in ("mean", "p50", "p90", "p99", "p999", "max")),
+                                 f"{(m['sent'] - m['answered']) / max(1, m['sent']) * 100:.2f}",
+                                 f"{m['server_busy'] * 100:.0f}"))
+            parts.append(f"### {loads.BY_NAME[name].about}\n\n" + table(
+                ("server", "offered/s", "answered/s", "mean us", "p50", "p90", "p99", "p99.9", "max",
+                 "lost %", "core busy %"), rows) + f"\n![latency](latency-{name}.svg)\n")
+        return "## Latency against offered load\n\n" + "\n".join(parts) if parts else ""
+
+    def idle(self):
+        rows = [(self.label(h["server"]), f"{h['asked_for']:,}", f"{h['opened']:,}", f"{h['answered']:,}",
+                 f"{h['sockets']:,}", f"{h['own_octets'] / max(1, h['opened']):,.0f}",
+                 f"{h['kernel_octets'] / max(1, h['opened']):,.0f}", f"**{h['each_octets']:,.0f}**")
+                for h in self.result["idle"]]
+        return "## Memory of open connections\n\nEach has asked one question and idles. Kernel memory: "\
+            "that of sockets, their files and buffers. A server with a descriptor for each connection "\
+            "is asked to hold 15,000 at most.\n\n" + table(
+                ("server", "wanted", "open", "answered", "kernel sockets", "octets each, processes",
+                 "octets each, kernel", "octets each"), rows) if rows else ""
+
+    def starts(self):
+        rows = []
+        for start in self.result["starts"]:
+            series = {key: figures.spread([s[key] for s in start["starts"]])
+                      for key in ("first_answer_s", "cpu_s", "own_kb", "present_kb")}
+            loaded = self.result["databases"].get(start["zone_set"]) if \
+                self.servers[start["server"]]["is_lethe"] else None
+            rows.append((self.label(start["server"]), start["zone_set"],
+                         spread(series["first_answer_s"], 1000), spread(series["cpu_s"], 1000),
+                         number(series["own_kb"]["median"] / 1024),
+                         number(series["present_kb"]["median"] / 1024),
+                         number(loaded["load_s"]) if loaded else
+                         number(start["load_s"]) if start["load_s"] else "-",
+                         f"{loaded['octets'] / MIB:,.0f} ({loaded['octets'] / loaded['text_octets']:.2f} x text)"
+                         if loaded else "-"))
+        return "## Start\n\nFrom the start of the process to the first answer that is right; memory "\
+            "then. Databases are made once, before.\n\n" + table(
+                ("server", "zones", "first answer ms", "CPU ms", "own MiB", "present MiB",
+                 "database made in s", "database MiB"), rows) if rows else ""
+
+    def scale(self):
+        parts = []
+        for one in self.result["scale"]:
+            parts.append(f"### {one['delegations']:,} delegations\n")
+            if "why" in one:
+                parts.append(f"{NOT}: `{one['why'].strip()[-300:]}`\n")
+            else:
+                parts.append(table(("", ""), flat(one["figures"])))
+        return "## Large zones\n\n" + "\n".join(parts) if parts else ""
+
+    def missing(self):
+        rows = [(m["server"], m["why"]) for m in self.result["missing"]]
+        rows += [(f["server"], f["what"]) for f in self.result["failures"]]
+        return "## Left out, and failures\n\n" + table(("who", "why"), rows) if rows else ""
+
+    def markdown(self):
+        parts = (self.head(), self.targets(), self.loads(), self.latency(), self.idle(), self.starts(),
+                 self.scale(), self.missing())
+        return "\n".join(part for part in parts if part)
+
+    def colour(self, name):
+        if self.servers[name]["is_lethe"]:
+            return plots.OURS
+        is_ceiling = (self.servers[name]["rival"] or "").startswith("ceiling")
+        return plots.CEILING if is_ceiling else plots.THEIRS
+
+    def plots(self):
+        """SVG by file name."""
+        out = {}
+        for load in loads.LOADS:
+            summary = self.summaries.get(load.name)
+            if summary:
+                order = sorted(summary, key=lambda n: summary[n]["cost_us"]["median"])
+                out[f"{load.name}.svg"] = plots.bars(
+                    load.about, "whole server side, us a query: median, least, greatest",
+                    [(self.label(n), summary[n]["cost_us"], self.colour(n)) for n in order])
+        for name in dict.fromkeys(m["load"] for m in self.result["latencies"]):
+            curves = {}
+            for m in self.result["latencies"]:
+                if m["load"] == name:
+                    latency = m["latency_us"].get("p99", m["latency_us"]["mean"])
+                    curves.setdefault(self.label(m["server"]), []).append((m["rate"], latency))
+            unit = "p99" if any("p99" in m["latency_us"] for m in self.result["latencies"]) else "mean"
+            out[f"latency-{name}.svg"] = plots.lines(
+                "Latency against offered load: " + loads.BY_NAME[name].about, "offered queries a second",
+                f"{unit} latency, us", list(curves.items()))
+        return out
+
+
+def flat(value, name=""):
+    """Rows of whatever JSON there is."""
+    if isinstance(value, dict):
+        return [row for key, inner in value.items() for row in flat(inner, f"{name}.{key}" if name else key)]
+    if isinstance(value, list):
+        return [row for i, inner in enumerate(value) for row in flat(inner, f"{name}[{i}]")]
+    shown = f"{value:,.6g}" if isinstance(value, float) else f"{value:,}" if type(value) is int else value
+    return [(name, shown)]
+
+
+def write(result, directory):
+    directory = pathlib.Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    made = Report(result)
+    with open(directory / "report.json", "w", encoding="utf-8") as file:
+        json.dump({**result, "summaries": made.summaries,
+                   "verdicts": figures.verdicts(made.summaries, result["servers"])}, file, indent=1)
+    (directory / "report.md").write_text(made.markdown(), encoding="utf-8")
+    for name, svg in made.plots().items():
+        (directory / name).write_text(svg, encoding="utf-8")

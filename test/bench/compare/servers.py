@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What is compared: Lethe in each of its modes, and the servers of start scripts (../peers)."""
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import data
+import link as links
+import machine
+
+HERE = pathlib.Path(__file__).resolve().parent
+PEERS = HERE.parent / "peers"
+DEFAULT_PEERS = ("nsd", "knot", "knot-xdp", "bind", "pdns")
+START_LIMIT_S = 300
+STOP_LIMIT_S = 20
+PORT = 53
+
+# name, what it is, the kinds of load that it is for, arguments of lethed ({interface})
+STATELESS = ["--tcp", "stateless", "--interface", "{interface}"]
+LETHE_MODES = (
+    ("socket", "UDP and TCP sockets of the kernel", ("udp", "tcp"), ["--tcp", "kernel"]),
+    ("pcap", "stateless TCP by libpcap and libnet", ("tcp",),
+     [*STATELESS, "--io", "libpcap"]),
+    ("pcap-classic", "the same, profile classic", ("tcp1",),
+     [*STATELESS, "--io", "libpcap", "--tcp-profile", "classic"]),
+    ("packet", "AF_PACKET rings, UDP on them too", ("udp", "tcp"),
+     [*STATELESS, "--udp", "fast", "--io", "packet"]),
+    ("packet-classic", "the same, profile classic", ("tcp1",),
+     [*STATELESS, "--udp", "fast", "--io", "packet", "--tcp-profile", "classic"]),
+    ("xdp", "AF_XDP, UDP on it too, handshakes by lethed", ("udp", "tcp"),
+     [*STATELESS, "--udp", "fast", "--io", "xdp", "--driver", "off"]),
+    ("driver", "AF_XDP, handshakes in the driver", ("udp", "tcp"),
+     [*STATELESS, "--udp", "fast", "--io", "xdp", "--driver", "on"]),
+)
+
+
+class Unavailable(Exception):
+    """Not on this machine, not in this build; the text says why."""
+
+
+class NotUp(Exception):
+    """Did not answer; the text says what it said."""
+
+
+class Script:
+    """A server that a start script starts."""
+
+    is_lethe = False
+
+    def __init__(self, path):
+        self.path = pathlib.Path(path).resolve()
+        self.name = self.path.name
+        about = dict(re.findall(r"^# (label|rival|needs|device|address|zones|loads|peer-xdp|connections): (.*?)\s*$",
+                                self.path.read_text(encoding="utf-8"), re.M))
+        self.label = about.get("label", self.name)
+        self.rival = about.get("rival")
+        self.is_device = about.get("device") == "yes"
+        self.owns_address = about.get("address") == "none"
+        self.zone_sets = tuple(about.get("zones", "tld root").split())
+        self.loads = tuple(about.get("loads", "udp tcp").split())
+        self.needs = about.get("needs", "").split()
+        self.wants_pass = about.get("peer-xdp") == "yes"
+        self.connections = int(about.get("connections", "15000"))
+
+    def check(self):
+        for program in self.needs:
+            if shutil.which(program) is None:
+                raise Unavailable(f"{program} is not installed")
+
+    def version(self):
+        done = subprocess.run([self.path, "version"], capture_output=True, text=True, check=False,
+                              timeout=20)
+        return done.stdout.strip() or done.stderr.strip()
+
+    def environment(self, zone_set, zones, address, interface):
+        return {**os.environ, "ZONES": " ".join(f"{apex}={path}" for apex, path in zones.items()),
+                "ADDRESS": address, "PORT": str(PORT), "INTERFACE": interface, "ZONE_SET": zone_set}
+
+    def load(self, directory, environment):
+        """Seconds, or None where there is nothing to load."""
+        begun = time.monotonic()
+        done = subprocess.run([self.path, "load"], cwd=directory, env=environment, check=False,
+                              capture_output=True, text=True, timeout=1200)
+        if done.returncode:
+            raise NotUp(f"load: {done.stderr[-500:]}")
+        seconds = time.monotonic() - begun
+        return seconds if any(directory.iterdir()) and seconds > 0.5 else None
+
+    def command(self, _directory, _address, _interface):
+        return [str(self.path), "serve"]
+
+
+class LetheMode:
+    """lethed with the options of one mode."""
+
+    is_lethe, is_device, owns_address, rival = True, True, False, None
+    zone_sets = ("tld", "root")
+
+    def __init__(self, build, databases, name, about, loads, options):
+        self.name, self.about, self.loads, self.options = f"lethe-{name}", about, loads, options
+        self.label = f"Lethe, {name}"
+        self.build, self.databases = pathlib.Path(build).resolve(), databases
+        self.wants_pass = name == "driver"
+        # Where the kernel serves TCP, a descriptor for each.
+        self.connections = 15000 if "kernel" in options else 1000000
+        self.connections *= "tcp" in loads
+        self.ceiling = {"socket": "socket", "packet": "packet", "xdp": "xdp", "driver": "xdp"}.get(name)
+
+    def check(self):
+        if not (self.build / "server" / "lethed").exists():
+            raise Unavailable(f"no lethed below {self.build}")
+        done = subprocess.run([*self.command("root", "192.0.2.1", "lo"), "--check-config"],
+                              capture_output=True, text=True, check=False, timeout=20)
+        if done.returncode:
+            raise Unavailable("not in this build: " + (done.stderr or done.stdout).strip()[:200])
+
+    def version(self):
+        done = subprocess.run([self.build / "server" / "lethed", "--version"], capture_output=True,
+                              text=True, check=False, timeout=20)
+        return done.stdout.strip()
+
+    def environment(self, *_):
+        return dict(os.environ)
+
+    def load(self, _directory, _environment):
+        return None
+
+    def command(self, zone_set, address, interface):
+        return [str(self.build / "server" / "lethed"), "--db", str(self.databases.get(zone_set, ".")),
+                "--workers", "1", "--pin", "off", "--listen", f"{address}@{PORT}",
+                "--tcp-max-connections", "30000", "--tcp-idle-timeout", "600",
+                *(option.format(interface=interface) for option in self.options)]
+
+
+def load_database(build, directory, zone_set, zones):
+    """Lethe's database of a zone set: (path, figures)."""
+    database = directory / f"lethe-{zone_set}"
+    shutil.rmtree(database, ignore_errors=True)
+    begun = time.monotonic()
+    for apex, path in zones.items():
+        done = subprocess.run([pathlib.Path(build, "tools", "lethe"), "--db", database, "zone", "load",
+                               apex, path], capture_output=True, text=True, check=False, timeout=1200)
+        if done.returncode:
+            raise NotUp(f"lethe zone load {apex}: {done.stderr[-500:]}")
+    seconds = time.monotonic() - begun
+    size = sum(os.stat(file).st_blocks * 512 for file in database.iterdir())
+    text = sum(path.stat().st_size for path in zones.values())
+    # Inside a long response only what was committed a while ago is gone on with.
+    old = time.time() - 3600
+    os.utime(database / "data.mdb", (old, old))
+    return database, {"load_s": seconds, "octets": size, "text_octets": text}
+
+
+class Instance:
+    """One server with one set of zones, running or not."""
+
+    def __init__(self, server, zone_set, zones, link, directory, number):
+        self.server, self.zone_set, self.zones, self.link = server, zone_set, zones, link
+        self.directory = pathlib.Path(directory, f"{server.name}-{zone_set}")
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.address = links.SERVER if server.is_device else f"198.18.0.{10 + number}"
+        self.group = self.process = None
+        self.load_s = None
+        self.starts = []
+        self.environment = server.environment(zone_set, zones, self.address, link.server_device)
+        self.is_loaded = False
+
+    def is_up(self):
+        return self.process is not None and self.process.poll() is None
+
+    def start(self):
+        """Until the first answer."""
+        if not self.is_loaded:
+            self.load_s = self.server.load(self.directory, self.environment)
+            self.is_loaded = True
+        if self.server.owns_address:
+            self.link.remove_address(self.address)
+        elif not self.server.is_device:
+            self.link.add_address(self.address)
+        self.group = machine.Group(f"compare-{os.getpid()}-{self.directory.name}")
+        probe = self.link.client.start(
+            "taskset", "-c", str(self.link.client_cpu), sys.executable, str(HERE / "ask.py"), "first",
+            self.address, str(PORT), data.PROBES[self.zone_set], str(START_LIMIT_S),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        try:
+            probe.stdout.readline()
+            self._spawn()
+            answered = self._wait_for(probe)
+        except BaseException:
+            self.stop()
+            raise
+        finally:
+            if probe.poll() is None:
+                probe.kill()
+            probe.wait()
+            probe.stdout.close()
+        own, total = self.group.memory_kb()
+        self.starts.append({"first_answer_s": answered - self.begun, "cpu_s": self.group.used_s(),
+                            "own_kb": own, "present_kb": total})
+
+    def _spawn(self):
+        command = self.server.command(
+            self.zone_set if self.server.is_lethe else self.directory, self.address,
+            self.link.server_device)
+        with open(self.directory / "output", "wb") as log:
+            self.begun = time.monotonic()
+            self.process = self.link.server.start(
+                "taskset", "-c", str(self.link.server_cpu), *self.group.prefix(), *command,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory,
+                env=self.environment)
+        self.group.pid = self.process.pid
+
+    def _wait_for(self, probe):
+        while probe.poll() is None:
+            if self.process.poll() is not None:
+                raise NotUp(f"ended with {self.process.returncode}: {self.said()}")
+            time.sleep(0.01)
+        said = probe.stdout.readline().split()
+        if not said:
+            raise NotUp(f"no answer: {self.said()}")
+        return float(said[0])
+
+    def said(self):
+        return machine.read(self.directory / "output")[-500:]
+
+    def stop(self):
+        process, self.process = self.process, None
+        if process is None:
+            return
+        pids = set(self.group.processes()) | {process.pid}
+        for how, limit_s in ((signal.SIGTERM, STOP_LIMIT_S), (signal.SIGKILL, 10)):
+            for pid in pids:
+                try:
+                    os.kill(pid, how)
+                except ProcessLookupError:
+                    pass
+            end = time.monotonic() + limit_s
+            while time.monotonic() < end and (process.poll() is None or self.group.processes()):
+                time.sleep(0.02)
+            pids = set(self.group.processes())
+            if process.poll() is None:
+                pids.add(process.pid)
+            if not pids:
+                break
+        process.wait()
+        self.group.remove()
+        if self.server.is_device:
+            self.link.detach()
+        if self.server.owns_address:
+            self.link.add_address(self.address)
