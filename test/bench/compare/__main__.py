@@ -58,7 +58,7 @@ def parse():
                          help="a further server: a start script, see test/bench/peers/README.md")
     options.add_argument("--modes", type=words, help="of Lethe: " + ", ".join(
         mode[0] for mode in servers.LETHE_MODES))
-    options.add_argument("--loads", type=words, help=", ".join(load.name for load in loads.LOADS))
+    options.add_argument("--loads", type=words, help=", ".join(load.name for load in loads.ALL_LOADS))
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--seconds", type=float, default=3, help="of each run")
     options.add_argument("--delegations", type=int, default=1000000)
@@ -186,7 +186,8 @@ def compare(args):
     """The whole of it: what the report is made of."""
     raise_descriptor_limit()
     os.sched_setaffinity(0, {args.client_cpu})
-    wanted = [load for load in loads.LOADS if args.loads is None or load.name in args.loads]
+    wanted = [load for load in loads.ALL_LOADS
+              if (load in loads.LOADS if args.loads is None else load.name in args.loads)]
     files = data.Data(pathlib.Path(args.state, "data"), args.delegations, args.questions,
                       str(pathlib.Path(args.build, "test", "bench", "make_tld").resolve()))
     say(f"zones: {args.delegations} delegations")

@@ -17,7 +17,7 @@ NETWORK = 15  # 198.18.0.0/15
 SERVER = "198.18.0.1"
 CLIENT = "198.18.0.128"
 # Sockets of the load generator are spread over 198.18.0.128/28: one address has too few ports.
-CLIENT_COUNT, CLIENTS = 16, "198.18.0.128/28"
+CLIENT_COUNT = 16
 # Nobody's kernel owns these: clients that make their segments themselves.
 RAW_FIRST = "198.18.64.1"
 RAW_NETWORK = "198.18.64.0/18"

@@ -16,18 +16,21 @@ import servers
 HERE = pathlib.Path(__file__).resolve().parent
 # Beyond the time of the run itself.
 GENERATOR_LIMIT_S = 60
-WARM_UP = 500
+WARM_UP = 3000
 SETTLE_S = 2
 IDLE_NAME, IDLE_TYPE = "www.host.example", 1
-# Kernel memory of connections: sockets, what files need for them, buffers.
-SLABS = r"^(TCP\w*|request_sock_TCP\w*|tw_sock_TCP\w*|sock_inode_cache|filp|dentry|eventpoll_\w+|" \
-        r"tcp_\w+|skbuff_\w+) +\d+ +(\d+) +(\d+)"
+# Kernel memory of connections: caches that hardly anything else is in; buffers; and for each open
+# descriptor what a file needs, of which strangers have too many to count the caches.
+SLABS = r"^(?:TCP|request_sock_TCP|tw_sock_TCP|sock_inode_cache|eventpoll_|skbuff_)\w* +\d+ +(\d+) +(\d+)"
+OF_FILES = r"^(?:filp|dentry) +\d+ +\d+ +(\d+)"
 
 
-def socket_memory(side):
-    """Octets of kernel memory for sockets, and sockets of TCP in use there."""
-    octets = sum(int(count) * int(size) for _, count, size in
-                 re.findall(SLABS, machine.read("/proc/slabinfo"), re.M))
+def socket_memory(side, group):
+    """Octets of kernel memory for the connections of a server; sockets of TCP in use beside it."""
+    slabs = machine.read("/proc/slabinfo")
+    octets = sum(int(count) * int(size) for count, size in re.findall(SLABS, slabs, re.M))
+    files = sum(len(list(pathlib.Path(f"/proc/{pid}/fd").glob("*"))) for pid in group.processes())
+    octets += files * sum(int(size) for size in re.findall(OF_FILES, slabs, re.M))
     stat = side.run("cat", "/proc/net/sockstat").stdout
     tcp = re.search(r"^TCP: inuse (\d+) .* mem (\d+)", stat, re.M)
     return octets + int(tcp[2]) * os.sysconf("SC_PAGE_SIZE"), int(tcp[1])
@@ -72,7 +75,7 @@ class Comparison:
         self.instances, self.failures = {}, []
         self.measurements, self.latencies, self.idle, self.databases = [], [], [], {}
         self.numbers = itertools.count()
-        self.idle_networks = itertools.cycle(range(64, 128))
+        self.idle_networks = itertools.cycle(range(64, 96))
         self.generator = None
         self.on_device = None
 
@@ -131,7 +134,7 @@ class Comparison:
     def _run_once(self, instance, load, number, rate):
         seconds = self.options.seconds
         command = self.generator.command(load, self.files.questions[load.questions], instance.address,
-                                         seconds, rate)
+                                         seconds, rate, self.link)
         self.link.pin()
         is_quiet = machine.wait_quiet(self.options.quiet)
         self.meter.start(instance.group)
@@ -139,7 +142,7 @@ class Comparison:
             done = self.link.client.run("taskset", "-c", str(self.link.client_cpu), *command,
                                         check=False, timeout=seconds + GENERATOR_LIMIT_S)
             used = self.meter.stop()
-            result = self.generator.parse(done.stdout + done.stderr)
+            result = self.generator.parse(done.stdout or done.stderr)
         except (loads.Failed, subprocess.TimeoutExpired) as error:
             self.fail(instance.server.name, f"{load.name}: {error}")
             return None
@@ -149,7 +152,7 @@ class Comparison:
         if not result["answered"]:
             self.fail(instance.server.name, f"{load.name}: nothing answered")
             return None
-        used["server_busy"] = used["core_s"] / result["seconds"]
+        used["server_busy"] = used["total_s"] / result["seconds"]
         return {"server": instance.server.name, "load": load.name, "round": number, "rate": rate,
                 "was_quiet": is_quiet, **used, **result}
 
@@ -167,12 +170,12 @@ class Comparison:
             clients.say("ask", WARM_UP, 1)
             time.sleep(SETTLE_S)
             own, _ = instance.group.memory_kb()
-            kernel, sockets = socket_memory(self.link.server)
+            kernel, sockets = socket_memory(self.link.server, instance.group)
             opened = clients.say("open", count)["opened"]
             right = clients.say("ask", count, 2)["right"]
             time.sleep(SETTLE_S)
             own_later, _ = instance.group.memory_kb()
-            kernel_later, sockets_later = socket_memory(self.link.server)
+            kernel_later, sockets_later = socket_memory(self.link.server, instance.group)
             clients.say("close")
         each = max(1, opened)
         return {"server": instance.server.name, "wanted": count, "opened": opened, "answered": right,

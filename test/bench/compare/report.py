@@ -162,7 +162,7 @@ class Report:
                  "receiving. */proc/stat*: the same by the clock ticks of the core, strangers included. "
                  "*times*: as a multiple of Lethe's cheapest mode. *p99*: of a closed loop, so of a full "
                  "queue (the mean, where the generator knows no more).\n"]
-        parts += [self.load_section(load) for load in loads.LOADS if load.name in self.summaries]
+        parts += [self.load_section(load) for load in loads.ALL_LOADS if load.name in self.summaries]
         return "\n".join(parts)
 
     def latency(self):
@@ -189,7 +189,7 @@ class Report:
                  f"{h['kernel_octets'] / max(1, h['opened']):,.0f}", f"**{h['each_octets']:,.0f}**")
                 for h in self.result["idle"]]
         return "## Memory of open connections\n\nEach has asked one question and idles. Kernel memory: "\
-            "that of sockets, their files and buffers. A server with a descriptor for each connection "\
+            "that of TCP's sockets, their descriptors and buffers. A server with a descriptor for each connection "\
             "is asked to hold 15,000 at most.\n\n" + table(
                 ("server", "wanted", "open", "answered", "kernel sockets", "octets each, processes",
                  "octets each, kernel", "octets each"), rows) if rows else ""
@@ -243,7 +243,7 @@ class Report:
     def plots(self):
         """SVG by file name."""
         out = {}
-        for load in loads.LOADS:
+        for load in loads.ALL_LOADS:
             summary = self.summaries.get(load.name)
             if summary:
                 order = sorted(summary, key=lambda n: summary[n]["cost_us"]["median"])

@@ -20,22 +20,21 @@ START_LIMIT_S = 300
 STOP_LIMIT_S = 20
 PORT = 53
 
+STATELESS, FAST = ["--tcp", "stateless", "--interface", "{interface}"], ["--udp", "fast"]
 # name, what it is, the kinds of load that it is for, arguments of lethed ({interface})
-STATELESS = ["--tcp", "stateless", "--interface", "{interface}"]
 LETHE_MODES = (
     ("socket", "UDP and TCP sockets of the kernel", ("udp", "tcp"), ["--tcp", "kernel"]),
-    ("pcap", "stateless TCP by libpcap and libnet", ("tcp",),
-     [*STATELESS, "--io", "libpcap"]),
-    ("pcap-classic", "the same, profile classic", ("tcp1",),
-     [*STATELESS, "--io", "libpcap", "--tcp-profile", "classic"]),
-    ("packet", "AF_PACKET rings, UDP on them too", ("udp", "tcp"),
-     [*STATELESS, "--udp", "fast", "--io", "packet"]),
+    ("pcap", "stateless TCP by libpcap and libnet", ("tcp",), [*STATELESS, "--io", "libpcap"]),
+    ("packet", "packet socket rings, UDP on them too", ("udp", "tcp"),
+     [*STATELESS, *FAST, "--io", "packet", "--driver", "off"]),
     ("packet-classic", "the same, profile classic", ("tcp1",),
-     [*STATELESS, "--udp", "fast", "--io", "packet", "--tcp-profile", "classic"]),
-    ("xdp", "AF_XDP, UDP on it too, handshakes by lethed", ("udp", "tcp"),
-     [*STATELESS, "--udp", "fast", "--io", "xdp", "--driver", "off"]),
-    ("driver", "AF_XDP, handshakes in the driver", ("udp", "tcp"),
-     [*STATELESS, "--udp", "fast", "--io", "xdp", "--driver", "on"]),
+     [*STATELESS, *FAST, "--io", "packet", "--driver", "off", "--tcp-profile", "classic"]),
+    ("packet-driver", "packet socket rings, handshakes in the driver", ("udp", "tcp"),
+     [*STATELESS, *FAST, "--io", "packet", "--driver", "on"]),
+    ("xdp", "AF_XDP, UDP on it too", ("udp", "tcp"),
+     [*STATELESS, *FAST, "--io", "xdp", "--driver", "off"]),
+    ("xdp-driver", "AF_XDP, handshakes in the driver", ("udp", "tcp"),
+     [*STATELESS, *FAST, "--io", "xdp", "--driver", "on"]),
 )
 
 
@@ -105,11 +104,11 @@ class LetheMode:
         self.name, self.about, self.loads, self.options = f"lethe-{name}", about, loads, options
         self.label = f"Lethe, {name}"
         self.build, self.databases = pathlib.Path(build).resolve(), databases
-        self.wants_pass = name == "driver"
+        self.wants_pass = "--driver" in options and options[options.index("--driver") + 1] == "on"
         # Where the kernel serves TCP, a descriptor for each.
         self.connections = 15000 if "kernel" in options else 1000000
         self.connections *= "tcp" in loads
-        self.ceiling = {"socket": "socket", "packet": "packet", "xdp": "xdp", "driver": "xdp"}.get(name)
+        self.ceiling = {"socket": "socket", "pcap": None}.get(name, name.split("-")[0])
 
     def check(self):
         if not (self.build / "server" / "lethed").exists():

@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The figures and the report of test/bench/compare, from recorded and made-up measurements."""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+import xml.dom.minidom
+
+sys.dont_write_bytecode = True
+COMPARE = pathlib.Path(__file__).resolve().parent.parent / "bench" / "compare"
+sys.path.insert(0, str(COMPARE))
+import data  # noqa: E402
+import figures  # noqa: E402
+import loads  # noqa: E402
+import machine  # noqa: E402
+import plots  # noqa: E402
+import report  # noqa: E402
+import servers  # noqa: E402
+
+DNSPERF = """DNS Performance Testing Tool
+[Status] Testing complete (time limit)
+
+Statistics:
+
+  Queries sent:         28623
+  Queries completed:    28481 (99.50%)
+  Queries lost:         142 (0.50%)
+
+  Response codes:       NOERROR 17161 (60.25%), NXDOMAIN 11320 (39.75%)
+  Average packet size:  request 45, response 143
+  Run time (s):         0.500902
+  Queries per second:   56859.425596
+
+  Average Latency (s):  0.003925 (min 0.000103, max 0.103461)
+  Latency StdDev (s):   0.010016
+"""
+BENCH = json.dumps({
+    "tool": "lethe-bench", "rate": None, "seconds": 0.5, "sent": 1000, "answered": 990, "lost": 10,
+    "wrong": 0, "octets_received": 99000, "rcodes": {"NOERROR": 600, "NXDOMAIN": 390},
+    "latency_us": {"count": 990, "mean": 20.5, "p50": 19, "p99": 80, "max": 200},
+    "generator": {"us_per_answer": 4.5, "warnings": ["the generator was the limit"]}})
+PROC_STAT = """cpu  300 20 100 5000 10 3 7 0 0 0
+cpu0 100 20 50 2000 10 1 4 8 0 0
+cpu1 200 0 50 3000 0 2 3 0 0 0
+intr 12
+"""
+
+
+def measured(server, load, cost_us, number=0, foreign=0.0, answered=100000):
+    total = cost_us * answered / 1e6
+    return {"server": server, "load": load, "round": number, "rate": None, "answered": answered,
+            "sent": answered + 10, "seconds": 1.0, "total_s": total, "server_s": total * 0.75,
+            "receive_s": total * 0.25, "softirq_s": 0.0, "core_s": total * 1.01, "wall_s": 1.1,
+            "foreign": foreign, "server_busy": total, "client_busy": 0.9, "steal": 0.0,
+            "latency_us": {"mean": 100.0, "p99": 900.0}, "is_limited": False}
+
+
+SERVERS = [
+    {"name": "lethe-a", "label": "Lethe, a", "version": "1", "rival": None, "is_lethe": True,
+     "about": "one mode", "ceiling": "socket"},
+    {"name": "lethe-b", "label": "Lethe, b", "version": "1", "rival": None, "is_lethe": True,
+     "about": "another", "ceiling": None},
+    {"name": "nsd", "label": "NSD", "version": "4", "rival": "nsd", "is_lethe": False, "about": "",
+     "ceiling": None},
+    {"name": "nsd-new", "label": "NSD | new", "version": "5", "rival": "nsd", "is_lethe": False,
+     "about": "", "ceiling": None},
+    {"name": "echo", "label": "echo", "version": "-", "rival": "ceiling-socket", "is_lethe": False,
+     "about": "", "ceiling": None}]
+
+
+def result(measurements):
+    return {"machine": {"kernel": "6.1", "cpu": "a processor", "cores": 2, "memory_gb": 8.0,
+                        "system": "Debian", "is_virtual": True, "irq_time_apart": False},
+            "began": 1.8e9, "took_s": 600, "generator": "lethe-bench 1", "accounting": ["threads"],
+            "options": {"server_cpu": 0, "client_cpu": 1, "rounds": 5, "seconds": 1.0, "quick": False},
+            "zones": {"tld.": {"octets": 1000, "lines": 20}}, "receives_in_threads": True,
+            "servers": SERVERS, "missing": [{"server": "froot", "why": "froot is not installed"}],
+            "failures": [], "measurements": measurements,
+            "latencies": [{**measured("nsd", "udp-tld", 8), "rate": rate} for rate in (1000, 2000)],
+            "idle": [{"server": "nsd", "wanted": 1000, "asked_for": 1000, "opened": 1000,
+                      "answered": 1000, "own_octets": 20000000, "kernel_octets": 3000000,
+                      "sockets": 1000, "each_octets": 23000.0}],
+            "starts": [{"server": "lethe-a", "zone_set": "tld", "load_s": None, "starts": [
+                {"first_answer_s": 0.012, "cpu_s": 0.003, "own_kb": 900, "present_kb": 1900}]}],
+            "databases": {"tld": {"load_s": 1.5, "octets": 1300, "text_octets": 1000}},
+            "scale": [{"delegations": 1000, "figures": {"load": {"seconds": 1.5}, "list": [1, "x"]}}]}
+
+
+class Figures(unittest.TestCase):
+    def test_spread_has_median_and_ends(self):
+        self.assertEqual(figures.spread([3, 1, 2, 10]),
+                         {"median": 2.5, "min": 1, "max": 10, "count": 4})
+
+    def test_cost_counts_the_whole_server_side(self):
+        self.assertAlmostEqual(figures.cost_us(measured("nsd", "udp-tld", 7.5)), 7.5)
+
+    def test_disturbed_runs_are_left_out_while_enough_remain(self):
+        runs = [measured("nsd", "udp-tld", 8, n, 0.0) for n in range(3)] + \
+            [measured("nsd", "udp-tld", 30, n, 0.4) for n in (3, 4)]
+        summary = figures.summarize(runs)
+        self.assertAlmostEqual(summary["cost_us"]["max"], 8)
+        self.assertEqual((summary["runs"], summary["disturbed"]), (5, 2))
+
+    def test_disturbed_runs_count_where_most_are(self):
+        runs = [measured("nsd", "udp-tld", 8)] + \
+            [measured("nsd", "udp-tld", 30, n, 0.4) for n in range(4)]
+        self.assertEqual(figures.summarize(runs)["cost_us"]["count"], 5)
+
+    def test_runs_without_answers_make_no_summary(self):
+        self.assertIsNone(figures.summarize([measured("nsd", "udp-tld", 8, answered=0)]))
+
+    def test_cheapest_build_of_a_rival_counts(self):
+        summaries = figures.summaries(
+            [measured("lethe-a", "udp-tld", 4), measured("lethe-b", "udp-tld", 2),
+             measured("nsd", "udp-tld", 12), measured("nsd-new", "udp-tld", 6)])
+        verdict = figures.verdicts(summaries, SERVERS)[0]
+        self.assertEqual(verdict["ours"], "lethe-b")
+        self.assertEqual(verdict["least"][0]["name"], "nsd-new")
+        self.assertAlmostEqual(verdict["least"][0]["ratio"], 3)
+        self.assertIs(verdict["is_least_reached"], True)   # 2.8 x
+        self.assertIs(verdict["is_goal_reached"], False)   # 5 x
+        self.assertIsNone(verdict["least"][1]["name"])     # no Knot there
+
+    def test_ratio_spread_is_of_the_ends(self):
+        ratio = figures.ratio_spread({"median": 10, "min": 8, "max": 12},
+                                     {"median": 2, "min": 1, "max": 4})
+        self.assertEqual(ratio, {"ratio": 5, "min": 2, "max": 12})
+
+    def test_nothing_measured_is_no_verdict(self):
+        verdict = figures.verdicts(figures.summaries([measured("lethe-a", "udp-tld", 4)]), SERVERS)[0]
+        self.assertIsNone(verdict["is_least_reached"])
+
+    def test_distance_to_the_ceiling_of_the_io_used(self):
+        summaries = figures.summaries([measured("lethe-a", "udp-tld", 5), measured("echo", "udp-tld", 4)])
+        verdicts = figures.io_verdicts(summaries, SERVERS)
+        self.assertEqual([v["ours"] for v in verdicts], ["lethe-a"])
+        self.assertAlmostEqual(verdicts[0]["ratio"], 1.25)
+        self.assertIs(verdicts[0]["is_least_reached"], True)
+        self.assertIs(verdicts[0]["is_goal_reached"], False)
+
+
+class Machine(unittest.TestCase):
+    def test_core_times_are_those_of_one_core(self):
+        times = machine.core_times(0, PROC_STAT)
+        tick = machine.TICK_S
+        self.assertAlmostEqual(machine.busy(times), (120 + 50 + 1 + 4) * tick)
+        self.assertAlmostEqual(times["idle"], 2010 * tick)
+        self.assertAlmostEqual(times["steal"], 8 * tick)
+
+    def test_strangers_are_what_the_core_did_beyond_ours(self):
+        spent = {"at": 2.0, "server": 1.0, "receive": 0.25, "softirq": 0.05, "core": 1.5,
+                 "core_all": 2.0, "steal": 0.0, "client": 1.0}
+        used = machine.usage(spent)
+        self.assertAlmostEqual(used["total_s"], 1.3)
+        self.assertAlmostEqual(used["foreign"], 0.1)
+        self.assertAlmostEqual(used["client_busy"], 0.5)
+
+    def test_kernels_that_count_interrupts_apart_are_known(self):
+        self.assertTrue(machine.has_irq_time_apart("CONFIG_IRQ_TIME_ACCOUNTING=y\n"))
+        self.assertFalse(machine.has_irq_time_apart("# CONFIG_IRQ_TIME_ACCOUNTING is not set\n"))
+
+    def test_threads_are_added_up_without_control_groups(self):
+        group = machine.Group("none", kinds=())
+        group.pid = os.getpid()
+        before = group.used_s()
+        sum(range(3000000))
+        self.assertGreater(group.used_s(), before)
+        self.assertIn(os.getpid(), group.processes())
+
+
+class Generators(unittest.TestCase):
+    def test_dnsperf(self):
+        told = loads.Dnsperf(".").parse(DNSPERF)
+        self.assertEqual((told["sent"], told["answered"]), (28623, 28481))
+        self.assertEqual(told["rcodes"], {"NOERROR": 17161, "NXDOMAIN": 11320})
+        self.assertAlmostEqual(told["seconds"], 0.500902)
+        self.assertAlmostEqual(told["latency_us"]["mean"], 3925)
+        self.assertAlmostEqual(told["latency_us"]["max"], 103461)
+
+    def test_lethe_bench(self):
+        told = loads.LetheBench(".").parse("warning: something\n" + BENCH)
+        self.assertEqual((told["sent"], told["answered"]), (1000, 990))
+        self.assertNotIn("count", told["latency_us"])
+        self.assertEqual(told["response_octets"], 100)
+        self.assertFalse(told["is_limited"])  # that matters at a fixed rate only
+
+    def test_text_without_figures_is_refused(self):
+        for generator in (loads.Dnsperf("."), loads.LetheBench(".")):
+            with self.assertRaises(loads.Failed):
+                generator.parse("dnsperf: error: connect failed\n")
+
+
+class Rest(unittest.TestCase):
+    def test_start_scripts_say_what_they_are(self):
+        known = {name: servers.Script(servers.PEERS / name) for name in servers.DEFAULT_PEERS}
+        self.assertTrue(known["knot-xdp"].is_device)
+        self.assertFalse(known["nsd"].is_device)
+        self.assertEqual(known["nsd"].rival, "nsd")
+        self.assertEqual(servers.Script(servers.PEERS / "froot").zone_sets, ("root",))
+
+    def test_questions_are_the_same_each_time(self):
+        names = ["aa", "bb"]
+        first, second = data.Dice(1), data.Dice(1)
+        asked = [data.tld_question(first, names, set(names)) for _ in range(500)]
+        self.assertEqual(asked, [data.tld_question(second, names, set(names)) for _ in range(500)])
+        existing = sum(q.split(".tld.")[0].split(".")[-1] in names for q in asked)
+        self.assertTrue(250 < existing < 350, existing)
+
+    def test_delegations_are_found_in_zone_text(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".zone") as file:
+            file.write("$ORIGIN tld.\n@ NS a.nic\naa NS ns1.aa\naa NS ns2.aa\nns1.aa A 192.0.2.1\n"
+                       "bb.tld. NS ns.example.\n")
+            file.flush()
+            self.assertEqual(data.delegations_of(file.name), ["aa", "bb"])
+
+
+class Reports(unittest.TestCase):
+    def setUp(self):
+        runs = [measured(name, "udp-tld", cost + n / 10, n)
+                for name, cost in (("lethe-a", 3), ("nsd", 9), ("echo", 2)) for n in range(5)]
+        self.result = result(runs)
+        self.directory = tempfile.TemporaryDirectory()
+        self.addCleanup(self.directory.cleanup)
+
+    def test_report_has_figures_ratios_and_verdicts(self):
+        report.write(self.result, self.directory.name)
+        text = pathlib.Path(self.directory.name, "report.md").read_text(encoding="utf-8")
+        self.assertIn("| NSD | **9.20 (9.00-9.40)** | 2.87 |", text)
+        self.assertIn("NSD: **2.87 x** (2.6-3.1) of 2.8 x", text)
+        self.assertIn("froot is not installed", text)
+        self.assertIn("12.0 ms", text)
+
+    def test_written_again_from_its_json_it_is_the_same(self):
+        report.write(self.result, self.directory.name)
+        again = os.path.join(self.directory.name, "again")
+        subprocess.run([sys.executable, str(COMPARE), "--render",
+                        os.path.join(self.directory.name, "report.json"), "--out", again], check=True)
+        for name in ("report.md", "report.json", "udp-tld.svg", "latency-udp-tld.svg"):
+            self.assertEqual(pathlib.Path(self.directory.name, name).read_bytes(),
+                             pathlib.Path(again, name).read_bytes(), name)
+
+    def test_plots_are_well_formed(self):
+        for name, svg in report.Report(self.result).plots().items():
+            self.assertEqual(xml.dom.minidom.parseString(svg).documentElement.tagName, "svg", name)
+        xml.dom.minidom.parseString(plots.bars("<&>", "us", []))
+        xml.dom.minidom.parseString(plots.lines("one", "x", "y", [("a & b", [(1, 1)])]))
+
+
+if __name__ == "__main__":
+    unittest.main()
