@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -33,9 +34,10 @@ import report  # noqa: E402
 import servers  # noqa: E402
 
 SKIP = 77
-QUICK = {"rounds": 1, "seconds": 0.5, "delegations": 20000, "questions": 20000, "repeat": 0, "quiet": 0,
-         "idle": [1000], "rates": {}, "large": 0,
-         "peers": ["nsd", "knot-xdp"], "loads": ["udp-tld", "tcp1-tld", "tcp1-big", "tcpp-tld"]}
+QUICK = {"rounds": 1, "seconds": 0.3, "delegations": 20000, "questions": 20000, "repeat": 0, "quiet": 0,
+         "settle": 0.3, "idle": [1000], "rates": {}, "scale": [], "peers": ["nsd", "knot-xdp"],
+         "modes": ["socket", "packet", "xdp-driver"],
+         "loads": ["udp-tld", "tcp1-tld", "tcp1-big", "tcpp-tld"]}
 
 
 def words(text):
@@ -77,6 +79,8 @@ def parse():
                          help="how often a run that others disturbed is done again")
     options.add_argument("--quiet", type=float, default=5,
                          help="seconds to wait, at most, for an idle machine before a run")
+    options.add_argument("--settle", type=float, default=2, help="seconds before memory is measured")
+    options.add_argument("--install", action="store_true", help="first install the packages it needs")
     options.add_argument("--server-cpu", type=int, default=0)
     options.add_argument("--client-cpu", type=int, default=1)
     options.add_argument("--quick", action="store_true", help="a smoke test: its figures mean nothing")
@@ -85,7 +89,6 @@ def parse():
     args.rates = {"udp-tld": args.rates_udp, "tcp1-tld": args.rates_tcp}
     if args.quick:
         vars(args).update(QUICK)
-        args.scale = []
     return args
 
 
@@ -158,10 +161,11 @@ def latencies(comparison, there):
 
 
 def idle(comparison, there):
+    options = comparison.options
     for server in there:
         instance = comparison.serving(server, "tld") if "tcp" in server.loads and \
-            "tld" in server.zone_sets and server.connections else None
-        for count in comparison.options.idle if instance else ():
+            "tld" in server.zone_sets and (server.is_lethe or not options.quick) else None
+        for count in options.idle if instance else ():
             try:
                 held = comparison.hold_idle(instance, min(count, server.connections))
             except (loads.Failed, OSError, ValueError, KeyError) as why:
@@ -239,6 +243,8 @@ def main():
     if args.server_cpu not in (cores := os.sched_getaffinity(0)) or args.client_cpu not in cores:
         print("SKIP: needs two processors")
         return SKIP
+    if args.install:
+        subprocess.run([data.TOP / "tools" / "install-packages", "build", "test", "bench"], check=True)
     with tempfile.TemporaryDirectory(prefix="lethe-compare-") as directory:
         args.state = args.state or directory
         result = compare(args)

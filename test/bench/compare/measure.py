@@ -17,7 +17,6 @@ HERE = pathlib.Path(__file__).resolve().parent
 # Beyond the time of the run itself.
 GENERATOR_LIMIT_S = 60
 WARM_UP = 3000
-SETTLE_S = 2
 IDLE_NAME, IDLE_TYPE = "www.host.example", 1
 # Kernel memory of connections: caches that hardly anything else is in; buffers; and for each open
 # descriptor what a file needs, of which strangers have too many to count the caches.
@@ -168,12 +167,12 @@ class Comparison:
         with IdleClients(str(program), self.link, instance.address, first, *asked) as clients:
             clients.say("open", WARM_UP)
             clients.say("ask", WARM_UP, 1)
-            time.sleep(SETTLE_S)
+            time.sleep(self.options.settle)
             own, _ = instance.group.memory_kb()
             kernel, sockets = socket_memory(self.link.server, instance.group)
             opened = clients.say("open", count)["opened"]
             right = clients.say("ask", count, 2)["right"]
-            time.sleep(SETTLE_S)
+            time.sleep(self.options.settle)
             own_later, _ = instance.group.memory_kb()
             kernel_later, sockets_later = socket_memory(self.link.server, instance.group)
             clients.say("close")

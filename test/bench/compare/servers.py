@@ -107,7 +107,6 @@ class LetheMode:
         self.wants_pass = "--driver" in options and options[options.index("--driver") + 1] == "on"
         # Where the kernel serves TCP, a descriptor for each.
         self.connections = 15000 if "kernel" in options else 1000000
-        self.connections *= "tcp" in loads
         self.ceiling = {"socket": "socket", "pcap": None}.get(name, name.split("-")[0])
 
     def check(self):
