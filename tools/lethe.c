@@ -22,6 +22,7 @@ enum option_code {
     OPTION_QUIET,
     OPTION_JSON,
     OPTION_TIME,
+    OPTION_LIST,
     OPTION_HELP,
     OPTION_VERSION,
 };
@@ -36,9 +37,12 @@ struct command {
 };
 
 static const struct command commands[] = {
-    {"zone", "load", 2, 2, true, lethe_zone_load, "lethe --db DIR zone load NAME FILE",
+    {"zone", "load", 0, 2, true, lethe_zone_load,
+     "lethe --db DIR zone load NAME FILE | --list LIST",
      "Check zone text in FILE (-: standard input) and put it in place of zone NAME, while servers\n"
-     "answer. A refused file changes nothing. The database is made when there is none.\n"},
+     "answer. A refused file changes nothing. The database is made when there is none.\n"
+     "--list: load many zones, one NAME FILE in each line of LIST (-: standard input); relative\n"
+     "FILEs are beside LIST. Zones without errors are loaded, many in one transaction.\n"},
     {"zone", "check", 2, 2, false, lethe_zone_check, "lethe zone check [--time T] NAME FILE",
      "Check zone text without a database: all that `zone load` checks, and in a signed zone\n"
      "signatures, denial chains and DS digests. --time: judge signatures at this time\n"
@@ -73,8 +77,7 @@ static void print_help(FILE *out, const char *group)
                  "Exit codes: 0 done, 1 refused or failed, 2 wrong use.\n");
 }
 
-static int usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static int usage_error(const char *format, ...)
+int lethe_usage(const char *format, ...)
 {
     va_list arguments;
 
@@ -185,9 +188,9 @@ static int run_command(const struct command *command, struct lethe_arguments *ar
         return lethe_finish_output(EXIT_OK);
     }
     if (arguments->word_count < command->words_min || arguments->word_count > command->words_max)
-        return usage_error("usage: %s", command->usage);
+        return lethe_usage("usage: %s", command->usage);
     if (command->needs_db && arguments->db == NULL)
-        return usage_error("--db DIR is missing; usage: %s", command->usage);
+        return lethe_usage("--db DIR is missing; usage: %s", command->usage);
     return command->run(arguments);
 }
 
@@ -215,7 +218,7 @@ static int dispatch(struct lethe_arguments *arguments, bool has_help)
         print_help(stderr, group);
         return EXIT_USAGE;
     }
-    return usage_error("no subcommand \"%s%s%s\"; see lethe --help", group, is_group ? " " : "",
+    return lethe_usage("no subcommand \"%s%s%s\"; see lethe --help", group, is_group ? " " : "",
                        is_group ? verb : "");
 }
 
@@ -226,6 +229,7 @@ int main(int argc, char **argv)
         {"quiet", no_argument, NULL, OPTION_QUIET},
         {"json", no_argument, NULL, OPTION_JSON},
         {"time", required_argument, NULL, OPTION_TIME},
+        {"list", required_argument, NULL, OPTION_LIST},
         {"help", no_argument, NULL, OPTION_HELP},
         {"version", no_argument, NULL, OPTION_VERSION},
         {NULL, 0, NULL, 0},
@@ -247,8 +251,11 @@ int main(int argc, char **argv)
             break;
         case OPTION_TIME:
             if (!parse_time(optarg, &arguments.time_s))
-                return usage_error("--time %s: neither seconds nor YYYYMMDDHHMMSS", optarg);
+                return lethe_usage("--time %s: neither seconds nor YYYYMMDDHHMMSS", optarg);
             arguments.has_time = true;
+            break;
+        case OPTION_LIST:
+            arguments.list = optarg;
             break;
         case 'h':
         case OPTION_HELP:

@@ -18,6 +18,7 @@ enum {
 
 struct lethe_arguments {
     const char *db;
+    const char *list;
     bool is_quiet;
     bool is_json;
     bool has_time;
@@ -28,6 +29,7 @@ struct lethe_arguments {
 
 /* Subcommands; return the exit code. */
 int lethe_zone_load(const struct lethe_arguments *arguments);
+int lethe_zone_load_list(const struct lethe_arguments *arguments);
 int lethe_zone_check(const struct lethe_arguments *arguments);
 int lethe_zone_dump(const struct lethe_arguments *arguments);
 int lethe_zone_list(const struct lethe_arguments *arguments);
@@ -37,6 +39,9 @@ int lethe_db_copy(const struct lethe_arguments *arguments);
 
 /* Print "lethe: ..." on standard error; returns EXIT_REFUSED. */
 int lethe_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The same for wrong use; returns EXIT_USAGE. */
+int lethe_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Text to name; false: told. */
 bool lethe_name(const char *text, uint8_t name[NAME_MAX_LEN]);

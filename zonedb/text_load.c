@@ -125,15 +125,11 @@ static int write_owners(struct text_zone *zone, struct zonedb_writer *writer,
     return error;
 }
 
-static int write_zone(struct text_zone *zone, struct zonedb *db, uint64_t loaded_s)
+static int write_zone(struct text_zone *zone, struct zonedb_writer *writer, uint64_t loaded_s)
 {
-    struct zonedb_writer *writer;
     struct text_node node = {0};
-    int error = zonedb_writer_begin(db, &writer);
+    int error = zonedb_writer_zone_begin(writer, zone->apex);
 
-    if (error != 0)
-        return error;
-    error = zonedb_writer_zone_begin(writer, zone->apex);
     if (error == 0)
         error = write_owners(zone, writer, &node, false);
     if (error == 0)
@@ -141,25 +137,43 @@ static int write_zone(struct text_zone *zone, struct zonedb *db, uint64_t loaded
     if (error == 0)
         error = zonedb_writer_zone_end(writer, loaded_s);
     text_progress(zone, TEXT_WRITING, zone->owner_count, zone->owner_count);
-    if (error == 0)
-        error = zonedb_writer_commit(writer);
-    else
-        zonedb_writer_abort(writer);
     text_node_free(&node);
+    return error;
+}
+
+static int write_zones(struct text_zone *const *zones, size_t count, struct zonedb *db,
+                       uint64_t loaded_s)
+{
+    struct zonedb_writer *writer;
+    int error = zonedb_writer_begin(db, &writer);
+
+    if (error != 0)
+        return error;
+    for (size_t i = 0; i < count && error == 0; i++)
+        error = write_zone(zones[i], writer, loaded_s);
+    if (error == 0)
+        return zonedb_writer_commit(writer);
+    zonedb_writer_abort(writer);
     return error;
 }
 
 /* Doublings of the map: from one mebibyte to beyond any address space. */
 #define GROW_MAX 44
 
-int text_zone_store(struct text_zone *zone, struct zonedb *db, uint64_t loaded_s)
+int text_zones_store(struct text_zone *const *zones, size_t count, struct zonedb *db,
+                     uint64_t loaded_s)
 {
     for (unsigned i = 0;; i++) {
-        int error = write_zone(zone, db, loaded_s);
+        int error = write_zones(zones, count, db, loaded_s);
         if (error != -ENOSPC || i == GROW_MAX)
             return error;
         error = zonedb_grow(db);
         if (error != 0)
             return error;
     }
+}
+
+int text_zone_store(struct text_zone *zone, struct zonedb *db, uint64_t loaded_s)
+{
+    return text_zones_store(&zone, 1, db, loaded_s);
 }

@@ -101,6 +101,11 @@ int text_zone_read_memory(const uint8_t *apex, const char *name, const char *tex
  * Outcomes: 0; -ENOSPC/-EDQUOT/-EIO the disk; other negative errno: nothing has changed. */
 int text_zone_store(struct text_zone *zone, struct zonedb *db, uint64_t loaded_s);
 
+/* The same for several zones in one transaction: readers see all of them at once. Of zones with the
+ * same apex the last one stays. */
+int text_zones_store(struct text_zone *const *zones, size_t count, struct zonedb *db,
+                     uint64_t loaded_s);
+
 /* What has been counted so far. Valid as long as the zone. */
 const struct text_counts *text_zone_counts(const struct text_zone *zone);
 

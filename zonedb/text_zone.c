@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define CHUNK_MIN ((size_t)256 * 1024)
+#define CHUNK_MIN ((size_t)4096)
 #define CHUNK_MAX ((size_t)64 * 1024 * 1024)
 #define HUGE_PAGE ((size_t)2 * 1024 * 1024)
 
@@ -60,7 +60,7 @@ static int grow(void **array, size_t count, size_t *cap, size_t element)
     if (count < *cap)
         return 0;
 
-    const size_t wanted = *cap == 0 ? 1024 : *cap * 2;
+    const size_t wanted = *cap == 0 ? 64 : *cap * 2;
     void *grown = text_array(wanted, element);
     if (grown == NULL)
         return -ENOMEM;
