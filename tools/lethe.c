@@ -43,6 +43,11 @@ static const struct command commands[] = {
      "answer. A refused file changes nothing. The database is made when there is none.\n"
      "--list: load many zones, one NAME FILE in each line of LIST (-: standard input); relative\n"
      "FILEs are beside LIST. Zones without errors are loaded, many in one transaction.\n"},
+    {"zone", "change", 1, 2, true, lethe_zone_change, "lethe --db DIR zone change NAME [FILE]",
+     "Change records of zone NAME in one transaction, while servers answer: FILE (-, or none:\n"
+     "standard input) has a record in each line, behind \"- \" one that goes, behind \"+ \" one "
+     "that\n"
+     "comes. The serial is raised by one unless a SOA comes. A refused change changes nothing.\n"},
     {"zone", "check", 2, 2, false, lethe_zone_check, "lethe zone check [--time T] NAME FILE",
      "Check zone text without a database: all that `zone load` checks, and in a signed zone\n"
      "signatures, denial chains and DS digests. --time: judge signatures at this time\n"

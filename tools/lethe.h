@@ -30,6 +30,7 @@ struct lethe_arguments {
 /* Subcommands; return the exit code. */
 int lethe_zone_load(const struct lethe_arguments *arguments);
 int lethe_zone_load_list(const struct lethe_arguments *arguments);
+int lethe_zone_change(const struct lethe_arguments *arguments);
 int lethe_zone_check(const struct lethe_arguments *arguments);
 int lethe_zone_dump(const struct lethe_arguments *arguments);
 int lethe_zone_list(const struct lethe_arguments *arguments);

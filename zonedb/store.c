@@ -1,32 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "zonedb/store.h"
-
-#include "zonedb/find.h"
-#include "zonedb/view.h"
+#include "zonedb/writer.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 static const char next_id_key[] = "next-zone-id";
-
-struct zonedb_writer {
-    struct zonedb *db;
-    MDB_txn *txn;
-    MDB_cursor *nodes, *nsec3;
-    /* The zone that is being written. */
-    bool is_in_zone;
-    uint32_t id;
-    bool has_former;
-    uint32_t former_id;
-    uint8_t apex[NAME_MAX_LEN];
-    struct find_key apex_key;
-    uint64_t node_count, record_count, nsec3_count;
-    bool has_wildcard;
-    /* The topmost cut or DNAME that the last owner lies at or below; occluder_len 0: none. */
-    uint8_t occluder[ZONE_ID_LEN + NAME_KEY_MAX];
-    size_t occluder_len;
-    uint8_t occluder_depth;
-};
 
 int zonedb_writer_begin(struct zonedb *db, struct zonedb_writer **writer_out)
 {
@@ -80,8 +58,8 @@ static MDB_val zones_key(struct find_key *key)
     return (MDB_val){len, key->octets + ZONE_ID_LEN};
 }
 
-/* Returns 1 and the id of the zone with this key, 0 if there is none, or a negative errno. */
-static int zone_id_get(struct zonedb_writer *writer, struct find_key *key, uint32_t *id_out)
+int writer_zone_find(struct zonedb_writer *writer, struct find_key *key, uint32_t *id_out,
+                     MDB_val *record_out)
 {
     MDB_val k = zones_key(key), value;
     int rc = mdb_get(writer->txn, writer->db->zones, &k, &value);
@@ -91,6 +69,8 @@ static int zone_id_get(struct zonedb_writer *writer, struct find_key *key, uint3
     if (rc != 0 || !find_zone_parse(value.mv_data, value.mv_size, &zone))
         return rc != 0 ? zonedb_errno(rc) : -EBADMSG;
     *id_out = zone.id;
+    if (record_out != NULL)
+        *record_out = value;
     return 1;
 }
 
@@ -117,15 +97,15 @@ int zonedb_writer_zone_begin(struct zonedb_writer *writer, const uint8_t *apex)
     assert(!writer->is_in_zone);
     name_copy_lower(writer->apex, apex);
     find_key_set(&writer->apex_key, 0, writer->apex);
-    int rc = zone_id_get(writer, &writer->apex_key, &writer->former_id);
+    int rc = writer_zone_find(writer, &writer->apex_key, &writer->former_id, NULL);
     if (rc < 0)
         return rc;
     writer->has_former = rc == 1;
     rc = next_id_take(writer, &writer->id);
     if (rc != 0)
         return rc;
-    writer->node_count = writer->record_count = writer->nsec3_count = 0;
-    writer->has_wildcard = false;
+    writer->node_count = writer->record_count = 0;
+    writer->has_wildcard = writer->has_nsec3 = false;
     writer->occluder_len = 0;
     writer->is_in_zone = true;
     return 0;
@@ -151,26 +131,32 @@ static void rrsets_write(uint8_t *out, const struct zonedb_rrset *rrsets, size_t
     }
 }
 
-/* Append `prefix_len` octets and the RRsets; both databases only ever grow at their end. */
-static int append(struct zonedb_writer *writer, MDB_cursor *cursor, MDB_val key,
-                  const uint8_t *prefix, size_t prefix_len, const struct zonedb_rrset *rrsets,
-                  size_t rrset_count)
+int writer_put(MDB_cursor *cursor, MDB_val key, const uint8_t *prefix, size_t prefix_len,
+               const struct zonedb_rrset *rrsets, size_t rrset_count, unsigned flags)
 {
     MDB_val value = {prefix_len + rrsets_size(rrsets, rrset_count), NULL};
-    int rc = mdb_cursor_put(cursor, &key, &value, MDB_APPEND | MDB_RESERVE);
+    int rc = mdb_cursor_put(cursor, &key, &value, flags | MDB_RESERVE);
     if (rc != 0)
         return zonedb_errno(rc);
     if (prefix_len > 0)
         memcpy(value.mv_data, prefix, prefix_len);
     rrsets_write((uint8_t *)value.mv_data + prefix_len, rrsets, rrset_count);
-    for (size_t i = 0; i < rrset_count; i++)
-        writer->record_count += rrsets[i].rr_count;
     return 0;
 }
 
-/* What the node is: at or below a cut or DNAME, or the first of one itself. */
-static void classify(struct zonedb_writer *writer, const struct find_key *key,
-                     const struct zonedb_rrset *rrsets, size_t rrset_count, uint8_t header[2])
+/* Both databases only ever grow at their end. */
+static int append(struct zonedb_writer *writer, MDB_cursor *cursor, MDB_val key,
+                  const uint8_t *prefix, size_t prefix_len, const struct zonedb_rrset *rrsets,
+                  size_t rrset_count)
+{
+    for (size_t i = 0; i < rrset_count; i++)
+        writer->record_count += rrsets[i].rr_count;
+    return writer_put(cursor, key, prefix, prefix_len, rrsets, rrset_count, MDB_APPEND);
+}
+
+void writer_classify(struct zonedb_writer *writer, const struct find_key *key,
+                     const struct zonedb_rrset *rrsets, size_t rrset_count,
+                     uint8_t header[NODE_FIXED_LEN])
 {
     size_t key_len = key->end[key->label_count];
     header[0] = header[1] = 0;
@@ -213,7 +199,7 @@ int zonedb_writer_node(struct zonedb_writer *writer, const uint8_t *owner,
     if (writer->node_count == 0 && key_len - ZONE_ID_LEN != apex_len)
         return -EINVAL;
     uint8_t header[NODE_FIXED_LEN];
-    classify(writer, &key, rrsets, rrset_count, header);
+    writer_classify(writer, &key, rrsets, rrset_count, header);
     for (const uint8_t *label = owner; label[0] != 0; label += 1 + label[0])
         writer->has_wildcard |= label[0] == 1 && label[1] == '*';
     writer->node_count++;
@@ -228,7 +214,7 @@ int zonedb_writer_nsec3(struct zonedb_writer *writer, const uint8_t hash[20],
     uint8_t key[ZONE_ID_LEN + NSEC3_HASH_LEN];
     store_be32(key, writer->id);
     memcpy(key + ZONE_ID_LEN, hash, NSEC3_HASH_LEN);
-    writer->nsec3_count++;
+    writer->has_nsec3 = true;
     return append(writer, writer->nsec3, (MDB_val){sizeof key, key}, NULL, 0, rrsets, rrset_count);
 }
 
@@ -255,7 +241,7 @@ static enum zonedb_signing signing_of(const struct zonedb_writer *writer, struct
     struct zonedb_rrset rrset;
     const uint8_t *rdata;
     uint16_t rdata_len;
-    if (writer->nsec3_count > 0 && rrsets_find(apex, RR_NSEC3PARAM, &rrset, NULL) == 1) {
+    if (writer->has_nsec3 && rrsets_find(apex, RR_NSEC3PARAM, &rrset, NULL) == 1) {
         struct rdata_cursor cursor = rdata_begin(&rrset);
         while (rdata_next(&cursor, &rdata, &rdata_len) == 1) {
             if (rdata_len >= 5 && rdata_len == 5 + rdata[4] && rdata[0] == 1 && rdata[1] == 0) {
@@ -318,10 +304,8 @@ static int zone_record_put(struct zonedb_writer *writer, struct rrsets apex, uin
     return zonedb_errno(rc);
 }
 
-int zonedb_writer_zone_end(struct zonedb_writer *writer, uint64_t loaded_s)
+int writer_zone_put(struct zonedb_writer *writer, uint64_t loaded_s)
 {
-    assert(writer->is_in_zone);
-    writer->is_in_zone = false;
     struct find_key key;
     find_key_set(&key, writer->id, writer->apex);
     MDB_val k = {key.end[key.label_count], key.octets}, value;
@@ -331,7 +315,14 @@ int zonedb_writer_zone_end(struct zonedb_writer *writer, uint64_t loaded_s)
         return -EINVAL;
     if (rc != 0 || !node_parse(value.mv_data, value.mv_size, &apex))
         return rc != 0 ? zonedb_errno(rc) : -EBADMSG;
-    rc = zone_record_put(writer, apex.rrsets, loaded_s);
+    return zone_record_put(writer, apex.rrsets, loaded_s);
+}
+
+int zonedb_writer_zone_end(struct zonedb_writer *writer, uint64_t loaded_s)
+{
+    assert(writer->is_in_zone);
+    writer->is_in_zone = false;
+    int rc = writer_zone_put(writer, loaded_s);
     if (rc == 0 && writer->has_former) {
         rc = id_remove(writer->nodes, writer->former_id);
         if (rc == 0)
@@ -344,9 +335,9 @@ int zonedb_writer_zone_remove(struct zonedb_writer *writer, const uint8_t *apex)
 {
     assert(!writer->is_in_zone);
     struct find_key key;
-    uint32_t id;
+    uint32_t id = 0;
     find_key_set(&key, 0, apex);
-    int rc = zone_id_get(writer, &key, &id);
+    int rc = writer_zone_find(writer, &key, &id, NULL);
     if (rc != 1)
         return rc == 0 ? -ENOENT : rc;
     MDB_val k = zones_key(&key);

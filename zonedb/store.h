@@ -47,6 +47,60 @@ int zonedb_writer_nsec3(struct zonedb_writer *writer, const uint8_t hash[20],
  * Outcomes: 0; -EINVAL no SOA at the apex; -ENOSPC; other negative errno. */
 int zonedb_writer_zone_end(struct zonedb_writer *writer, uint64_t loaded_s);
 
+/* ---- a change in place: some owners of a zone, the others as they are ----
+ *
+ *     zonedb_writer_change_begin(writer, apex);
+ *     for some owners, in any order:
+ *         zonedb_writer_change_walk(writer, owner, visit, context);
+ *         zonedb_writer_change_node(writer, owner, rrsets, rrset_count);
+ *     zonedb_writer_change_end(writer, loaded_s);
+ *     zonedb_writer_commit(writer);
+ */
+
+/* Begin to change zone `apex` (wire format, any case). Outcomes: how it is signed (enum
+ * zonedb_signing, 0 and above); -ENOENT no such zone; other negative errno. */
+int zonedb_writer_change_begin(struct zonedb_writer *writer, const uint8_t *apex);
+
+/* Visit the RRsets of one owner as they are now, this change's doings included. Pointers are valid
+ * during the call of `visit`, which must not write. Outcomes: 0; -ENOENT no such owner; what
+ * `visit` returned; other negative errno. */
+int zonedb_writer_change_walk(struct zonedb_writer *writer, const uint8_t *owner,
+                              zonedb_visit *visit, void *context);
+
+/* The same for the NSEC3 RRset of a hash; `visit` gets the hash as the owner. */
+int zonedb_writer_change_walk_nsec3(struct zonedb_writer *writer, const uint8_t hash[20],
+                                    zonedb_visit *visit, void *context);
+
+/* Put these RRsets in place of all that the owner has, as in zonedb_writer_node(); none: remove the
+ * owner. The names below it are told if it becomes, or ceases to be, a zone cut or DNAME: that costs
+ * a write for each of them. `rrsets` must not point into the database.
+ * Outcomes: 0; -EINVAL out of zone; -ENOSPC; -ENOMEM; other negative errno. */
+int zonedb_writer_change_node(struct zonedb_writer *writer, const uint8_t *owner,
+                              const struct zonedb_rrset *rrsets, size_t rrset_count);
+
+/* The same for the NSEC3 RRset (and RRSIG) of a hash. */
+int zonedb_writer_change_nsec3(struct zonedb_writer *writer, const uint8_t hash[20],
+                               const struct zonedb_rrset *rrsets, size_t rrset_count);
+
+/* One link of a denial chain: names in wire format, or for NSEC3 hashes of 20 octets. */
+struct zonedb_near {
+    uint8_t owner[255];
+    uint8_t next[255];
+};
+
+/* The NSEC that is nearest before `owner`, or after it, in the ring of the zone's names; that of
+ * `owner` itself only if there is no other. Outcomes: 1; 0 the zone has none; negative errno. */
+int zonedb_writer_change_near(struct zonedb_writer *writer, const uint8_t *owner, bool is_after,
+                              struct zonedb_near *near_out);
+
+/* The same for NSEC3. */
+int zonedb_writer_change_near_nsec3(struct zonedb_writer *writer, const uint8_t hash[20],
+                                    bool is_after, struct zonedb_near *near_out);
+
+/* End the change: write the zone's record. That a wildcard was there is not forgotten when the last
+ * one is removed. Outcomes: as zonedb_writer_zone_end(). */
+int zonedb_writer_change_end(struct zonedb_writer *writer, uint64_t loaded_s);
+
 /* Remove a zone. Outcomes: 0; -ENOENT; -ENOSPC; other negative errno. */
 int zonedb_writer_zone_remove(struct zonedb_writer *writer, const uint8_t *apex);
 

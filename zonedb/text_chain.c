@@ -78,8 +78,8 @@ static void check_iterations(struct text_zone *zone, const struct text_record *p
             iterations);
 }
 
-/* The NSEC3PARAM that this server can use: SHA-1, no flags (RFC 5155 4.1.2). */
-static const struct text_record *find_param(struct text_zone *zone)
+/* SHA-1, no flags (RFC 5155 4.1.2). */
+const struct text_record *text_chain_param(struct text_zone *zone)
 {
     const struct text_owner *apex = &zone->owners[0];
     const struct text_record *found = NULL;
@@ -96,8 +96,7 @@ static const struct text_record *find_param(struct text_zone *zone)
     return found;
 }
 
-/* What is wrong with an NSEC3 apart from its successor; NULL: nothing. */
-static const char *find_fault(const struct text_record *nsec3, const struct text_record *param)
+const char *text_chain_fault(const struct text_record *nsec3, const struct text_record *param)
 {
     const uint8_t *mine = nsec3->rdata + 2, *wanted = param->rdata + 2;
     const uint8_t salt_len = mine[4];
@@ -137,7 +136,7 @@ static void check_nsec3_chain(struct text_zone *zone, const struct text_record *
             continue;
         const char *fault = param == NULL
                                 ? "NSEC3 in a zone without a usable NSEC3PARAM at its apex"
-                                : find_fault(nsec3, param);
+                                : text_chain_fault(nsec3, param);
         if (fault != NULL) {
             text_tell(zone, TEXT_ERROR, nsec3, TEXT_AT_RDATA, "%s", fault);
             return;
@@ -157,7 +156,7 @@ static void check_nsec3_chain(struct text_zone *zone, const struct text_record *
 
 int text_check_chain(struct text_zone *zone)
 {
-    const struct text_record *param = find_param(zone);
+    const struct text_record *param = text_chain_param(zone);
 
     if (param != NULL && zone->apex_len + 33 > NAME_MAX_LEN)
         text_tell(zone, TEXT_WARNING, param, TEXT_AT_TYPE,

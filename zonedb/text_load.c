@@ -10,7 +10,7 @@
 
 /* ---- read ---- */
 
-static struct text_zone *zone_new(const uint8_t *apex, const struct text_options *options)
+struct text_zone *text_zone_new(const uint8_t *apex, const struct text_options *options)
 {
     struct text_zone *zone = calloc(1, sizeof(*zone));
 
@@ -60,7 +60,7 @@ static int read_zone(struct text_zone *zone, int scan_error, struct text_zone **
 int text_zone_read(const uint8_t *apex, const char *file, const struct text_options *options,
                    struct text_zone **zone_out, struct text_counts *counts_out)
 {
-    struct text_zone *zone = zone_new(apex, options);
+    struct text_zone *zone = text_zone_new(apex, options);
 
     *zone_out = NULL;
     if (zone == NULL)
@@ -72,7 +72,7 @@ int text_zone_read_memory(const uint8_t *apex, const char *name, const char *tex
                           const struct text_options *options, struct text_zone **zone_out,
                           struct text_counts *counts_out)
 {
-    struct text_zone *zone = zone_new(apex, options);
+    struct text_zone *zone = text_zone_new(apex, options);
 
     *zone_out = NULL;
     if (zone == NULL)
@@ -82,9 +82,7 @@ int text_zone_read_memory(const uint8_t *apex, const char *name, const char *tex
 
 /* ---- store ---- */
 
-/* Keep the RRsets of the NSEC3 side or of the other; RRSIGs that cover nothing go. Returns how many
- * are left. */
-static size_t select_rrsets(struct text_node *node, bool is_nsec3)
+size_t text_node_select(struct text_node *node, bool is_nsec3)
 {
     size_t kept = 0;
     uint16_t last = 0;
@@ -113,7 +111,7 @@ static int write_owners(struct text_zone *zone, struct zonedb_writer *writer,
         error = text_node_fill(node, zone, i);
         if (error != 0)
             return error;
-        const size_t count = select_rrsets(node, is_nsec3);
+        const size_t count = text_node_select(node, is_nsec3);
         if (count == 0)
             continue;
         uint8_t hash[20];

@@ -184,7 +184,9 @@ void text_tell(struct text_zone *zone, enum text_severity severity,
                const struct text_record *record, enum text_spot spot, const char *format, ...)
 {
     va_list arguments;
-    const size_t offset = find_spot(&zone->files[record->file], record->offset, spot);
+    const size_t offset = record->offset == TEXT_OFFSET_NONE
+                              ? SIZE_MAX
+                              : find_spot(&zone->files[record->file], record->offset, spot);
 
     va_start(arguments, format);
     tell(zone, severity, record->file, offset, format, arguments);

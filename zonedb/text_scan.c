@@ -98,9 +98,9 @@ static int open_file(struct text_zone *zone, const char *name, const char *label
 
 /* ---- records ---- */
 
-static bool is_hash_owner(const struct text_zone *zone, const uint8_t *owner, size_t owner_len)
+bool text_is_hash_owner(const struct text_zone *zone, const uint8_t *owner)
 {
-    if (owner_len != zone->apex_len + 33 || owner[0] != 32)
+    if (owner[0] != 32 || !name_equal(owner + 33, zone->apex))
         return false;
     for (unsigned i = 1; i <= 32; i++) {
         const uint8_t c = owner[i] | 0x20;
@@ -127,14 +127,14 @@ static const char *find_fault(const struct text_zone *zone, const zs_scanner_t *
     if (scanner->r_type == TYPE_NSEC3PARAM && !is_at_apex)
         return "an NSEC3PARAM below the zone's apex";
     *spot_out = TEXT_AT_TTL;
-    if (scanner->r_ttl > TTL_MAX)
+    const bool has_no_ttl = zone->is_change && scanner->r_ttl == TEXT_TTL_NONE;
+    if (scanner->r_ttl > TTL_MAX && !has_no_ttl)
         return "the TTL is above 2147483647";
     *spot_out = TEXT_AT_RDATA;
     if (!text_rdata_is_valid(scanner->r_type, scanner->r_data, scanner->r_data_length))
         return "malformed RDATA of this type";
     *spot_out = TEXT_AT_OWNER;
-    if (scanner->r_type == TYPE_NSEC3 &&
-        !is_hash_owner(zone, scanner->r_owner, scanner->r_owner_length))
+    if (scanner->r_type == TYPE_NSEC3 && !text_is_hash_owner(zone, scanner->r_owner))
         return "the owner of an NSEC3 must be 32 base32hex digits right below the apex";
     return NULL;
 }
@@ -364,4 +364,136 @@ int text_scan_memory(struct text_zone *zone, const char *name, const char *text,
     file->size = text_len;
     zone->counts.octets = text_len;
     return scan_top(zone);
+}
+
+/* ---- changes ---- */
+
+/* Where a mistake in the line is: the rest of it, NUL included, is in the scanner's buffer. */
+static void tell_line_error(struct text_zone *zone, const zs_scanner_t *scanner, size_t begin,
+                            size_t end)
+{
+    size_t rest = scanner->buffer_length > 0 ? scanner->buffer_length - 1 : 0;
+
+    if (rest > end - begin)
+        rest = end - begin;
+    if (rest == 0 && zone->files[0].base[end - 1] == '\n')
+        rest = 1; /* it is the end of the line */
+    if (scanner->error.code == ZS_UNCLOSED_MULTILINE)
+        text_tell_at(zone, TEXT_ERROR, 0, begin, "a record must stand on one line");
+    else
+        text_tell_at(zone, TEXT_ERROR, 0, end - rest, "%s", zs_strerror(scanner->error.code));
+}
+
+/* One record between `begin` and `end` of the text, the newline included. */
+static int scan_change(struct text_zone *zone, zs_scanner_t *scanner, size_t file, size_t begin,
+                       size_t end)
+{
+    int error = 0;
+
+    if (zs_set_input_string(scanner, zone->files[0].base + begin, end - begin) != 0)
+        return -ENOMEM;
+    /* The second call swallows the end of the line; an error may show there only. */
+    const bool is_read = zs_parse_record(scanner) == 0 && scanner->state == ZS_STATE_DATA;
+    if (is_read) {
+        error = take_record(zone, scanner, file, begin);
+        if (zs_parse_record(scanner) == 0 && scanner->state == ZS_STATE_EOF)
+            return error;
+    }
+    if (scanner->state == ZS_STATE_ERROR)
+        tell_line_error(zone, scanner, begin, end);
+    else
+        text_tell_at(zone, TEXT_ERROR, 0, begin, "no record stands behind the sign");
+    return error;
+}
+
+/* Octets of blank space at the beginning of a line. */
+static size_t blank_len(const char *line, size_t len)
+{
+    size_t at = 0;
+
+    while (at < len && (line[at] == ' ' || line[at] == '\t' || line[at] == '\r'))
+        at++;
+    return at;
+}
+
+static int scan_change_line(struct text_zone *zone, zs_scanner_t *scanner, size_t begin, size_t end)
+{
+    const char *line = zone->files[0].base + begin;
+    const size_t len = end - begin, blank = blank_len(line, len);
+
+    if (blank == len || line[blank] == '\n' || line[blank] == ';')
+        return 0;
+    const size_t gap = blank_len(line + 1, len - 1);
+    if (gap == 0 || (line[0] != '+' && line[0] != '-')) {
+        text_tell_at(zone, TEXT_ERROR, 0, begin, "a line of a change begins with \"+ \" or \"- \"");
+        return 0;
+    }
+    return scan_change(zone, scanner, line[0] == '+' ? TEXT_FILE_ADDED : TEXT_FILE_REMOVED,
+                       begin + 1 + gap, end);
+}
+
+/* A mistake may leave the scanner in the middle of something, or with another origin. */
+static int scanner_reset(zs_scanner_t *scanner, const char *origin)
+{
+    zs_deinit(scanner);
+    return zs_init(scanner, origin, 1, TEXT_TTL_NONE) == 0 ? 0 : -ENOMEM;
+}
+
+static int scan_changes(struct text_zone *zone)
+{
+    const struct text_file *text = &zone->files[0];
+    zs_scanner_t *scanner = malloc(sizeof(*scanner));
+    char origin[NAME_TEXT_MAX];
+
+    text_name(zone->apex, origin);
+    if (scanner == NULL || zs_init(scanner, origin, 1, TEXT_TTL_NONE) != 0) {
+        free(scanner);
+        return -ENOMEM;
+    }
+    int error = 0;
+    for (size_t begin = 0, end; error == 0 && begin < text->size && !text_is_full(zone);
+         begin = end) {
+        const char *newline = memchr(text->base + begin, '\n', text->size - begin);
+        const uint64_t errors = zone->counts.errors;
+        end = newline == NULL ? text->size : (size_t)(newline - text->base) + 1;
+        error = scan_change_line(zone, scanner, begin, end);
+        if (error == 0 && zone->counts.errors != errors)
+            error = scanner_reset(scanner, origin);
+    }
+    zs_deinit(scanner);
+    free(scanner);
+    return error;
+}
+
+/* The same text under another number, so that records tell their sign. */
+static int scan_changes_twice_named(struct text_zone *zone)
+{
+    struct text_file *removed;
+    const int error = add_file(zone, zone->files[TEXT_FILE_ADDED].name, &removed);
+
+    if (error != 0)
+        return error;
+    removed->base = zone->files[TEXT_FILE_ADDED].base;
+    removed->size = zone->files[TEXT_FILE_ADDED].size;
+    zone->is_change = true;
+    return scan_changes(zone);
+}
+
+int text_scan_changes(struct text_zone *zone, const char *file, const char *text, size_t text_len)
+{
+    struct text_file *memory;
+    int error = 0;
+
+    if (text == NULL) {
+        error = open_file(zone, file, strcmp(file, "-") == 0 ? "(standard input)" : file);
+        if (error != 0 && error != -ENOMEM) {
+            text_tell_at(zone, TEXT_ERROR, 0, SIZE_MAX, "%s", strerror(-error));
+            return 0;
+        }
+    } else if ((error = add_file(zone, file, &memory)) == 0) {
+        memory->base = text;
+        memory->size = text_len;
+        zone->counts.octets = text_len;
+    }
+    return error == 0 ? scan_changes_twice_named(zone) : error;
 }

@@ -219,6 +219,22 @@ uint32_t text_zone_serial(const struct text_zone *zone)
            serial[3];
 }
 
+int text_share_files(struct text_zone *zone, const struct text_zone *source)
+{
+    zone->files = calloc(source->file_count, sizeof(zone->files[0]));
+    if (zone->files == NULL)
+        return -ENOMEM;
+    for (; zone->file_count < source->file_count; zone->file_count++) {
+        struct text_file *file = &zone->files[zone->file_count];
+        *file = source->files[zone->file_count];
+        file->is_allocated = false;
+        file->name = strdup(file->name);
+        if (file->name == NULL)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
 void text_zone_free(struct text_zone *zone)
 {
     if (zone == NULL)

@@ -45,9 +45,12 @@ struct text_file {
     bool is_allocated;
 };
 
+/* A record that does not stand in the text. */
+#define TEXT_OFFSET_NONE UINT64_MAX
+
 struct text_record {
     const uint8_t *rdata; /* two octets of length, big-endian, then the RDATA */
-    uint64_t offset;      /* in the file, at or before the record's first octet */
+    uint64_t offset;      /* in the file, at or before the record's first octet; TEXT_OFFSET_NONE */
     uint32_t owner;
     uint32_t ttl;
     uint16_t type;
@@ -74,6 +77,7 @@ struct text_zone {
     bool is_incomplete; /* syntax errors: checks of the whole make no sense */
     bool is_sorted;
     bool has_include;
+    bool is_change; /* the text is a change: see text_scan_changes() */
 
     struct text_file *files;
     size_t file_count, file_cap;
@@ -98,8 +102,18 @@ struct text_node {
     size_t buffer_cap;
 };
 
+/* ---- text_load.c ---- */
+
+/* An empty zone; NULL: no memory. */
+struct text_zone *text_zone_new(const uint8_t *apex, const struct text_options *options);
+/* Keep the RRsets of the NSEC3 side or of the other; RRSIGs that cover nothing go. Returns how many
+ * are left. */
+size_t text_node_select(struct text_node *node, bool is_nsec3);
+
 /* ---- text_zone.c ---- */
 
+/* Let `zone` tell messages about the files of `source`, which must outlive it. 0; -ENOMEM. */
+int text_share_files(struct text_zone *zone, const struct text_zone *source);
 /* Memory for a big array, not initialised; free(). NULL: no memory. */
 void *text_array(size_t count, size_t element);
 /* Room for `len` octets that lives as long as the zone; NULL: no memory. */
@@ -163,11 +177,23 @@ void text_progress(const struct text_zone *zone, enum text_phase phase, uint64_t
 
 int text_scan_file(struct text_zone *zone, const char *file);
 int text_scan_memory(struct text_zone *zone, const char *name, const char *text, size_t text_len);
+/* The name is that of an NSEC3: 32 base32hex digits right below the apex. */
+bool text_is_hash_owner(const struct text_zone *zone, const uint8_t *owner);
+/* The lines of a change, from `file` or, if `text` is not NULL, from there. What a record is for
+ * stands in its number of the file; one without TTL has TEXT_TTL_NONE. */
+#define TEXT_FILE_ADDED 0
+#define TEXT_FILE_REMOVED 1
+#define TEXT_TTL_NONE UINT32_MAX
+int text_scan_changes(struct text_zone *zone, const char *file, const char *text, size_t text_len);
 
 /* ---- text_rules.c, text_chain.c, text_zonemd.c ---- */
 
 int text_check_nodes(struct text_zone *zone);
 int text_check_chain(struct text_zone *zone);
+/* The NSEC3PARAM that this server can use; NULL. Several: told. */
+const struct text_record *text_chain_param(struct text_zone *zone);
+/* What is wrong with an NSEC3 apart from its successor; NULL: nothing. */
+const char *text_chain_fault(const struct text_record *nsec3, const struct text_record *param);
 int text_check_zonemd(struct text_zone *zone);
 
 #endif
