@@ -2,8 +2,9 @@
  *
  * lethe zone load --list: many zones.
  *
- * Zones are read without a lock and written by the batch: a transaction, with its wait for the disk,
- * costs as much as a thousand small zones. A zone with errors stays as it was; the others load.
+ * Zones are read without a lock and written by the batch: a transaction, with its wait for the
+ * disk, costs as much as a thousand small zones. A zone with errors stays as it was; the others
+ * load.
  */
 #include "tools/lethe_session.h"
 

@@ -72,8 +72,8 @@ int zonedb_writer_change_walk_nsec3(struct zonedb_writer *writer, const uint8_t 
                                     zonedb_visit *visit, void *context);
 
 /* Put these RRsets in place of all that the owner has, as in zonedb_writer_node(); none: remove the
- * owner. The names below it are told if it becomes, or ceases to be, a zone cut or DNAME: that costs
- * a write for each of them. `rrsets` must not point into the database.
+ * owner. The names below it are told if it becomes, or ceases to be, a zone cut or DNAME: that
+ * costs a write for each of them. `rrsets` must not point into the database.
  * Outcomes: 0; -EINVAL out of zone; -ENOSPC; -ENOMEM; other negative errno. */
 int zonedb_writer_change_node(struct zonedb_writer *writer, const uint8_t *owner,
                               const struct zonedb_rrset *rrsets, size_t rrset_count);

@@ -7,8 +7,8 @@
  *              apex, and what the rules look at besides: the owners above (cuts, DNAMEs) and the
  *              name servers below
  *
- * Records from the database bear the place of the first line of their owner, so that a message about
- * them points at what has brought them up.
+ * Records from the database bear the place of the first line of their owner, so that a message
+ * about them points at what has brought them up.
  */
 #include "zonedb/text_change.h"
 #include "zonedb/base32hex.h"

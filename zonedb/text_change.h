@@ -22,8 +22,8 @@
  * - A ZONEMD (RFC 8976) is a digest of all of the zone. If there is one, a change must remove it; a
  *   new one is for a load.
  *
- * The zone as changed is held to the same rules as a loaded one (see text_load.h), at the names that
- * change and at those that they depend on.
+ * The zone as changed is held to the same rules as a loaded one (see text_load.h), at the names
+ * that change and at those that they depend on.
  */
 #ifndef ZONEDB_TEXT_CHANGE_H
 #define ZONEDB_TEXT_CHANGE_H
@@ -41,8 +41,8 @@ struct text_change_counts {
 /* Change zone `apex` (wire format, any case) of `db` as `file` says ("-": standard input). Nothing
  * is locked before the text has been read. No view of this process on `db` may be active. An empty
  * change changes nothing, the serial neither.
- * Outcomes: 0 visible and on disk; -EINVAL refused, the errors have been told; -ENOENT no such zone;
- * -ENOMEM; -ENOSPC/-EDQUOT/-EIO the disk; other negative errno: nothing has changed.
+ * Outcomes: 0 visible and on disk; -EINVAL refused, the errors have been told; -ENOENT no such
+ * zone; -ENOMEM; -ENOSPC/-EDQUOT/-EIO the disk; other negative errno: nothing has changed.
  * *counts_out (may be NULL) is filled in every case. */
 int text_zone_change(const uint8_t *apex, const char *file, const struct text_options *options,
                      struct zonedb *db, uint64_t now_s, struct text_change_counts *counts_out);

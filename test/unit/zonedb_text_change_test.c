@@ -443,16 +443,16 @@ END_TEST
 
 #define SIG(type) "RRSIG " type " 13 1 60 20300101000000 20200101000000 1 example. AAAA\n"
 #define SIG2(type) "RRSIG " type " 13 2 60 20300101000000 20200101000000 1 example. AAAA\n"
-#define NSEC_ZONE                                                                                                                                                 \
-    "@ 60 SOA ns admin 5 2 3 4 5\n@ 60 " SIG("SOA") "@ 60 NS ns\n@ 60 " SIG(                                                                                      \
-        "NS") "@ 60 NSEC ns SOA NS RRSIG NSEC\n@ 60 " SIG("NSEC") "ns 60 A 192.0.2.1\nns "                                                                        \
-                                                                  "60 " SIG2("A") "ns 60 NSEC "                                                                   \
-                                                                                  "www A RRSIG "                                                                  \
-                                                                                  "NSEC\nns "                                                                     \
-                                                                                  "60 " SIG2("NSE"                                                                \
-                                                                                             "C") "www 60 A 192.0.2.2\n"                                          \
-                                                                                                  "www 60 " SIG2("A") "www 60 NSEC @ A RRSIG NSEC\nwww 60 " SIG2( \
-                                                                                                      "NSEC")
+/* clang-format off */
+#define NSEC_ZONE                                                     \
+    "@ 60 SOA ns admin 5 2 3 4 5\n"      "@ 60 " SIG("SOA")            \
+    "@ 60 NS ns\n"                       "@ 60 " SIG("NS")             \
+    "@ 60 NSEC ns SOA NS RRSIG NSEC\n"   "@ 60 " SIG("NSEC")           \
+    "ns 60 A 192.0.2.1\n"                "ns 60 " SIG2("A")            \
+    "ns 60 NSEC www A RRSIG NSEC\n"      "ns 60 " SIG2("NSEC")         \
+    "www 60 A 192.0.2.2\n"               "www 60 " SIG2("A")           \
+    "www 60 NSEC @ A RRSIG NSEC\n"       "www 60 " SIG2("NSEC")
+/* clang-format on */
 #define NEW_SOA                                                                                \
     "+ @ 60 SOA ns admin 6 2 3 4 5\n+ @ 60 RRSIG SOA 13 1 60 20310101000000 20200101000000 1 " \
     "example. AAAA\n"
@@ -504,11 +504,14 @@ END_TEST
 #define H2 "00000000000000000000000000000002"
 #define H3 "00000000000000000000000000000003"
 #define NSEC3_SIG "RRSIG NSEC3 13 2 60 20300101000000 20200101000000 1 example. AAAA\n"
-#define NSEC3_ZONE                                                                         \
-    "@ 60 SOA ns admin 5 2 3 4 5\n@ 60 " SIG("SOA") "@ 60 NS ns.test.\n@ 60 " SIG(         \
-        "NS") "@ 0 NSEC3PARAM 1 0 0 -\n@ 0 " SIG("NSEC3PARAM") H1                          \
-        " 60 NSEC3 1 1 0 - " H3 " SOA NS\n" H1 " 60 " NSEC3_SIG H3 " 60 NSEC3 1 1 0 - " H1 \
-        " NS\n" H3 " 60 " NSEC3_SIG
+/* clang-format off */
+#define NSEC3_ZONE                                                    \
+    "@ 60 SOA ns admin 5 2 3 4 5\n"      "@ 60 " SIG("SOA")            \
+    "@ 60 NS ns.test.\n"                 "@ 60 " SIG("NS")             \
+    "@ 0 NSEC3PARAM 1 0 0 -\n"           "@ 0 " SIG("NSEC3PARAM")      \
+    H1 " 60 NSEC3 1 1 0 - " H3 " SOA NS\n" H1 " 60 " NSEC3_SIG        \
+    H3 " 60 NSEC3 1 1 0 - " H1 " NS\n"   H3 " 60 " NSEC3_SIG
+/* clang-format on */
 
 START_TEST(test_nsec3)
 {
