@@ -52,6 +52,7 @@ struct scenario {
     unsigned troubles;                           /* of all these together; 0: any number */
     bool is_vast;                                /* with the cache, fewer of them */
     bool is_cached;                              /* the test runs them both ways */
+    bool has_driver; /* with the cache, behind an XDP program that answers what it can */
 };
 
 /* A segment on its way. */

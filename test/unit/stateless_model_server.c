@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "test/unit/stateless_model.h"
 
+#include "test/unit/driver_front.h"
+
 #define RING_CAP 8192
 
 const struct scenario *scenario;
@@ -235,6 +237,44 @@ static struct segment look(const struct segment *segment, const uint8_t *frame, 
     return out;
 }
 
+/* The XDP program's part: what it leaves in the frame is sent. */
+static bool driver_receive(struct world *world, const struct segment *segment, uint8_t *frame,
+                           size_t frame_len)
+{
+    enum driver_counter counter;
+    struct segment out;
+    switch (driver_front(&config, &keys, NULL, 0, frame, &frame_len, &counter)) {
+    case DRIVER_CLIMB:
+        return false;
+    case DRIVER_DROP:
+        return true;
+    case DRIVER_TX:
+        out = look(segment, frame, frame_len);
+        world_fly(world, &out);
+        return true;
+    }
+    return false;
+}
+
+/* It must say what is said without a cache, or nothing. */
+static void compare_driver(const uint8_t *frame, size_t frame_len, const struct train *train)
+{
+    static uint8_t copy[FRAME_CAP];
+    enum driver_counter counter;
+    memcpy(copy, frame, frame_len);
+    switch (driver_front(&config, &keys, NULL, 0, copy, &frame_len, &counter)) {
+    case DRIVER_CLIMB:
+        return;
+    case DRIVER_DROP:
+        must_be(train->frame_count == 0);
+        return;
+    case DRIVER_TX:
+        must_be(train->frame_count == 1 && train->len == frame_len);
+        must_be(memcmp(copy, train->octets, frame_len) == 0);
+        return;
+    }
+}
+
 void server_receive(struct world *world, struct memory *memory, const struct segment *segment)
 {
     static uint8_t frame[FRAME_CAP];
@@ -242,6 +282,8 @@ void server_receive(struct world *world, struct memory *memory, const struct seg
     struct packet packet;
     must_be(packet_parse(frame, frame_len, false, PACKET_CHECKSUM_NEVER, &packet) == PACKET_TCP);
     struct train train = {.octets = train_octets, .cap = TRAIN_CAP};
+    if (scenario->has_driver && driver_receive(world, segment, frame, frame_len))
+        return;
     struct recent_entry slot;
     struct recent recent;
     if (memory != NULL)
@@ -253,6 +295,8 @@ void server_receive(struct world *world, struct memory *memory, const struct seg
         respond_to(world, &query, &train);
     if (memory != NULL)
         memory_close(memory, &recent);
+    else
+        compare_driver(frame, frame_len, &train);
     must_be(train.frame_count <= config.burst);
     const uint8_t *at = train.octets;
     for (unsigned i = 0; i < train.frame_count; at += train.frame_len[i++]) {

@@ -13,6 +13,9 @@
  * shares the keys and has a cache of its own, while the entry of the first grows old. What a cache
  * keeps is compared with what was sent after each step.
  *
+ * DRIVER. "driver" on the command line: the same, behind an XDP program that answers what it can and
+ * knows no cache. Without a cache it is compared with what the server answers, frame by frame.
+ *
  * RESPONSES CHANGE at any moment in the last scenarios, and are not settled afterwards. The client
  * then gets each response whole, old or new, or RST. Out of bounds is what modern.h leaves under
  * VERSIONS: no frames are repeated there and no timers early, so nothing old is in the air when the
@@ -66,6 +69,11 @@ static struct step {
 } way[WAY_CAP];
 static unsigned way_len;
 
+static const char *mode_name(void)
+{
+    return scenario->has_driver ? ", driver" : scenario->is_cached ? ", cache" : "";
+}
+
 static void note(const char *what, const struct segment *segment)
 {
     must_be(way_len < WAY_CAP);
@@ -97,7 +105,7 @@ void model_fail(const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    ck_abort_msg("%s%s: %s", scenario->name, scenario->is_cached ? ", cache" : "", text);
+    ck_abort_msg("%s%s: %s", scenario->name, mode_name(), text);
 }
 
 /* ---- the air ---- */
@@ -408,7 +416,7 @@ static void explore_scenario(const struct scenario *chosen)
     };
     client_begin(&world, syn_tag);
     explore(&world, 0, 0);
-    printf("%s%s: %u states;", scenario->name, scenario->is_cached ? ", cache" : "", visited_count);
+    printf("%s%s: %u states;", scenario->name, mode_name(), visited_count);
     for (unsigned i = 0; i < sizeof(seen_states) / sizeof(seen_states[0]); i++)
         printf("%s%s", seen_states[i] ? " " : "", seen_states[i] ? client_states[i] : "");
     printf("\n");
@@ -421,23 +429,38 @@ START_TEST(without_cache)
 }
 END_TEST
 
-START_TEST(with_cache)
+static void explore_with_cache(int index, bool has_driver)
 {
-    struct scenario cached = scenarios[_i];
+    struct scenario cached = scenarios[index];
     cached.is_cached = true;
+    cached.has_driver = has_driver;
     cached.forgets = 1;
     cached.troubles = cached.is_vast ? 3 : 4;
     explore_scenario(&cached);
+}
+
+START_TEST(with_cache)
+{
+    explore_with_cache(_i, false);
+}
+END_TEST
+
+START_TEST(with_driver)
+{
+    explore_with_cache(_i, true);
 }
 END_TEST
 
 int main(int argc, char **argv)
 {
-    bool is_cached = argc > 1 && strcmp(argv[1], "cache") == 0;
+    const char *mode = argc > 1 ? argv[1] : "";
+    const TTest *test = strcmp(mode, "cache") == 0    ? with_cache
+                        : strcmp(mode, "driver") == 0 ? with_driver
+                                                      : without_cache;
     Suite *suite = suite_create("stateless_tcp/modern, all orders");
     TCase *tcase = tcase_create("orders");
     tcase_set_timeout(tcase, 300);
-    tcase_add_loop_test(tcase, is_cached ? with_cache : without_cache, 0, SCENARIOS);
+    tcase_add_loop_test(tcase, test, 0, SCENARIOS);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
