@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "dialogue.h"
 
+#include "../unit/driver_front.h"
+
 #define PATTERN_LEN (65536 + 8192)
 #define FRAME_ROOM 4096
 #define RECENT_OCTETS_MAX 12000 /* more than a tail, what joins it and what keeps it */
@@ -230,6 +232,8 @@ void dialogue_server_receive(struct dialogue_server *server, const uint8_t *fram
         MUST(memcmp(again_octets, train_octets, again.len) == 0);
     }
     check_answer(server, &packet, &server->train);
+    if (server->recent == NULL)
+        driver_front_compare(&server->config, &server->keys, at, len, &server->train);
     struct cookie_proof proof;
     if (memcmp(before, entries, sizeof before) != 0)
         MUST(is_proven(server, &packet, &proof));

@@ -3,6 +3,7 @@
  * serve_frame() on arbitrary frames. The first octet of the input chooses how; then come frames,
  * each behind its length in two octets.
  */
+#include "../unit/driver_front.h"
 #include "../unit/stateless_frames.h"
 #include "../unit/zone_fixture.h"
 #include "fuzz.h"
@@ -195,6 +196,8 @@ static void check_frame(const struct serve *serve, const uint8_t *octets, size_t
         break;
     case PACKET_TCP:
         check_train(&asked, &train);
+        if (packet_is_for(&asked, serve->endpoints, serve->endpoint_count))
+            driver_front_compare(serve->tcp, serve->keys, copy, len, &train);
         check_tcp(serve->tcp, &asked, &train);
         break;
     }

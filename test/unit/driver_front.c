@@ -2,8 +2,7 @@
 #include "test/unit/driver_front.h"
 
 #include "stateless_tcp/io/xdp/tcp.bpf.h"
-
-#include <string.h>
+#include "test/must.h"
 
 static struct driver_config make_config(const struct stateless_tcp_config *config,
                                         const struct stateless_tcp_keys *keys)
@@ -76,4 +75,28 @@ enum driver_verdict driver_front(const struct stateless_tcp_config *config,
     if (verdict == DRIVER_TX)
         *frame_len = len;
     return verdict;
+}
+
+void driver_front_compare(const struct stateless_tcp_config *config,
+                          const struct stateless_tcp_keys *keys, const uint8_t *frame, size_t len,
+                          const struct train *train)
+{
+    enum driver_counter counter;
+    static uint8_t room[1 << 17];
+    MUST(len <= sizeof room);
+    uint8_t *copy = room + sizeof room - len; /* so that one octet too many is noticed */
+    memcpy(copy, frame, len);
+    size_t copy_len = len;
+    switch (driver_front(config, keys, NULL, 0, copy, &copy_len, &counter)) {
+    case DRIVER_CLIMB:
+        MUST(copy_len == len && memcmp(copy, frame, len) == 0);
+        break;
+    case DRIVER_DROP:
+        MUST(train->frame_count == 0);
+        break;
+    case DRIVER_TX:
+        MUST(train->frame_count == 1 && train->len == copy_len);
+        MUST(memcmp(copy, train->octets, copy_len) == 0);
+        break;
+    }
 }

@@ -256,25 +256,6 @@ static bool driver_receive(struct world *world, const struct segment *segment, u
     return false;
 }
 
-/* It must say what is said without a cache, or nothing. */
-static void compare_driver(const uint8_t *frame, size_t frame_len, const struct train *train)
-{
-    static uint8_t copy[FRAME_CAP];
-    enum driver_counter counter;
-    memcpy(copy, frame, frame_len);
-    switch (driver_front(&config, &keys, NULL, 0, copy, &frame_len, &counter)) {
-    case DRIVER_CLIMB:
-        return;
-    case DRIVER_DROP:
-        must_be(train->frame_count == 0);
-        return;
-    case DRIVER_TX:
-        must_be(train->frame_count == 1 && train->len == frame_len);
-        must_be(memcmp(copy, train->octets, frame_len) == 0);
-        return;
-    }
-}
-
 void server_receive(struct world *world, struct memory *memory, const struct segment *segment)
 {
     static uint8_t frame[FRAME_CAP];
@@ -296,7 +277,7 @@ void server_receive(struct world *world, struct memory *memory, const struct seg
     if (memory != NULL)
         memory_close(memory, &recent);
     else
-        compare_driver(frame, frame_len, &train);
+        driver_front_compare(&config, &keys, frame, frame_len, &train);
     must_be(train.frame_count <= config.burst);
     const uint8_t *at = train.octets;
     for (unsigned i = 0; i < train.frame_count; at += train.frame_len[i++]) {
