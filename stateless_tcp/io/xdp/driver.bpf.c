@@ -332,7 +332,9 @@ int lethe_driver(struct xdp_md *ctx)
             return XDP_DROP;
         case DRIVER_TX:
             driver_count(DRIVER_COUNT_ANSWERED);
-            return XDP_TX;
+            /* A veth wakes the other end after XDP_TX only if that has a program of its own; after a
+             * redirect generic receive offload does too. */
+            return config->has_redirect ? (int)bpf_redirect(ctx->ingress_ifindex, 0) : XDP_TX;
         }
     }
     driver_count(DRIVER_COUNT_CLIMBED);

@@ -69,6 +69,7 @@ struct driver_config {
     uint8_t has_stale_reset;
     uint8_t has_fast_open;
     uint8_t is_answering; /* else all that is ours climbs */
+    uint8_t has_redirect; /* send by redirecting to the interface itself, not by XDP_TX */
     uint8_t has_peers;
     uint16_t port_low; /* no endpoint has a port beyond these two */
     uint16_t port_high;

@@ -325,7 +325,8 @@ static int tell_config(struct loader *loader, const struct loader_wish *wish,
         .profile = (uint8_t)facts->tcp->profile,
         .has_stale_reset = facts->tcp->has_stale_reset,
         .has_fast_open = facts->tcp->has_fast_open,
-        .is_answering = wish->has_driver && !mute_is_noticed(&loader->mute),
+        .is_answering = wish->has_driver && !loader->mute.is_noticed,
+        .has_redirect = loader->is_native && loader->mute.is_veth,
         .has_peers = wish->peer_count > 0,
         .port_low = UINT16_MAX,
     };
@@ -376,7 +377,7 @@ int loader_tell(struct loader *loader, const struct loader_wish *wish, const str
     if (wish->has_driver) {
         uint64_t counters[DRIVER_COUNTERS];
         loader_counters(loader, counters);
-        mute_look(&loader->mute, loader->interface, counters[DRIVER_COUNT_ANSWERED]);
+        mute_look(&loader->mute, counters);
     }
     if (result == 0)
         result = tell_config(loader, wish, facts);
@@ -386,7 +387,7 @@ int loader_tell(struct loader *loader, const struct loader_wish *wish, const str
 
 bool loader_is_mute(const struct loader *loader)
 {
-    return mute_is_noticed(&loader->mute);
+    return loader->mute.is_noticed;
 }
 
 void loader_counters(const struct loader *loader, uint64_t counters_out[DRIVER_COUNTERS])

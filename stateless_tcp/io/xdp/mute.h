@@ -1,34 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * mute.h - noticing that an interface does not send what its XDP program wants sent.
+ * mute.h - noticing that what the XDP program sends does not arrive.
  *
- * A veth delivers such frames only if its other end has an XDP program or NAPI of its own; else they
- * vanish, and a counter among those of "ethtool -S" is the only one who knows. The other end is often
- * in another namespace, so that nothing else can be looked at.
+ * A veth delivers such frames only if its other end has an XDP program too, or generic receive offload
+ * on. Else they vanish. The other end is often in a namespace that we cannot look into; but who got our
+ * SYN+ACK says something more, and if all that comes are SYNs, nobody got any. A flood of them alone
+ * looks like that too: then our worker answers it, which costs more and harms nothing.
  */
 #ifndef STATELESS_TCP_IO_XDP_MUTE_H
 #define STATELESS_TCP_IO_XDP_MUTE_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "stateless_tcp/io/xdp/driver.h"
 
 struct mute {
-    uint64_t errors;   /* when looked at last */
-    uint64_t answered; /* and what should have been sent by then */
-    bool is_known;     /* there is such a counter */
+    bool is_veth; /* others can send */
     bool is_noticed;
+    uint64_t syns, others; /* when looked at last */
 };
 
-/* Count from now. */
+/* Begin with an interface whose counters are all 0. */
 void mute_begin(struct mute *mute, const char *interface);
 
-/* Look whether all but a few of the frames vanished that were to be sent since; `answered` counts
- * them, from 0 at the beginning. (Some vanish wherever a queue is full.) */
-void mute_look(struct mute *mute, const char *interface, uint64_t answered);
-
-static inline bool mute_is_noticed(const struct mute *mute)
-{
-    return mute->is_noticed;
-}
+/* Look at the counters, every second or two. */
+void mute_look(struct mute *mute, const uint64_t counters[DRIVER_COUNTERS]);
 
 #endif
