@@ -33,6 +33,7 @@ struct raw_worker {
     const struct io_backend *backend;
     struct io *io;
     bool is_told; /* the backend has the facts of now */
+    void (*warn)(const char *text);
     char note[sizeof((struct io_error *)0)->text];
     struct guard *guard;
 
@@ -236,6 +237,7 @@ static int worker_name(struct raw_worker *worker, const struct raw_config *confi
     worker->secret = *config->secret;
     worker->keys_s = UINT64_MAX;
     worker->linger_s = config->linger_s;
+    worker->warn = config->warn;
     worker->stream = malloc(SERVE_STREAM_CAP);
     worker->named = calloc(config->address_count, sizeof(*worker->named));
     worker->endpoints = calloc(ENDPOINTS_MAX, sizeof(*worker->endpoints));
@@ -374,7 +376,9 @@ static void keys_refresh(struct raw_worker *worker)
 
 static int worker_tell(struct raw_worker *worker)
 {
+    struct io_error note = {.text = ""};
     const struct io_facts facts = {
+        .note = &note,
         .tcp = &worker->tcp,
         .keys = &worker->keys,
         .endpoints = worker->endpoints,
@@ -383,7 +387,10 @@ static int worker_tell(struct raw_worker *worker)
     if (worker->is_told || worker->backend->tell == NULL)
         return 0;
     worker->is_told = true;
-    return worker->backend->tell(worker->io, &facts);
+    int outcome = worker->backend->tell(worker->io, &facts);
+    if (note.text[0] != '\0')
+        worker->warn(note.text);
+    return outcome;
 }
 
 /* What depends on the time. Outcomes: 0; -ECHILD the guard is gone; negative errno of the interface.

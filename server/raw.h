@@ -29,8 +29,9 @@ struct raw_address {
 /* What is pointed to is copied, but for `db`, which must outlive the worker. */
 struct raw_config {
     const char *interface;
-    const char *io;  /* backend, by its name (io.h); NULL: the best that opens */
-    bool has_driver; /* a program in the driver answers what needs no request */
+    const char *io;                 /* backend, by its name (io.h); NULL: the best that opens */
+    bool has_driver;                /* a program in the driver answers what needs no request */
+    void (*warn)(const char *text); /* what the operator should know, from the worker's thread */
     const struct raw_address *addresses;
     size_t address_count;       /* 1 or more */
     const struct prefix *peers; /* whose TCP is left to the kernel */

@@ -132,12 +132,18 @@ static bool has_driver(const struct config *config)
     return false;
 }
 
+static void warn(const char *text)
+{
+    log_write(LOG_LEVEL_WARNING, "%s", text);
+}
+
 static int member_open(struct stateless *member, struct io_error *error)
 {
     const struct raw_config config = {
         .interface = member->interface,
         .io = member->config.io != CONFIG_IO_AUTO ? config_io_choices[member->config.io] : NULL,
         .has_driver = has_driver(&member->config),
+        .warn = warn,
         .addresses = member->addresses,
         .address_count = member->address_count,
         .peers = member->config.tcp_transfer_peers.items,

@@ -21,12 +21,14 @@
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <xdp/xsk.h>
@@ -84,7 +86,8 @@ struct io {
     struct loader_wish wish;
 };
 
-/* All of this process; touched by the thread that opens and closes. */
+/* All of this process, for opening and closing. */
+static pthread_mutex_t ports_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct port *ports;
 
 static int xdp_fail(struct io_error *error, int result, const char *interface, const char *what,
@@ -269,6 +272,8 @@ static int port_open(const struct io_config *config, struct loader *loader, stru
                           .epoll = epoll_create1(EPOLL_CLOEXEC),
                           .scratch = scratch};
     snprintf(port->interface, sizeof(port->interface), "%s", config->interface);
+    /* While we may: a reload that opens more may not. */
+    setrlimit(RLIMIT_MEMLOCK, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY});
     int result = 0;
     if (port->epoll < 0)
         result = xdp_fail(error, -errno, port->interface, "cannot wait", strerror(errno));
@@ -291,7 +296,9 @@ static void xdp_close(struct io *io)
 {
     if (io == NULL)
         return;
+    pthread_mutex_lock(&ports_lock);
     port_close(io->port);
+    pthread_mutex_unlock(&ports_lock);
     loader_close(io->loader);
     loader_wish_free(&io->wish);
     free(io);
@@ -320,8 +327,11 @@ static int xdp_open(const struct io_config *config, struct io **io_out, struct i
         return xdp_fail(error, -ENOMEM, config->interface, "cannot open", "out of memory");
     }
     int result = loader_open(config->interface, &io->loader, error);
-    if (result == 0)
+    if (result == 0) {
+        pthread_mutex_lock(&ports_lock);
         result = port_open(config, io->loader, &io->port, error);
+        pthread_mutex_unlock(&ports_lock);
+    }
     if (result != 0) {
         xdp_close(io);
         return result;

@@ -72,6 +72,7 @@ struct io_facts {
     const struct stateless_tcp_keys *keys;
     const struct packet_endpoint *endpoints; /* as of now: no address is zeros */
     size_t endpoint_count;
+    struct io_error *note; /* empty; filled if the operator should know something */
 };
 
 struct io_lost {

@@ -20,7 +20,7 @@ extern const unsigned char driver_object[];
 extern const size_t driver_object_len;
 
 struct loader {
-    struct loader *next; /* of all there are */
+    struct loader *next;
     unsigned holders;
     char interface[IF_NAMESIZE];
     int interface_index;
@@ -40,7 +40,9 @@ struct loader {
     struct mute mute;
 };
 
-/* All of this process; touched by the thread that opens and closes. */
+/* All that there have been in this process, for opening and closing; programs that hang on no interface
+ * wait for it to come back. */
+static pthread_mutex_t loaders_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct loader *loaders;
 
 /* libbpf tells what went wrong by printing it: its last words go into our message. */
@@ -100,10 +102,10 @@ static int loader_load(struct loader *loader, struct io_error *error)
     struct bpf_object *object = bpf_object__open_mem(driver_object, driver_object_len, &options);
     int result = object == NULL ? -errno : bpf_object__load(object);
     loader->object = object;
-    if (result == -EPERM)
-        return loader_fail(loader->interface, result, error,
-                           "not permitted to load a program; start as root or with CAP_BPF and "
-                           "CAP_NET_ADMIN");
+    if (result == -EPERM || result == -EACCES)
+        return loader_fail(loader->interface, -EPERM, error,
+                           "not permitted to load the program; start as root or with CAP_BPF, "
+                           "CAP_PERFMON and CAP_NET_ADMIN, which are kept for no later reload");
     if (result != 0)
         return loader_fail(loader->interface, result, error,
                            "the kernel did not take the program: %s; %s", strerror(-result),
@@ -141,80 +143,108 @@ static int loader_attach(struct loader *loader, struct io_error *error)
                                               : strerror(-loader->link));
 }
 
-static struct loader *loader_find(int interface_index)
+static struct loader *loader_find(const char *interface)
 {
     struct loader *loader = loaders;
-    while (loader != NULL && loader->interface_index != interface_index)
+    while (loader != NULL && strcmp(loader->interface, interface) != 0)
         loader = loader->next;
     return loader;
 }
 
-static struct loader *loader_new(const char *interface, int interface_index)
+static void loader_free(struct loader *loader)
+{
+    if (loader == NULL)
+        return;
+    if (loader->bank != NULL)
+        munmap((void *)(uintptr_t)loader->bank, sizeof(*loader->bank));
+    bpf_object__close(loader->object);
+    pthread_mutex_destroy(&loader->lock);
+    free(loader->endpoints);
+    free(loader);
+}
+
+/* Load the program, once for each interface: to load it again after the interface was away would take
+ * a capability that is better given up. */
+static int loader_new(const char *interface, struct loader **loader_out, struct io_error *error)
 {
     struct loader *loader = calloc(1, sizeof(*loader));
-    if (loader == NULL)
-        return NULL;
+    if (loader != NULL)
+        loader->endpoints = calloc(DRIVER_ENDPOINTS_MAX, sizeof(*loader->endpoints));
+    if (loader == NULL || loader->endpoints == NULL) {
+        free(loader);
+        return loader_fail(interface, -ENOMEM, error, "out of memory");
+    }
     snprintf(loader->interface, sizeof(loader->interface), "%s", interface);
-    loader->interface_index = interface_index;
-    loader->holders = 1;
     loader->link = -1;
     pthread_mutex_init(&loader->lock, NULL);
+    int result = loader_load(loader, error);
+    if (result != 0) {
+        loader_free(loader);
+        return result;
+    }
     loader->next = loaders;
     loaders = loader;
-    loader->endpoints = calloc(DRIVER_ENDPOINTS_MAX, sizeof(*loader->endpoints));
-    return loader;
+    *loader_out = loader;
+    return 0;
+}
+
+static void loader_detach(struct loader *loader)
+{
+    if (loader->link >= 0)
+        close(loader->link);
+    loader->link = -1;
+    loader->interface_index = 0;
+}
+
+static int loader_hold(const char *interface, struct loader **loader_out, struct io_error *error)
+{
+    uint64_t counters[DRIVER_COUNTERS];
+    int index = (int)if_nametoindex(interface), result = 0;
+    if (index == 0)
+        return loader_fail(interface, -ENODEV, error,
+                           "there is no such interface; \"ip link\" lists those there are");
+    struct loader *loader = loader_find(interface);
+    if (loader == NULL)
+        result = loader_new(interface, &loader, error);
+    /* Whoever holds it still may hold one that is gone; the name has another interface now. */
+    if (result == 0 && loader->interface_index != index) {
+        loader_detach(loader);
+        loader->interface_index = index;
+        result = loader_check_alone(loader, error);
+        if (result == 0)
+            result = loader_attach(loader, error);
+        if (result != 0) {
+            loader_detach(loader);
+            return result;
+        }
+        loader_counters(loader, counters);
+        mute_begin(&loader->mute, interface, counters);
+    }
+    if (result != 0)
+        return result;
+    loader->holders++;
+    *loader_out = loader;
+    return 0;
 }
 
 int loader_open(const char *interface, struct loader **loader_out, struct io_error *error)
 {
     *loader_out = NULL;
-    int index = (int)if_nametoindex(interface);
-    if (index == 0)
-        return loader_fail(interface, -ENODEV, error,
-                           "there is no such interface; \"ip link\" lists those there are");
-    struct loader *loader = loader_find(index);
-    if (loader != NULL) {
-        loader->holders++;
-        *loader_out = loader;
-        return 0;
-    }
-    loader = loader_new(interface, index);
-    if (loader == NULL || loader->endpoints == NULL) {
-        loader_close(loader);
-        return loader_fail(interface, -ENOMEM, error, "out of memory");
-    }
+    pthread_mutex_lock(&loaders_lock);
     libbpf_set_print(hear);
-    int result = loader_check_alone(loader, error);
-    if (result == 0)
-        result = loader_load(loader, error);
-    if (result == 0)
-        result = loader_attach(loader, error);
-    if (result != 0) {
-        loader_close(loader);
-        return result;
-    }
-    mute_begin(&loader->mute, loader->interface);
-    *loader_out = loader;
-    return 0;
+    int result = loader_hold(interface, loader_out, error);
+    pthread_mutex_unlock(&loaders_lock);
+    return result;
 }
 
 void loader_close(struct loader *loader)
 {
-    if (loader == NULL || --loader->holders > 0)
+    if (loader == NULL)
         return;
-    struct loader **place = &loaders;
-    while (*place != loader)
-        place = &(*place)->next;
-    *place = loader->next;
-    if (loader->link >= 0)
-        close(loader->link);
-    if (loader->bank != NULL)
-        munmap((void *)(uintptr_t)loader->bank, sizeof(*loader->bank));
-    bpf_object__close(loader->object);
-    pthread_mutex_destroy(&loader->lock);
-    explicit_bzero(&loader->config, sizeof(loader->config));
-    free(loader->endpoints);
-    free(loader);
+    pthread_mutex_lock(&loaders_lock);
+    if (--loader->holders == 0)
+        loader_detach(loader);
+    pthread_mutex_unlock(&loaders_lock);
 }
 
 bool loader_is_native(const struct loader *loader)
@@ -347,6 +377,20 @@ static int tell_config(struct loader *loader, const struct loader_wish *wish,
     return result;
 }
 
+/* Look whether anybody hears what the program says. */
+static void tell_mute(struct loader *loader, const struct io_facts *facts)
+{
+    uint64_t counters[DRIVER_COUNTERS];
+    loader_counters(loader, counters);
+    mute_look(&loader->mute, counters);
+    if (loader->mute.is_noticed)
+        snprintf(
+            facts->note->text, sizeof(facts->note->text),
+            "interface %s: nobody hears what the driver answers, so it no longer does: the other "
+            "end of this veth pair needs an XDP program, or \"ethtool -K IFNAME gro on\"",
+            loader->interface);
+}
+
 int loader_wish_make(const struct io_config *config, struct loader_wish *wish_out)
 {
     *wish_out = (struct loader_wish){.has_udp = config->has_udp, .has_driver = config->has_driver};
@@ -374,20 +418,12 @@ int loader_tell(struct loader *loader, const struct loader_wish *wish, const str
         result = tell_peers(loader, wish);
     if (result == 0)
         result = tell_endpoints(loader, transports, facts);
-    if (wish->has_driver) {
-        uint64_t counters[DRIVER_COUNTERS];
-        loader_counters(loader, counters);
-        mute_look(&loader->mute, counters);
-    }
+    if (wish->has_driver && !loader->mute.is_noticed)
+        tell_mute(loader, facts);
     if (result == 0)
         result = tell_config(loader, wish, facts);
     pthread_mutex_unlock(&loader->lock);
     return result;
-}
-
-bool loader_is_mute(const struct loader *loader)
-{
-    return loader->mute.is_noticed;
 }
 
 void loader_counters(const struct loader *loader, uint64_t counters_out[DRIVER_COUNTERS])

@@ -6,7 +6,7 @@
  * when this process ends, however it ends. Nothing is pinned.
  *
  * An interface has room for one program, so all who open the same one in this process share it; the
- * one that is told last counts. Opening and closing is for one thread; telling for any.
+ * one that is told last counts. Any thread.
  */
 #ifndef STATELESS_TCP_IO_XDP_LOADER_H
 #define STATELESS_TCP_IO_XDP_LOADER_H
@@ -18,7 +18,8 @@ struct loader;
 
 /* Load the program and attach it: in the interface's driver if that can (native), else in front of
  * the kernel's stack (generic). It passes everything until it is told what is ours.
- * Needs CAP_NET_ADMIN and CAP_BPF (or CAP_SYS_ADMIN); what comes after needs neither (Linux 5.19).
+ * Needs CAP_NET_ADMIN, and the first time for an interface of that name CAP_BPF and CAP_PERFMON (or
+ * CAP_SYS_ADMIN); what comes after needs none (Linux 5.19).
  * Outcomes: 0; -EBUSY somebody else's program is there; -EPERM; -ENODEV; -EOPNOTSUPP the kernel has
  * no XDP links (Linux 5.9); other negative errno; `error` says what failed and what to do.
  * *loader_out is owned by the caller. */
@@ -46,13 +47,10 @@ void loader_wish_free(struct loader_wish *wish);
 /* Tell the program. Frames that come meanwhile meet the facts of before or of now, keys never half
  * changed if they change less than once in a millisecond. Endpoints beyond DRIVER_ENDPOINTS_MAX are
  * left out. Answers that the interface does not send (mute.h) are noticed here: from then on the
- * program answers nothing itself.
+ * program answers nothing itself, and facts->note says so.
  * Outcomes: 0; negative errno of a map. */
 int loader_tell(struct loader *loader, const struct loader_wish *wish,
                 const struct io_facts *facts);
-
-/* Whether that was noticed. */
-bool loader_is_mute(const struct loader *loader);
 
 /* How often the program did what, since it was loaded. */
 void loader_counters(const struct loader *loader, uint64_t counters_out[DRIVER_COUNTERS]);

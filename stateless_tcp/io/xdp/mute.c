@@ -12,11 +12,17 @@
 /* One may have been lost as anything may; a client's second comes a second later. */
 #define SYNS_MIN 2
 
-void mute_begin(struct mute *mute, const char *interface)
+static uint64_t others_of(const uint64_t counters[DRIVER_COUNTERS])
+{
+    return counters[DRIVER_COUNT_ACK] + counters[DRIVER_COUNT_COMPLETION] +
+           counters[DRIVER_COUNT_FIN] + counters[DRIVER_COUNT_RESET];
+}
+
+void mute_begin(struct mute *mute, const char *interface, const uint64_t counters[DRIVER_COUNTERS])
 {
     struct ethtool_drvinfo driver = {.cmd = ETHTOOL_GDRVINFO};
     struct ifreq request = {0};
-    *mute = (struct mute){0};
+    *mute = (struct mute){.syns = counters[DRIVER_COUNT_SYN], .others = others_of(counters)};
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return;
@@ -28,9 +34,7 @@ void mute_begin(struct mute *mute, const char *interface)
 
 void mute_look(struct mute *mute, const uint64_t counters[DRIVER_COUNTERS])
 {
-    uint64_t syns = counters[DRIVER_COUNT_SYN];
-    uint64_t others = counters[DRIVER_COUNT_ACK] + counters[DRIVER_COUNT_COMPLETION] +
-                      counters[DRIVER_COUNT_FIN] + counters[DRIVER_COUNT_RESET];
+    uint64_t syns = counters[DRIVER_COUNT_SYN], others = others_of(counters);
     bool is_silent = others == mute->others;
     if (is_silent && syns - mute->syns < SYNS_MIN)
         return; /* too few to tell: count on */

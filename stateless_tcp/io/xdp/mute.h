@@ -18,8 +18,8 @@ struct mute {
     uint64_t syns, others; /* when looked at last */
 };
 
-/* Begin with an interface whose counters are all 0. */
-void mute_begin(struct mute *mute, const char *interface);
+/* Begin with an interface, when the counters are so. */
+void mute_begin(struct mute *mute, const char *interface, const uint64_t counters[DRIVER_COUNTERS]);
 
 /* Look at the counters, every second or two. */
 void mute_look(struct mute *mute, const uint64_t counters[DRIVER_COUNTERS]);
