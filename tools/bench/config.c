@@ -55,6 +55,7 @@ static const char help_text[] =
     "      --handshake-ack own|joined  raw: the handshake ends in a segment of its own (own) or\n"
     "                                with the request\n"
     "      --retransmit MS           raw: what is not acknowledged goes out again (200)\n"
+    "      --window OCTETS           raw: what the server may send ahead (8760)\n"
     "Judgement:\n"
     "      --compare DIR             compare answers with those that this zone database gives\n"
     "      --compare-every N         only one of so many (1)\n"
@@ -85,6 +86,7 @@ enum {
     OPTION_MAC,
     OPTION_HANDSHAKE_ACK,
     OPTION_RETRANSMIT,
+    OPTION_WINDOW,
     OPTION_COMPARE,
     OPTION_COMPARE_EVERY,
     OPTION_JSON,
@@ -127,6 +129,7 @@ static const struct option long_options[] = {
     {"mac", required_argument, NULL, OPTION_MAC},
     {"handshake-ack", required_argument, NULL, OPTION_HANDSHAKE_ACK},
     {"retransmit", required_argument, NULL, OPTION_RETRANSMIT},
+    {"window", required_argument, NULL, OPTION_WINDOW},
     {"compare", required_argument, NULL, OPTION_COMPARE},
     {"compare-every", required_argument, NULL, OPTION_COMPARE_EVERY},
     {"json", no_argument, NULL, OPTION_JSON},
@@ -137,7 +140,7 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-static const char *const mode_names[] = {"udp", "tcp", NULL};
+static const char *const mode_names[] = {"udp", "tcp", "raw", "raw-udp", NULL};
 
 const char *config_mode_name(enum bench_mode mode)
 {
@@ -243,6 +246,15 @@ static bool parse_source(const char *text, struct bench_config *config)
     return address_parse_prefix(text, &config->source) == ADDRESS_PREFIX_GOOD;
 }
 
+static bool parse_window(const char *text, struct bench_config *config)
+{
+    uint32_t window;
+    if (!parse_count32(text, 512, 65535, &window))
+        return false;
+    config->window = (uint16_t)window;
+    return true;
+}
+
 static bool parse_questions_option(int option, const char *value, struct bench_config *config)
 {
     uint32_t number = 0;
@@ -343,6 +355,8 @@ static bool parse_option(int option, const char *value, struct bench_config *con
             return false;
         config->retransmit_ns = (uint64_t)(number * 1e6);
         return true;
+    case OPTION_WINDOW:
+        return parse_window(value, config);
     case OPTION_COMPARE:
         config->compare = value;
         return true;
@@ -463,6 +477,7 @@ enum bench_exit config_read(int argc, char **argv, struct bench_config *config, 
         .port_first = 1024,
         .port_last = 65535,
         .retransmit_ns = 200000000,
+        .window = 8760,
         .compare_every = 1,
         .form = {.payload = 1232, .checksum_code = RESPOND_CHECKSUM_CODE_DEFAULT}};
     while ((option = getopt_long(argc, argv, "s:p:d:eb:Dl:n:Q:q:c:t:T:a:i:h", long_options,
@@ -485,7 +500,7 @@ enum bench_exit config_read(int argc, char **argv, struct bench_config *config, 
     *is_done_out = false;
     int mode = argc - optind == 1 ? parse_choice(argv[optind], mode_names) : -1;
     if (mode < 0)
-        return fail("say how to ask, with one of: udp, tcp",
+        return fail("say how to ask, with one of: udp, tcp, raw, raw-udp",
                     argc - optind == 1 ? argv[optind] : NULL);
     config->mode = (enum bench_mode)mode;
     const char *contradiction = find_contradiction(config);

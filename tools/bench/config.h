@@ -70,6 +70,7 @@ struct bench_config {
     struct packet_address gateway;
     bool is_handshake_joined; /* the request acknowledges the SYN+ACK: no segment of its own does */
     uint64_t retransmit_ns;
+    uint16_t window;
 
     /* judgement */
     const char *compare; /* zone database to compute answers from */

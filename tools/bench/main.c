@@ -29,7 +29,7 @@ static enum bench_exit refuse(const char *text)
     return BENCH_EXIT_REFUSED;
 }
 
-static void (*const runs[])(struct worker *) = {udp_run, tcp_run};
+static void (*const runs[])(struct worker *) = {udp_run, tcp_run, raw_run, raw_run};
 
 static void *run_thread(void *context)
 {

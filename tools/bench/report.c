@@ -216,8 +216,9 @@ static void print_counts(const struct report *report, FILE *out)
     if (total->connections + total->refused > 0)
         fprintf(out,
                 "TCP        %" PRIu64 " connections, %" PRIu64 " not opened, %" PRIu64
-                " reset, %" PRIu64 " retransmissions\n",
-                total->connections, total->refused, total->resets, total->retransmissions);
+                " reset, %" PRIu64 " with Fast Open, %" PRIu64 " retransmissions\n",
+                total->connections, total->refused, total->resets, total->fast_open,
+                total->retransmissions);
 }
 
 static void print_text(const struct report *report, FILE *out)

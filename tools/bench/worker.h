@@ -93,5 +93,6 @@ void worker_fail(struct worker *worker, int result, const char *what);
 /* The run of a thread; there is one function for each mode. */
 void udp_run(struct worker *worker);
 void tcp_run(struct worker *worker);
+void raw_run(struct worker *worker); /* both raw ones */
 
 #endif
