@@ -12,6 +12,7 @@
 const char *const config_tcp_choices[] = {"kernel", "stateless", "off", NULL};
 const char *const config_io_choices[] = {"auto", "libpcap", "packet", "xdp", NULL};
 static const char *const driver_choices[] = {"auto", "on", "off", NULL};
+static const char *const udp_choices[] = {"socket", "fast", NULL};
 static const char *const switch_choices[] = {"off", "on", NULL};
 static const char *const any_choices[] = {"minimal", "full", NULL};
 static const char *const profile_choices[] = {"classic", "modern", NULL};
@@ -51,6 +52,9 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     [CONFIG_KEY_DRIVER] = {NULL, "driver", "driver", "auto|on|off",
         "answer SYN and FIN in the driver (default: auto, with io: xdp)",
         CHOICE(driver, driver_choices)},
+    [CONFIG_KEY_UDP] = {NULL, "udp", "udp", "socket|fast",
+        "where TCP is stateless, UDP by sockets or with it (default: socket)",
+        CHOICE(udp, udp_choices)},
     [CONFIG_KEY_UDP_PAYLOAD] = {NULL, "udp-payload", "udp-payload", "OCTETS",
         "largest response over UDP (512-4096, default: 1232)",
         NUMBER(udp_payload, RESPOND_UDP_PAYLOAD_MIN, RESPOND_UDP_PAYLOAD_MAX)},
@@ -399,7 +403,8 @@ bool config_is_same_stateless(const struct config *a, const struct config *b)
         if (!config_is_same_value(a, b, &config_keys[k]))
             return false;
     return config_is_same_value(a, b, &config_keys[CONFIG_KEY_IO]) &&
-           config_is_same_value(a, b, &config_keys[CONFIG_KEY_DRIVER]);
+           config_is_same_value(a, b, &config_keys[CONFIG_KEY_DRIVER]) &&
+           config_is_same_value(a, b, &config_keys[CONFIG_KEY_UDP]);
 }
 
 /* "FILE:LINE: NAME" or "--OPTION", as the value came from here or there. */
@@ -440,6 +445,21 @@ static int config_check_listen(const struct config *config, size_t i, struct con
     return 0;
 }
 
+static int config_check_udp(const struct config *config, struct config_error *error)
+{
+    char place[PATH_MAX + 64];
+    bool is_stateless = config->udp != CONFIG_UDP_FAST || config->listen_count == 0;
+    for (size_t i = 0; i < config->listen_count; i++)
+        is_stateless |= config->listen[i].tcp == CONFIG_TCP_STATELESS;
+    config_place(config, config->line[CONFIG_KEY_UDP], "udp", "udp", place, sizeof place);
+    if (!is_stateless)
+        return config_refuse(error, "%s: fast is UDP beside stateless TCP, and no address has that",
+                             place);
+    if (config->proxy[0] != '\0' && config->udp == CONFIG_UDP_FAST)
+        return config_refuse(error, "%s: a proxy does not serve UDP", place);
+    return 0;
+}
+
 int config_check(const struct config *config, struct config_error *error)
 {
     char place[PATH_MAX + 64];
@@ -447,6 +467,8 @@ int config_check(const struct config *config, struct config_error *error)
     for (size_t i = 0; i < config->listen_count; i++)
         if (config_check_listen(config, i, error) != 0)
             return -EINVAL;
+    if (config_check_udp(config, error) != 0)
+        return -EINVAL;
     if (config->proxy[0] != '\0' && config->database[0] != '\0')
         return config_refuse(error,
                              "%s: there is a database too; serve zones or ask a back end, not both",

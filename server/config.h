@@ -62,6 +62,12 @@ enum config_driver {
     CONFIG_DRIVER_OFF,
 };
 
+/* Who answers UDP where TCP is stateless. */
+enum config_udp {
+    CONFIG_UDP_SOCKET,
+    CONFIG_UDP_FAST, /* whoever answers TCP, from captured frames */
+};
+
 /* One address to listen on. UDP is served on each. */
 struct config_listen {
     struct sockaddr_storage address;
@@ -81,6 +87,7 @@ enum config_key_id {
     CONFIG_KEY_PID_FILE,
     CONFIG_KEY_IO,
     CONFIG_KEY_DRIVER,
+    CONFIG_KEY_UDP,
     CONFIG_KEY_UDP_PAYLOAD,
     CONFIG_KEY_EDNS,
     CONFIG_KEY_EDNS_KEEPALIVE,
@@ -126,6 +133,7 @@ struct config {
     char pid_file[PATH_MAX];
     unsigned io;     /* enum config_io */
     unsigned driver; /* enum config_driver */
+    unsigned udp;    /* enum config_udp */
 
     unsigned udp_payload;
     bool has_edns;

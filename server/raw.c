@@ -50,6 +50,7 @@ struct raw_worker {
     uint64_t committed_s; /* of the view's snapshot, or later; 0: not yet known */
     uint64_t now_s;
     unsigned linger_s;
+    bool has_udp;
     uint8_t *stream;
     uint8_t *recent_memory; /* of `recent`; NULL: there is none */
     struct recent recent;
@@ -198,6 +199,25 @@ static void filter_peers(FILE *filter, const struct prefix *peers, size_t peer_c
         putc(')', filter);
 }
 
+/* One address. Extension headers of IPv6 may hide either protocol. */
+static void filter_endpoint(FILE *filter, const struct raw_worker *worker,
+                            const struct packet_endpoint *named)
+{
+    bool is_v4 = named->address.family == 4;
+    char address[INET6_ADDRSTRLEN];
+    inet_ntop(is_v4 ? AF_INET : AF_INET6, named->address.octets, address, sizeof(address));
+    fputs(is_v4 ? "(ip" : "(ip6", filter);
+    if (!packet_address_is_any(&named->address))
+        fprintf(filter, " and dst host %s", address);
+    fputs(" and (", filter);
+    if (worker->has_udp)
+        fprintf(filter, "udp dst port %u or ", named->port);
+    fprintf(filter, "((tcp dst port %u%s)", named->port,
+            is_v4 ? "" : " or ip6[6] = 0 or ip6[6] = 43 or ip6[6] = 60");
+    filter_peers(filter, worker->peers, worker->peer_count);
+    fputs(")))", filter);
+}
+
 /* The capture filter in pcap's language, to be freed; NULL: no memory. It only spares us work: what
  * is ours is decided frame by frame. pcap does not look behind IPv6 extension headers; packets with
  * one that we walk are let through. */
@@ -208,20 +228,11 @@ static char *worker_filter(const struct raw_worker *worker)
     FILE *filter = open_memstream(&text, &len);
     if (filter == NULL)
         return NULL;
-    putc('(', filter);
     for (size_t i = 0; i < worker->named_count; i++) {
-        const struct packet_endpoint *named = &worker->named[i];
-        bool is_v4 = named->address.family == 4;
-        char address[INET6_ADDRSTRLEN];
-        inet_ntop(is_v4 ? AF_INET : AF_INET6, named->address.octets, address, sizeof(address));
-        fprintf(filter, "%s(%s", i > 0 ? " or " : "", is_v4 ? "ip" : "ip6");
-        if (!packet_address_is_any(&named->address))
-            fprintf(filter, " and dst host %s", address);
-        fprintf(filter, " and (tcp dst port %u%s))", named->port,
-                is_v4 ? "" : " or ip6[6] = 0 or ip6[6] = 43 or ip6[6] = 60");
+        if (i > 0)
+            fputs(" or ", filter);
+        filter_endpoint(filter, worker, &worker->named[i]);
     }
-    putc(')', filter);
-    filter_peers(filter, worker->peers, worker->peer_count);
     bool is_bad = ferror(filter);
     if (fclose(filter) != 0 || is_bad) {
         free(text);
@@ -238,6 +249,7 @@ static int worker_name(struct raw_worker *worker, const struct raw_config *confi
     worker->keys_s = UINT64_MAX;
     worker->linger_s = config->linger_s;
     worker->warn = config->warn;
+    worker->has_udp = config->has_udp;
     worker->stream = malloc(SERVE_STREAM_CAP);
     worker->named = calloc(config->address_count, sizeof(*worker->named));
     worker->endpoints = calloc(ENDPOINTS_MAX, sizeof(*worker->endpoints));
@@ -322,13 +334,22 @@ static int worker_attach(struct raw_worker *worker, const struct raw_config *con
         .peers = worker->peers,
         .peer_count = worker->peer_count,
         .has_driver = config->has_driver,
+        .has_udp = worker->has_udp,
         .worker_count = 1,
     };
     int result = worker_open_io(worker, config->io, &io_config, error);
     free(filter);
+    const struct guard_config guard_config = {
+        .interface = worker->interface,
+        .endpoints = worker->named,
+        .endpoint_count = worker->named_count,
+        .peers = worker->peers,
+        .peer_count = worker->peer_count,
+        .has_udp = worker->has_udp,
+        .linger_s = worker->linger_s,
+    };
     if (result == 0)
-        result = guard_open(worker->interface, worker->named, worker->named_count, worker->peers,
-                            worker->peer_count, worker->linger_s, &worker->guard, error);
+        result = guard_open(&guard_config, &worker->guard, error);
     return result;
 }
 
@@ -429,6 +450,7 @@ static int worker_answer(struct raw_worker *worker, const struct respond_policy 
         .endpoint_count = worker->endpoint_count,
         .peers = worker->peers,
         .peer_count = worker->peer_count,
+        .is_tcp_only = !worker->has_udp,
         /* A clock that was set back settles nothing. */
         .is_settled = worker->now_s >= worker->committed_s + SERVE_SETTLED_S,
         .recent = worker->recent_memory != NULL ? &worker->recent : NULL,

@@ -36,6 +36,7 @@ struct raw_config {
     size_t address_count;       /* 1 or more */
     const struct prefix *peers; /* whose TCP is left to the kernel */
     size_t peer_count;
+    bool has_udp; /* answered too, and taken away from the kernel but for fragments */
     struct zonedb *db;
     const struct sockaddr_storage *proxy; /* a back end, asked instead of `db`; NULL: none */
     const struct stateless_tcp_config *tcp;
@@ -48,7 +49,7 @@ struct raw_config {
 struct raw_worker;
 
 /* Open the capture and put up the kernel guard. Needs CAP_NET_RAW and CAP_NET_ADMIN; afterwards
- * neither. UDP is not taken away from the kernel: a socket answers it.
+ * neither.
  * Outcomes: 0; -EADDRNOTAVAIL an address that no interface of the host has, so that nobody would
  * answer ARP or neighbour discovery for it, or an IPv4 address on a loopback interface whose
  * accept_local (and for 127/8 route_localnet) is off, so that the kernel would drop the answers;

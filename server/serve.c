@@ -57,7 +57,8 @@ void serve_frame(const struct serve *serve, const struct io_frame *frame, struct
     case PACKET_DROP:
         return;
     case PACKET_UDP:
-        serve_udp(serve, &packet, train);
+        if (!serve->is_tcp_only)
+            serve_udp(serve, &packet, train);
         return;
     case PACKET_TCP:
         if (!prefix_has(serve->peers, serve->peer_count, &packet.source))

@@ -28,6 +28,7 @@ struct serve {
     size_t endpoint_count;
     const struct prefix *peers; /* whose TCP is the kernel's to answer */
     size_t peer_count;
+    bool is_tcp_only;      /* UDP is the kernel's, for a socket to answer */
     bool is_settled;       /* the last commit was SERVE_SETTLED_S ago, or longer */
     struct recent *recent; /* for stateless TCP; NULL: none */
     uint8_t *stream;       /* SERVE_STREAM_CAP octets to work in */

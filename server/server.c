@@ -425,7 +425,9 @@ void server_describe(struct server *server, char *text, size_t text_cap)
         if (listen->tcp == CONFIG_TCP_KERNEL)
             tcp = "UDP, TCP";
         else if (listen->tcp == CONFIG_TCP_STATELESS)
-            tcp = is_proxy(config) ? "stateless TCP on " : "UDP, stateless TCP on ";
+            tcp = is_proxy(config)                 ? "stateless TCP on "
+                  : config->udp == CONFIG_UDP_FAST ? "UDP and stateless TCP on "
+                                                   : "UDP, stateless TCP on ";
         used += (size_t)snprintf(text + used, text_cap - used, "%s %s (%s%s)", i == 0 ? "" : ",",
                                  address_to_text(&listen->address, address), tcp, interface);
     }

@@ -148,6 +148,7 @@ static int member_open(struct stateless *member, struct io_error *error)
         .address_count = member->address_count,
         .peers = member->config.tcp_transfer_peers.items,
         .peer_count = member->config.tcp_transfer_peers.count,
+        .has_udp = member->config.udp == CONFIG_UDP_FAST,
         .db = member->db,
         .proxy = member->is_proxy ? &member->proxy : NULL,
         .tcp = &member->tcp,

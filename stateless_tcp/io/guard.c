@@ -46,46 +46,72 @@ static bool is_name_plain(const char *interface)
            strpbrk(interface, "\"\\*\n") == NULL;
 }
 
+/* Where the rules stand: at the device, before the IP stack sees a packet; or, in a kernel that has no
+ * rules there, at the earliest point of the stack. */
+enum place { PLACE_DEVICE, PLACE_STACK, PLACE_COUNT };
+
+static void put_begin(FILE *rules, const char *interface, enum place place)
+{
+    if (place == PLACE_STACK)
+        fprintf(rules, "  iifname \"%s\" ", interface);
+    else
+        fputs("  ", rules);
+}
+
 /* "accept" ends this chain only: whatever else filters on this host still has its say. */
-static void put_peer(FILE *rules, const char *interface, const struct prefix *peer)
+static void put_peer(FILE *rules, const struct guard_config *config, enum place place,
+                     const struct prefix *peer)
 {
     bool is_v4 = peer->address.family == 4;
     char address[INET6_ADDRSTRLEN];
     inet_ntop(is_v4 ? AF_INET : AF_INET6, peer->address.octets, address, sizeof(address));
-    fprintf(rules, "  iifname \"%s\" %s saddr %s/%u counter accept\n", interface,
-            is_v4 ? "ip" : "ip6", address, peer->len);
+    put_begin(rules, config->interface, place);
+    fprintf(rules, "%s saddr %s/%u meta l4proto tcp counter accept\n", is_v4 ? "ip" : "ip6",
+            address, peer->len);
 }
 
-static void put_rule(FILE *rules, const char *interface, const struct packet_endpoint *endpoint)
+/* A fragment says nothing of ports, but for the first, which alone is of no use. */
+static void put_rule(FILE *rules, const struct guard_config *config, enum place place,
+                     const struct packet_endpoint *endpoint, const char *protocol)
 {
     bool is_v4 = endpoint->address.family == 4;
     char address[INET6_ADDRSTRLEN];
     inet_ntop(is_v4 ? AF_INET : AF_INET6, endpoint->address.octets, address, sizeof(address));
-    fprintf(rules, "  iifname \"%s\" ", interface);
-    if (packet_address_is_any(&endpoint->address))
-        fprintf(rules, "meta nfproto %s fib daddr type local", is_v4 ? "ipv4" : "ipv6");
+    put_begin(rules, config->interface, place);
+    bool is_any = packet_address_is_any(&endpoint->address);
+    if (is_any)
+        fprintf(rules, "meta %s %s", place == PLACE_DEVICE ? "protocol" : "nfproto",
+                place == PLACE_STACK ? (is_v4 ? "ipv4" : "ipv6") : (is_v4 ? "ip" : "ip6"));
     else
         fprintf(rules, "%s daddr %s", is_v4 ? "ip" : "ip6", address);
-    fprintf(rules, " tcp dport %u counter drop\n", endpoint->port);
+    fprintf(rules, " %s dport %u %s%s counter drop\n", protocol, endpoint->port,
+            is_v4 ? "ip frag-off & 0x3fff == 0" : "exthdr frag missing",
+            is_any ? " fib daddr type local" : "");
 }
 
 /* The ruleset as text, to be freed; NULL: no memory. */
-static char *guard_rules(const char *interface, const struct packet_endpoint *endpoints,
-                         size_t endpoint_count, const struct prefix *peers, size_t peer_count)
+static char *guard_rules(const struct guard_config *config, enum place place, unsigned serial)
 {
     char *text = NULL;
     size_t len = 0;
     FILE *rules = open_memstream(&text, &len);
     if (rules == NULL)
         return NULL;
-    fprintf(rules,
-            "table inet lethe-%ld-%u-%u {\n flags owner\n chain stateless {\n"
-            "  type filter hook prerouting priority raw; policy accept;\n",
-            (long)getpid(), if_nametoindex(interface), atomic_fetch_add(&guard_serial, 1));
-    for (size_t i = 0; i < peer_count; i++)
-        put_peer(rules, interface, &peers[i]);
-    for (size_t i = 0; i < endpoint_count; i++)
-        put_rule(rules, interface, &endpoints[i]);
+    fprintf(rules, "table %s lethe-%ld-%u-%u {\n flags owner\n chain stateless {\n",
+            place == PLACE_DEVICE ? "netdev" : "inet", (long)getpid(),
+            if_nametoindex(config->interface), serial);
+    if (place == PLACE_DEVICE)
+        fprintf(rules, "  type filter hook ingress device \"%s\" priority 0; policy accept;\n",
+                config->interface);
+    else
+        fputs("  type filter hook prerouting priority raw; policy accept;\n", rules);
+    for (size_t i = 0; i < config->peer_count; i++)
+        put_peer(rules, config, place, &config->peers[i]);
+    for (size_t i = 0; i < config->endpoint_count; i++) {
+        if (config->has_udp)
+            put_rule(rules, config, place, &config->endpoints[i], "udp");
+        put_rule(rules, config, place, &config->endpoints[i], "tcp");
+    }
     fputs(" }\n}\n", rules);
     bool is_bad = ferror(rules);
     if (fclose(rules) != 0 || is_bad) {
@@ -96,13 +122,9 @@ static char *guard_rules(const char *interface, const struct packet_endpoint *en
 }
 
 /* Put the table up. The context stays: its socket owns the table. */
-static int keeper_apply(const char *interface, const char *rules, struct io_error *error)
+static int keeper_apply(const char *interface, const char *rules, struct nft_ctx *nft,
+                        struct io_error *error)
 {
-    struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
-    if (nft == NULL)
-        return guard_fail(error, -EOPNOTSUPP, interface, "no netlink socket for nftables");
-    nft_ctx_buffer_output(nft);
-    nft_ctx_buffer_error(nft);
     errno = 0;
     if (nft_run_cmd_from_buffer(nft, rules) == 0)
         return 0;
@@ -114,6 +136,21 @@ static int keeper_apply(const char *interface, const char *rules, struct io_erro
     reason[strcspn(reason, "\n")] = '\0';
     return guard_fail(error, -EOPNOTSUPP, interface,
                       *reason != '\0' ? reason : "the kernel refused; Linux 5.12 is needed");
+}
+
+/* The first rules that the kernel takes. */
+static int keeper_apply_first(const char *interface, char *const rules[PLACE_COUNT],
+                              struct io_error *error)
+{
+    struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
+    if (nft == NULL)
+        return guard_fail(error, -EOPNOTSUPP, interface, "no netlink socket for nftables");
+    nft_ctx_buffer_output(nft);
+    nft_ctx_buffer_error(nft);
+    int result = -EOPNOTSUPP;
+    for (unsigned i = 0; i < PLACE_COUNT && result == -EOPNOTSUPP; i++)
+        result = keeper_apply(interface, rules[i], nft, error);
+    return result;
 }
 
 /* Keep nothing of the parent's but the socket to it, which becomes number 3. */
@@ -132,12 +169,12 @@ static void keeper_detach(int fd)
 }
 
 /* The child's whole life. */
-_Noreturn static void keeper_run(int fd, const char *interface, const char *rules,
-                                 unsigned linger_s)
+_Noreturn static void keeper_run(int fd, const struct guard_config *config,
+                                 char *const rules[PLACE_COUNT])
 {
     struct keeper_report report = {0};
     keeper_detach(fd);
-    report.result = keeper_apply(interface, rules, &report.error);
+    report.result = keeper_apply_first(config->interface, rules, &report.error);
     capng_clear(CAPNG_SELECT_BOTH);
     capng_apply(CAPNG_SELECT_BOTH);
     if (send(3, &report, sizeof(report), 0) != (ssize_t)sizeof(report) || report.result != 0)
@@ -148,20 +185,21 @@ _Noreturn static void keeper_run(int fd, const char *interface, const char *rule
         len = recv(3, &farewell, sizeof(farewell), 0);
     while (len < 0 && errno == EINTR);
     if (len == 0)
-        poll(NULL, 0, (int)linger_s * 1000);
+        poll(NULL, 0, (int)config->linger_s * 1000);
     _exit(EXIT_SUCCESS);
 }
 
-static int guard_spawn(struct guard *guard, const char *interface, const char *rules,
-                       unsigned linger_s, struct io_error *error)
+static int guard_spawn(struct guard *guard, const struct guard_config *config,
+                       char *const rules[PLACE_COUNT], struct io_error *error)
 {
+    const char *interface = config->interface;
     int ends[2];
     struct keeper_report report;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
         return guard_fail(error, -errno, interface, "no socket pair");
     guard->keeper = fork();
     if (guard->keeper == 0)
-        keeper_run(ends[1], interface, rules, linger_s);
+        keeper_run(ends[1], config, rules);
     int problem = guard->keeper < 0 ? errno : 0;
     close(ends[1]);
     guard->fd = ends[0];
@@ -173,23 +211,29 @@ static int guard_spawn(struct guard *guard, const char *interface, const char *r
     return report.result;
 }
 
-int guard_open(const char *interface, const struct packet_endpoint *endpoints,
-               size_t endpoint_count, const struct prefix *peers, size_t peer_count,
-               unsigned linger_s, struct guard **guard_out, struct io_error *error)
+int guard_open(const struct guard_config *config, struct guard **guard_out, struct io_error *error)
 {
     *guard_out = NULL;
-    if (!is_name_plain(interface))
-        return guard_fail(error, -EINVAL, interface, "the interface's name cannot be quoted");
-    char *rules = guard_rules(interface, endpoints, endpoint_count, peers, peer_count);
+    if (!is_name_plain(config->interface))
+        return guard_fail(error, -EINVAL, config->interface,
+                          "the interface's name cannot be quoted");
+    unsigned serial = atomic_fetch_add(&guard_serial, 1);
+    char *rules[PLACE_COUNT];
     struct guard *guard = calloc(1, sizeof(*guard));
-    int result = -ENOMEM;
-    if (rules != NULL && guard != NULL) {
-        guard->fd = guard->keeper = -1;
-        result = guard_spawn(guard, interface, rules, linger_s, error);
-    } else {
-        guard_fail(error, -ENOMEM, interface, "out of memory");
+    bool is_full = guard == NULL;
+    for (unsigned i = 0; i < PLACE_COUNT; i++) {
+        rules[i] = guard_rules(config, (enum place)i, serial);
+        is_full |= rules[i] == NULL;
     }
-    free(rules);
+    int result = -ENOMEM;
+    if (guard != NULL)
+        guard->fd = guard->keeper = -1;
+    if (is_full)
+        guard_fail(error, -ENOMEM, config->interface, "out of memory");
+    else
+        result = guard_spawn(guard, config, rules, error);
+    for (unsigned i = 0; i < PLACE_COUNT; i++)
+        free(rules[i]);
     if (result != 0) {
         guard_close(guard);
         return result;

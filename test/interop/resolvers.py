@@ -126,9 +126,9 @@ def nft(prefix, text):
 
 # Before the guard, which drops what lethed takes as frames.
 COUNTERS = """
-table inet counted {
+table netdev counted {
     chain in {
-        type filter hook prerouting priority -400
+        type filter hook ingress device qs priority -400
         udp dport 53 counter comment "udp"
         tcp dport 53 counter comment "segments"
         tcp dport 53 tcp flags & (syn | ack) == syn counter comment "connections"
@@ -148,7 +148,7 @@ table ip truncating {
 
 
 def counts(prefix):
-    listing = subprocess.run([*prefix, "nft", "list", "table", "inet", "counted"],
+    listing = subprocess.run([*prefix, "nft", "list", "table", "netdev", "counted"],
                              capture_output=True, text=True, check=True).stdout
     return {line.split('comment "')[1].rstrip('"'): int(line.split("packets ")[1].split()[0])
             for line in listing.splitlines() if 'comment "' in line}

@@ -54,6 +54,7 @@ static const char everything[] = "database: /db\n"
                                  "pid-file: /pid\n"
                                  "io: libpcap\n"
                                  "driver: off\n"
+                                 "udp: fast\n"
                                  "udp-payload: 4096\n"
                                  "edns: off\n"
                                  "edns-keepalive: off\n"
@@ -99,6 +100,7 @@ START_TEST(test_everything)
     ck_assert_str_eq(config.pid_file, "/pid");
     ck_assert_uint_eq(config.io, CONFIG_IO_LIBPCAP);
     ck_assert_uint_eq(config.driver, CONFIG_DRIVER_OFF);
+    ck_assert_uint_eq(config.udp, CONFIG_UDP_FAST);
     ck_assert_str_eq(config.tcp_key_file, "/key");
     ck_assert(config.workers == 3 && !config.is_pinned);
     ck_assert(config.tcp_idle_timeout_s == 6553 && config.tcp_connections_max == 5);
