@@ -300,7 +300,7 @@ static int worker_open_io(struct raw_worker *worker, const char *name,
     for (size_t i = 0; backends[i] != NULL; i++) {
         const struct io_backend *backend =
             config->has_driver ? backends[i]->with_driver : backends[i];
-        if (backend == NULL)
+        if (backend == NULL || (name == NULL && !backends[i]->is_automatic))
             continue;
         error->text[0] = '\0';
         result = backend->open(config, &worker->io, error);

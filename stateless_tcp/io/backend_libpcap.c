@@ -215,6 +215,7 @@ static int live_descriptor(const struct io *io)
 
 const struct io_backend io_backend_libpcap = {
     .name = "libpcap",
+    .is_automatic = true,
     .open = live_open,
     .receive = live_receive,
     .lend = live_lend,

@@ -278,6 +278,7 @@ static void packet_count_lost(struct io *io, struct io_lost *lost_out)
 
 const struct io_backend io_backend_packet = {
     .name = "packet",
+    .is_automatic = true,
     .is_shared = true,
     .open = packet_open,
     .receive = packet_receive,

@@ -82,7 +82,8 @@ struct io_lost {
 
 struct io_backend {
     const char *name;
-    bool is_shared; /* several workers on an interface: a connection stays with one of them */
+    bool is_automatic; /* may be chosen where none was asked for */
+    bool is_shared;    /* several workers on an interface: a connection stays with one of them */
     /* Outcomes: 0, and `error` may say how well; negative errno with `error` filled: what failed, on
      * which interface, what to do. */
     int (*open)(const struct io_config *config, struct io **io_out, struct io_error *error);
