@@ -195,11 +195,11 @@ class Generators(unittest.TestCase):
 
 class Rest(unittest.TestCase):
     def test_start_scripts_say_what_they_are(self):
-        known = {name: servers.Script(servers.PEERS / name) for name in servers.DEFAULT_PEERS}
+        known = {name: servers.Script(servers.PEERS / name, ".") for name in servers.DEFAULT_PEERS}
         self.assertTrue(known["knot-xdp"].is_device)
         self.assertFalse(known["nsd"].is_device)
         self.assertEqual(known["nsd"].rival, "nsd")
-        self.assertEqual(servers.Script(servers.PEERS / "froot").zone_sets, ("root",))
+        self.assertEqual(servers.Script(servers.PEERS / "froot", ".").zone_sets, ("root",))
 
     def test_questions_are_the_same_each_time(self):
         names = ["aa", "bb"]

@@ -35,7 +35,7 @@ import servers  # noqa: E402
 
 SKIP = 77
 QUICK = {"rounds": 1, "seconds": 0.3, "delegations": 20000, "questions": 20000, "repeat": 0, "quiet": 0,
-         "settle": 0.3, "idle": [1000], "rates": {}, "scale": [], "peers": ["nsd", "knot-xdp"],
+         "settle": 0.3, "idle": [1000], "rates": {}, "scale": [], "peers": ["nsd", "knot-xdp", *servers.CEILINGS],
          "modes": ["socket", "packet", "xdp-driver"],
          "loads": ["udp-tld", "tcp1-tld", "tcp1-big", "tcpp-tld"]}
 
@@ -54,7 +54,7 @@ def parse():
     options.add_argument("--build", default="build/plain", help="where Lethe was built")
     options.add_argument("--out", default="compare-report", help="directory for the report")
     options.add_argument("--state", help="directory for zones and databases, to keep them")
-    options.add_argument("--peers", type=words, default=list(servers.DEFAULT_PEERS),
+    options.add_argument("--peers", type=words, default=list(servers.DEFAULT_PEERS + servers.CEILINGS),
                          help="names below test/bench/peers, comma-separated")
     options.add_argument("--extra", action="append", default=[], metavar="SCRIPT",
                          help="a further server: a start script, see test/bench/peers/README.md")
@@ -104,7 +104,7 @@ def contestants(args, databases):
     missing = []
     for path in scripts:
         if os.access(path, os.X_OK):
-            wanted.append(servers.Script(path))
+            wanted.append(servers.Script(path, args.build))
         else:
             missing.append({"server": path.name, "why": f"{path}: no such start script"})
     there = []
@@ -164,7 +164,8 @@ def idle(comparison, there):
     options = comparison.options
     for server in there:
         instance = comparison.serving(server, "tld") if "tcp" in server.loads and \
-            "tld" in server.zone_sets and (server.is_lethe or not options.quick) else None
+            "tld" in server.zone_sets and (server.is_lethe or not options.quick) and \
+            server.answers == "all" else None
         for count in options.idle if instance else ():
             try:
                 held = comparison.hold_idle(instance, min(count, server.connections))

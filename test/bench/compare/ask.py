@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """One question, from inside the client's namespace.
 
-    ask.py first ADDRESS PORT NAME SECONDS   when the name's SOA is first answered for (monotonic time)
+    ask.py first ADDRESS PORT NAME SECONDS all|nothing
+                     when the name's SOA is first answered for (monotonic time), or with nothing
     ask.py tcp ADDRESS PORT NAME TYPE        the response over TCP, in hexadecimal
 """
 import socket
@@ -15,7 +16,7 @@ def query(name, kind):
     return struct.pack("!HHHHHH", 4711, 0, 1, 0, 0, 0) + wire + struct.pack("!BHH", 0, kind, 1)
 
 
-def first(address, port, name, seconds):
+def first(address, port, name, seconds, has_answer):
     end, question = time.monotonic() + seconds, query(name, 6)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
         udp.settimeout(0.005)
@@ -26,7 +27,8 @@ def first(address, port, name, seconds):
                 udp.send(question)
                 answer = udp.recv(4096)
                 # NOERROR, and an answer
-                if answer[:2] == question[:2] and answer[3] & 15 == 0 and answer[7]:
+                if answer[:2] == question[:2] and answer[3] & 15 == 0 and \
+                        (answer[7] or not has_answer):
                     print(time.monotonic())
                     return 0
             except OSError:
@@ -51,5 +53,5 @@ def tcp(address, port, name, kind):
 
 if __name__ == "__main__":
     if sys.argv[1] == "first":
-        sys.exit(first(sys.argv[2], int(sys.argv[3]), sys.argv[4], float(sys.argv[5])))
+        sys.exit(first(sys.argv[2], int(sys.argv[3]), sys.argv[4], float(sys.argv[5]), sys.argv[6] == "all"))
     sys.exit(tcp(sys.argv[2], int(sys.argv[3]), sys.argv[4], int(sys.argv[5])))

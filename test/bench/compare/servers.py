@@ -15,7 +15,9 @@ import machine
 
 HERE = pathlib.Path(__file__).resolve().parent
 PEERS = HERE.parent / "peers"
-DEFAULT_PEERS = ("nsd", "knot", "knot-xdp", "bind", "pdns")
+DEFAULT_PEERS = ("nsd", "knot", "knot-xdp", "bind", "pdns", "froot")
+# No servers: the least that anything of the kind can cost.
+CEILINGS = ("ceiling-socket", "ceiling-packet", "ceiling-xdp", "ceiling-driver")
 START_LIMIT_S = 300
 STOP_LIMIT_S = 20
 PORT = 53
@@ -51,10 +53,11 @@ class Script:
 
     is_lethe = False
 
-    def __init__(self, path):
+    def __init__(self, path, build):
+        self.build = pathlib.Path(build).resolve()
         self.path = pathlib.Path(path).resolve()
         self.name = self.path.name
-        about = dict(re.findall(r"^# (label|rival|needs|device|address|zones|loads|peer-xdp|connections): (.*?)\s*$",
+        about = dict(re.findall(r"^# (label|rival|needs|device|address|zones|loads|peer-xdp|connections|answers): (.*?)\s*$",
                                 self.path.read_text(encoding="utf-8"), re.M))
         self.label = about.get("label", self.name)
         self.rival = about.get("rival")
@@ -64,21 +67,24 @@ class Script:
         self.loads = tuple(about.get("loads", "udp tcp").split())
         self.needs = about.get("needs", "").split()
         self.wants_pass = about.get("peer-xdp") == "yes"
+        self.answers = about.get("answers", "all")
         self.connections = int(about.get("connections", "15000"))
 
     def check(self):
         for program in self.needs:
             if shutil.which(program) is None:
                 raise Unavailable(f"{program} is not installed")
+        if not self.version():
+            raise Unavailable("is not there, or not built")
 
     def version(self):
         done = subprocess.run([self.path, "version"], capture_output=True, text=True, check=False,
-                              timeout=20)
-        return done.stdout.strip() or done.stderr.strip()
+                              timeout=20, env={**os.environ, "BUILD": str(self.build)})
+        return done.stdout.strip()
 
     def environment(self, zone_set, zones, address, interface):
         return {**os.environ, "ZONES": " ".join(f"{apex}={path}" for apex, path in zones.items()),
-                "ADDRESS": address, "PORT": str(PORT), "INTERFACE": interface, "ZONE_SET": zone_set}
+                "ADDRESS": address, "PORT": str(PORT), "INTERFACE": interface, "ZONE_SET": zone_set, "BUILD": str(self.build)}
 
     def load(self, directory, environment):
         """Seconds, or None where there is nothing to load."""
@@ -90,6 +96,12 @@ class Script:
         seconds = time.monotonic() - begun
         return seconds if any(directory.iterdir()) and seconds > 0.5 else None
 
+    def clean(self, directory, environment, link):
+        """What it leaves behind in the namespace."""
+        done = link.server.start(str(self.path), "clean", cwd=directory, env=environment,
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        done.wait(STOP_LIMIT_S)
+
     def command(self, _directory, _address, _interface):
         return [str(self.path), "serve"]
 
@@ -97,7 +109,7 @@ class Script:
 class LetheMode:
     """lethed with the options of one mode."""
 
-    is_lethe, is_device, owns_address, rival = True, True, False, None
+    is_lethe, is_device, owns_address, rival, answers = True, True, False, None, "all"
     zone_sets = ("tld", "root")
 
     def __init__(self, build, databases, name, about, loads, options):
@@ -127,6 +139,9 @@ class LetheMode:
 
     def load(self, _directory, _environment):
         return None
+
+    def clean(self, *_):
+        """The guard goes with the process."""
 
     def command(self, zone_set, address, interface):
         return [str(self.build / "server" / "lethed"), "--db", str(self.databases.get(zone_set, ".")),
@@ -183,7 +198,7 @@ class Instance:
         self.group = machine.Group(f"compare-{os.getpid()}-{self.directory.name}")
         probe = self.link.client.start(
             "taskset", "-c", str(self.link.client_cpu), sys.executable, str(HERE / "ask.py"), "first",
-            self.address, str(PORT), data.PROBES[self.zone_set], str(START_LIMIT_S),
+            self.address, str(PORT), data.PROBES[self.zone_set], str(START_LIMIT_S), self.server.answers,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         try:
             probe.stdout.readline()
@@ -247,6 +262,7 @@ class Instance:
                 break
         process.wait()
         self.group.remove()
+        self.server.clean(self.directory, self.environment, self.link)
         if self.server.is_device:
             self.link.detach()
         if self.server.owns_address:
