@@ -143,7 +143,7 @@ static inline __attribute__((always_inline)) struct frame *ours(struct xdp_md *c
     return frame;
 }
 
-SEC("xdp/answer") int answer(struct xdp_md *ctx)
+SEC("xdp") int answer(struct xdp_md *ctx)
 {
     struct frame *frame = ours(ctx);
     if (frame == NULL)
@@ -156,7 +156,7 @@ SEC("xdp/answer") int answer(struct xdp_md *ctx)
     return XDP_TX;
 }
 
-SEC("xdp/redirect") int redirect(struct xdp_md *ctx)
+SEC("xdp") int redirect(struct xdp_md *ctx)
 {
     struct frame *frame = ours(ctx);
     if (frame == NULL || frame->protocol != 17)

@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -234,6 +235,7 @@ def describe(server):
 
 def main():
     args = parse()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if args.render:
         with open(args.render, encoding="utf-8") as file:
             report.write(json.load(file), args.out)

@@ -106,16 +106,28 @@ class Comparison:
         if self.on_device is not None and self.on_device is not instance:
             self.on_device.stop()
             self.on_device = None
+        self.link.pass_frames(server.wants_pass)
+        is_new = False
         if not instance.is_up():
             try:
                 instance.start()
             except (servers.NotUp, OSError, subprocess.SubprocessError) as error:
                 self.fail(server.name, error)
                 return None
+            is_new = True
         if server.is_device:
             self.on_device = instance
-        self.link.pass_frames(server.wants_pass)
+        if is_new:
+            self.warm_up(instance)
         return instance
+
+    def warm_up(self, instance):
+        """What is done for the first time is not what a query costs."""
+        for load in loads.LOADS:
+            if load.zone_set == instance.zone_set and loads.fits(instance.server, load):
+                command = self.generator.command(load, self.files.questions[load.questions],
+                                                 instance.address, 0.2, None, self.link)
+                self.link.client.run(*command, check=False, timeout=GENERATOR_LIMIT_S)
 
     def run(self, instance, load, number, rate=None):
         """One measurement, or None; again where strangers disturbed it."""

@@ -222,8 +222,9 @@ class Instance:
             self.link.server_device)
         with open(self.directory / "output", "wb") as log:
             self.begun = time.monotonic()
+            # Whatever becomes of this process, the server ends with it.
             self.process = self.link.server.start(
-                "taskset", "-c", str(self.link.server_cpu), *self.group.prefix(), *command,
+                "setpriv", "--pdeathsig", "KILL", "taskset", "-c", str(self.link.server_cpu), *self.group.prefix(), *command,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory,
                 env=self.environment)
         self.group.pid = self.process.pid
