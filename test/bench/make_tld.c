@@ -21,12 +21,12 @@
 #include <sys/stat.h>
 
 /* Delegations beyond the number of prefixes would not be told apart. */
-#define PREFIX_LETTERS 5
+#define PREFIX_LETTERS 6
 #define PREFIX_BASE 26
-#define PREFIX_COUNT (26ull * 26 * 26 * 26 * 26)
+#define PREFIX_COUNT (26ull * 26 * 26 * 26 * 26 * 26)
 #define HOSTERS_OUTSIDE 4000
 #define DELEGATIONS_PER_HOSTER 2000
-#define TAIL_MAX 14
+#define TAIL_MAX 12
 /* Not a divisor of any number of delegations that people ask for: a walk that meets all of them. */
 #define STRIDE 1000000007ull
 
@@ -127,7 +127,7 @@ static void put_tld(const struct tld *tld, bool is_shuffled)
          "@ 86400 SOA a.nic hostmaster.nic 2026112201 1800 900 604800 3600");
     for (char letter = 'a'; letter <= 'f'; letter++)
         printf("@ NS %c.nic\n", letter);
-    /* "nic" has three letters and the rest five or more: its place is told by comparing. */
+    /* "nic" has three letters and the rest six or more: its place is told by comparing. */
     bool is_nic_due = true;
     uint64_t place = 0;
     for (uint64_t i = 0; i <= tld->count; i++) {
