@@ -87,6 +87,8 @@ static void endpoints_refresh(struct raw_worker *worker, uint64_t now_s)
             endpoints_add_all(worker, &found.address);
     }
     freeifaddrs(all);
+    qsort(worker->endpoints, worker->endpoint_count, sizeof(*worker->endpoints),
+          packet_endpoint_compare);
 }
 
 static bool is_loopback_interface(const char *interface)

@@ -10,10 +10,12 @@
 static void serve_udp(const struct serve *serve, const struct packet *packet, struct train *train)
 {
     const struct respond_client client = {.transport = RESPOND_UDP};
-    size_t len = respond(serve->view, serve->policy, &client, packet->payload, packet->payload_len,
-                         serve->stream, PACKET_UDP_PAYLOAD_MAX);
+    uint8_t *room = packet_udp_room(packet, train);
+    size_t len = room == NULL ? 0
+                              : respond(serve->view, serve->policy, &client, packet->payload,
+                                        packet->payload_len, room, PACKET_UDP_PAYLOAD_MAX);
     if (len > 0)
-        packet_reply_udp(packet, serve->stream, len, train);
+        packet_reply_udp(packet, room, len, train);
 }
 
 static void serve_tcp(const struct serve *serve, const struct packet *packet, struct train *train)

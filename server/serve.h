@@ -24,7 +24,8 @@ struct serve {
     const struct respond_policy *policy;
     const struct stateless_tcp_config *tcp;
     const struct stateless_tcp_keys *keys;
-    const struct packet_endpoint *endpoints; /* what is ours */
+    const struct packet_endpoint
+        *endpoints; /* what is ours, in packet_endpoint_compare()'s order */
     size_t endpoint_count;
     const struct prefix *peers; /* whose TCP is the kernel's to answer */
     size_t peer_count;

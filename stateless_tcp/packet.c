@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "stateless_tcp/packet.h"
 
+#include "stateless_tcp/checksum.h"
 #include "stateless_tcp/wire.h"
 
 #include <assert.h>
@@ -30,6 +31,7 @@ enum {
     TTL = 64,
     IPV4_MORE_FRAGMENTS_OR_OFFSET = 0x3fff,
     IPV4_DONT_FRAGMENT = 0x4000,
+    IPV4_VERSION_LEN = 0x4500, /* no options, no service class */
 
     /* Real packets have none or one; a chain of them is somebody's experiment. */
     EXTENSIONS_MAX = 4,
@@ -57,63 +59,35 @@ static const uint8_t *cursor_take(struct cursor *cursor, size_t len)
     return taken;
 }
 
-/* ---- checksums (RFC 1071) ---- */
+/* ---- checksums ---- */
 
-/* The sum does not care for octet order as long as it is kept: add in the machine's, four octets
- * at a time, and turn the folded result at the end. Every piece but the last is of even length. */
-static uint64_t sum_add(uint64_t sum, const uint8_t *octets, size_t len)
+/* Of both, whichever is whose, in 33 bits. What IPv4 leaves free is zero. */
+static uint64_t sum_addresses(const struct packet *packet)
 {
-    uint32_t word;
-    for (; len >= sizeof(word); octets += sizeof(word), len -= sizeof(word)) {
-        memcpy(&word, octets, sizeof(word));
-        sum += word;
-    }
-    uint8_t tail[sizeof(word)] = {0};
-    memcpy(tail, octets, len);
-    memcpy(&word, tail, sizeof(word));
-    return sum + word;
-}
-
-static uint16_t sum_fold(uint64_t sum)
-{
-    while (sum >> 16 != 0)
-        sum = (sum & 0xffff) + (sum >> 16);
-    uint16_t folded = (uint16_t)sum;
-    uint8_t octets[2];
-    memcpy(octets, &folded, 2);
-    return wire_load_be16(octets);
-}
-
-static size_t address_len(uint8_t family)
-{
-    return family == 4 ? 4 : 16;
+    const uint8_t *source = packet->source.octets, *destination = packet->destination.octets;
+    uint64_t sum = checksum_add(checksum_load(source), checksum_load(destination));
+    sum = checksum_add(sum, checksum_load(source + 8));
+    return checksum_narrow(checksum_add(sum, checksum_load(destination + 8)));
 }
 
 /* RFC 9293 3.1, RFC 8200 8.1: the two IP versions' pseudo-headers add up alike. */
-static uint64_t sum_pseudo_header(const struct packet_address *source,
-                                  const struct packet_address *destination, uint8_t protocol,
-                                  size_t len)
+static uint64_t sum_pseudo_header(uint64_t addresses, uint8_t protocol, size_t len)
 {
-    uint8_t tail[8] = {0};
-    wire_store_be32(tail, (uint32_t)len);
-    tail[7] = protocol;
-    uint64_t sum = sum_add(0, source->octets, address_len(source->family));
-    sum = sum_add(sum, destination->octets, address_len(destination->family));
-    return sum_add(sum, tail, sizeof(tail));
+    return addresses + checksum_be16(protocol) + checksum_be16((uint16_t)len);
 }
 
-static bool is_transport_sum_good(const struct packet *packet, uint8_t protocol,
-                                  const uint8_t *octets, size_t len, uint16_t field,
-                                  bool is_checksum_unset, enum packet_checksum_policy policy)
+static inline bool is_transport_sum_good(const struct packet *packet, uint8_t protocol,
+                                         const uint8_t *octets, size_t len, uint16_t field,
+                                         bool is_checksum_unset, enum packet_checksum_policy policy)
 {
     if (policy == PACKET_CHECKSUM_NEVER)
         return true;
     if (policy == PACKET_CHECKSUM_AUTO && is_checksum_unset)
         return true;
-    uint64_t pseudo = sum_pseudo_header(&packet->source, &packet->destination, protocol, len);
-    if (sum_fold(sum_add(pseudo, octets, len)) == 0xffff)
+    uint64_t pseudo = sum_pseudo_header(sum_addresses(packet), protocol, len);
+    if (checksum_fold(checksum_add_octets(pseudo, octets, len)) == 0xffff)
         return true;
-    return policy == PACKET_CHECKSUM_AUTO && field == sum_fold(pseudo);
+    return policy == PACKET_CHECKSUM_AUTO && field == checksum_fold(pseudo);
 }
 
 /* ---- who may be answered ---- */
@@ -124,28 +98,30 @@ static bool is_ipv4_answerable(const uint8_t *a)
     return a[0] != 0 && a[0] < 224;
 }
 
-static bool is_ipv6_answerable(const uint8_t *a)
+static bool is_ipv6_answerable(const struct packet_address *address)
 {
-    static const uint8_t zeros[16], mapped[12] = {[10] = 0xff, [11] = 0xff};
-    return a[0] != 0xff && memcmp(a, zeros, 16) != 0 && memcmp(a, mapped, 12) != 0;
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    const uint8_t *a = address->octets;
+    return a[0] != 0xff && !packet_address_is_any(address) && memcmp(a, mapped, 12) != 0;
 }
 
-static bool is_loopback(const struct packet_address *address)
+static bool is_ipv6_loopback(const uint8_t *a)
 {
     static const uint8_t one[16] = {[15] = 1};
-    return address->family == 4 ? address->octets[0] == 127 : memcmp(address->octets, one, 16) == 0;
+    return memcmp(a, one, 16) == 0;
 }
 
 static bool is_answerable(const struct packet *packet)
 {
+    const uint8_t *source = packet->source.octets, *destination = packet->destination.octets;
     /* The group bit: a station asks, and one station is asked. */
     if ((packet->mac_destination[0] | packet->mac_source[0]) & 1)
         return false;
-    bool (*is_family_answerable)(const uint8_t *) =
-        packet->source.family == 4 ? is_ipv4_answerable : is_ipv6_answerable;
-    return is_family_answerable(packet->source.octets) &&
-           is_family_answerable(packet->destination.octets) &&
-           is_loopback(&packet->source) == is_loopback(&packet->destination);
+    if (packet->source.family == 4)
+        return is_ipv4_answerable(source) && is_ipv4_answerable(destination) &&
+               (source[0] == 127) == (destination[0] == 127);
+    return is_ipv6_answerable(&packet->source) && is_ipv6_answerable(&packet->destination) &&
+           is_ipv6_loopback(source) == is_ipv6_loopback(destination);
 }
 
 /* ---- parse ---- */
@@ -182,7 +158,8 @@ static int parse_ipv4(struct cursor *cursor, enum packet_checksum_policy policy,
     size_t total_len = wire_load_be16(header + 2);
     if (header_len < PACKET_IPV4_HEADER_LEN || total_len < header_len || total_len > left)
         return -1;
-    if (policy != PACKET_CHECKSUM_NEVER && sum_fold(sum_add(0, header, header_len)) != 0xffff)
+    if (policy != PACKET_CHECKSUM_NEVER &&
+        checksum_fold(checksum_add_octets(0, header, header_len)) != 0xffff)
         return -1;
     if (wire_load_be16(header + 6) & IPV4_MORE_FRAGMENTS_OR_OFFSET)
         return -1;
@@ -368,24 +345,50 @@ enum packet_outcome packet_parse(const uint8_t *frame, size_t frame_len, bool is
     return outcome;
 }
 
-static bool is_endpoint(const struct packet_endpoint *endpoint,
-                        const struct packet_address *address, uint16_t port)
+/* ---- what is ours ---- */
+
+/* By port, family and address, the latter as numbers of this machine: any order will do. */
+static bool is_behind(const struct packet_endpoint *endpoint, const struct packet_address *address,
+                      uint16_t port)
 {
     if (endpoint->port != port)
+        return endpoint->port > port;
+    if (endpoint->address.family != address->family)
+        return endpoint->address.family > address->family;
+    uint64_t a[2], b[2];
+    memcpy(a, endpoint->address.octets, sizeof(a));
+    memcpy(b, address->octets, sizeof(b));
+    return a[0] != b[0] ? a[0] > b[0] : a[1] > b[1];
+}
+
+int packet_endpoint_compare(const void *a, const void *b)
+{
+    const struct packet_endpoint *x = a, *y = b;
+    return is_behind(x, &y->address, y->port) - is_behind(y, &x->address, x->port);
+}
+
+static bool has_endpoint(const struct packet_endpoint *endpoints, size_t endpoint_count,
+                         const struct packet_address *address, uint16_t port)
+{
+    if (endpoint_count == 0 || port < endpoints[0].port ||
+        port > endpoints[endpoint_count - 1].port)
         return false;
-    return endpoint->address.family == 0 || packet_address_equal(&endpoint->address, address);
+    while (endpoint_count > 1) { /* it is among so many, or is not there */
+        size_t half = endpoint_count / 2;
+        if (!is_behind(&endpoints[half], address, port))
+            endpoints += half;
+        endpoint_count -= half;
+    }
+    return endpoints->port == port &&
+           (endpoints->address.family == 0 || packet_address_equal(&endpoints->address, address));
 }
 
 bool packet_is_for(const struct packet *packet, const struct packet_endpoint *endpoints,
                    size_t endpoint_count)
 {
-    bool is_to_us = false;
-    for (size_t i = 0; i < endpoint_count; i++) {
-        if (is_endpoint(&endpoints[i], &packet->source, packet->source_port))
-            return false;
-        is_to_us |= is_endpoint(&endpoints[i], &packet->destination, packet->destination_port);
-    }
-    return is_to_us;
+    return has_endpoint(endpoints, endpoint_count, &packet->destination,
+                        packet->destination_port) &&
+           !has_endpoint(endpoints, endpoint_count, &packet->source, packet->source_port);
 }
 
 /* ---- build ---- */
@@ -403,54 +406,81 @@ static uint8_t *put_ethernet(uint8_t *at, const struct packet *packet)
     return at + 2;
 }
 
-static uint8_t *put_ipv4(uint8_t *at, const struct packet *packet, uint8_t protocol, size_t len)
+/* `addresses`: their sum. */
+static void put_ipv4(uint8_t *at, const struct packet *packet, uint64_t addresses, uint8_t protocol,
+                     size_t len)
 {
-    memset(at, 0, PACKET_IPV4_HEADER_LEN);
-    at[0] = 0x45;
-    wire_store_be16(at + 2, (uint16_t)(PACKET_IPV4_HEADER_LEN + len));
-    wire_store_be16(at + 6, IPV4_DONT_FRAGMENT);
-    at[8] = TTL;
-    at[9] = protocol;
+    uint16_t total_len = (uint16_t)(PACKET_IPV4_HEADER_LEN + len);
+    uint16_t ttl_protocol = (uint16_t)(TTL << 8 | protocol);
+    uint64_t sum = addresses + checksum_be16(IPV4_VERSION_LEN) + checksum_be16(total_len) +
+                   checksum_be16(IPV4_DONT_FRAGMENT) + checksum_be16(ttl_protocol);
+    wire_store_be32(at, (uint32_t)IPV4_VERSION_LEN << 16 | total_len);
+    wire_store_be32(at + 4, IPV4_DONT_FRAGMENT);
+    wire_store_be16(at + 8, ttl_protocol);
+    wire_store_be16(at + 10, (uint16_t)~checksum_fold(sum));
     memcpy(at + 12, packet->destination.octets, 4);
     memcpy(at + 16, packet->source.octets, 4);
-    wire_store_be16(at + 10, (uint16_t)~sum_fold(sum_add(0, at, PACKET_IPV4_HEADER_LEN)));
-    return at + PACKET_IPV4_HEADER_LEN;
 }
 
-static uint8_t *put_ipv6(uint8_t *at, const struct packet *packet, uint8_t protocol, size_t len)
+static void put_ipv6(uint8_t *at, const struct packet *packet, uint8_t protocol, size_t len)
 {
     wire_store_be32(at, 6u << 28 | packet->flow_label);
-    wire_store_be16(at + 4, (uint16_t)len);
-    at[6] = protocol;
-    at[7] = TTL;
+    wire_store_be32(at + 4, (uint32_t)len << 16 | (uint32_t)protocol << 8 | TTL);
     memcpy(at + 8, packet->destination.octets, 16);
     memcpy(at + 24, packet->source.octets, 16);
-    return at + PACKET_IPV6_HEADER_LEN;
 }
 
-/* Room for a frame whose transport part has `len` octets, its Ethernet and IP headers written.
- * Returns where the transport part begins; NULL: no room. */
-static uint8_t *frame_begin(const struct packet *packet, uint8_t protocol, size_t len,
-                            struct train *train)
+/* What is written, and its sum: reading it again would wait for it. */
+struct writer {
+    uint8_t *at;
+    uint64_t sum;
+};
+
+static void put_be32(struct writer *writer, uint32_t value)
 {
-    size_t ip_header_len =
-        packet->source.family == 4 ? PACKET_IPV4_HEADER_LEN : PACKET_IPV6_HEADER_LEN;
-    size_t frame_len = PACKET_ETHERNET_HEADER_LEN + 4u * packet->vlan_count + ip_header_len + len;
-    assert(ip_header_len + len <= UINT16_MAX - PACKET_HEADERS_MAX);
+    uint32_t word = htobe32(value);
+    memcpy(writer->at, &word, sizeof(word));
+    writer->at += sizeof(word);
+    writer->sum += word;
+}
+
+/* Of Ethernet and IP. */
+static size_t headers_len(const struct packet *packet)
+{
+    return PACKET_ETHERNET_HEADER_LEN + 4u * packet->vlan_count +
+           (packet->source.family == 4 ? PACKET_IPV4_HEADER_LEN : PACKET_IPV6_HEADER_LEN);
+}
+
+/* A frame whose transport part has `len` octets, its Ethernet and IP headers written: where that part
+ * begins, and the sum of its pseudo-header. False: no room. */
+static inline bool frame_begin(const struct packet *packet, uint8_t protocol, size_t len,
+                               struct train *train, struct writer *writer_out)
+{
+    bool is_ipv4 = packet->source.family == 4;
+    size_t frame_len = headers_len(packet) + len;
+    assert(frame_len <= UINT16_MAX);
     if (train->frame_count == TRAIN_FRAMES_MAX || train->cap - train->len < frame_len)
-        return NULL;
+        return false;
     uint8_t *at = put_ethernet(train->octets + train->len, packet);
+    uint64_t addresses = sum_addresses(packet);
     train->frame_len[train->frame_count++] = (uint16_t)frame_len;
     train->len += (uint32_t)frame_len;
-    return packet->source.family == 4 ? put_ipv4(at, packet, protocol, len)
-                                      : put_ipv6(at, packet, protocol, len);
+    if (is_ipv4)
+        put_ipv4(at, packet, addresses, protocol, len);
+    else
+        put_ipv6(at, packet, protocol, len);
+    at += is_ipv4 ? PACKET_IPV4_HEADER_LEN : PACKET_IPV6_HEADER_LEN;
+    *writer_out = (struct writer){at, sum_pseudo_header(addresses, protocol, len)};
+    return true;
 }
 
-static uint16_t transport_checksum(const struct packet *packet, uint8_t protocol,
-                                   const uint8_t *octets, size_t len)
+/* The payload behind the header that was written. Returns the checksum of both. */
+static inline uint16_t put_payload(struct writer *writer, const uint8_t *payload,
+                                   size_t payload_len)
 {
-    uint64_t sum = sum_pseudo_header(&packet->destination, &packet->source, protocol, len);
-    return (uint16_t)~sum_fold(sum_add(sum, octets, len));
+    if (payload_len > 0 && payload != writer->at)
+        memcpy(writer->at, payload, payload_len);
+    return (uint16_t)~checksum_fold(checksum_add_octets(writer->sum, payload, payload_len));
 }
 
 static size_t options_len(const struct packet_segment *segment)
@@ -463,32 +493,25 @@ static size_t options_len(const struct packet_segment *segment)
 }
 
 /* SACK-permitted sits where the padding in front of Timestamps or behind nothing would be. */
-static void put_options(uint8_t *at, const struct packet_segment *segment)
+static void put_options(struct writer *writer, const struct packet_segment *segment)
 {
-    if (segment->mss) {
-        at[0] = OPTION_MSS;
-        at[1] = PACKET_TCP_MSS_OPTION_LEN;
-        wire_store_be16(at + 2, segment->mss);
-        at += PACKET_TCP_MSS_OPTION_LEN;
-    }
+    const uint32_t padding = OPTION_NONE << 8 | OPTION_NONE;
+    const uint32_t sack = segment->has_sack_permitted ? OPTION_SACK_PERMITTED << 8 | 2 : padding;
+    if (segment->mss)
+        put_be32(writer,
+                 (uint32_t)OPTION_MSS << 24 | PACKET_TCP_MSS_OPTION_LEN << 16 | segment->mss);
     if (segment->fast_open_cookie != NULL) {
-        at[0] = at[1] = OPTION_NONE;
-        at[2] = OPTION_FAST_OPEN;
-        at[3] = 2 + PACKET_FAST_OPEN_COOKIE_LEN;
-        memcpy(at + 4, segment->fast_open_cookie, PACKET_FAST_OPEN_COOKIE_LEN);
-        at += PACKET_TCP_FAST_OPEN_OPTION_LEN;
-    }
-    if (segment->has_timestamps || segment->has_sack_permitted) {
-        at[0] = segment->has_sack_permitted ? OPTION_SACK_PERMITTED : OPTION_NONE;
-        at[1] = segment->has_sack_permitted ? 2 : OPTION_NONE;
+        const uint8_t *cookie = segment->fast_open_cookie;
+        put_be32(writer, padding << 16 | OPTION_FAST_OPEN << 8 | (2 + PACKET_FAST_OPEN_COOKIE_LEN));
+        put_be32(writer, wire_load_be32(cookie));
+        put_be32(writer, wire_load_be32(cookie + 4));
     }
     if (segment->has_timestamps) {
-        at[2] = OPTION_TIMESTAMPS;
-        at[3] = 10;
-        wire_store_be32(at + 4, segment->timestamp_value);
-        wire_store_be32(at + 8, segment->timestamp_echo);
+        put_be32(writer, sack << 16 | OPTION_TIMESTAMPS << 8 | 10);
+        put_be32(writer, segment->timestamp_value);
+        put_be32(writer, segment->timestamp_echo);
     } else if (segment->has_sack_permitted) {
-        at[2] = at[3] = OPTION_NONE;
+        put_be32(writer, sack << 16 | padding);
     }
 }
 
@@ -496,23 +519,27 @@ bool packet_reply_tcp(const struct packet *packet, const struct packet_segment *
                       const uint8_t *payload, size_t payload_len, struct train *train)
 {
     size_t header_len = PACKET_TCP_HEADER_LEN + options_len(segment);
-    uint8_t *at = frame_begin(packet, PROTOCOL_TCP, header_len + payload_len, train);
-    if (at == NULL)
+    struct writer writer;
+    if (!frame_begin(packet, PROTOCOL_TCP, header_len + payload_len, train, &writer))
         return false;
-    memset(at, 0, header_len);
-    wire_store_be16(at, packet->destination_port);
-    wire_store_be16(at + 2, packet->source_port);
-    wire_store_be32(at + 4, segment->seq);
-    wire_store_be32(at + 8, segment->ack);
-    at[12] = (uint8_t)(header_len / 4 << 4);
-    at[13] = segment->flags;
-    wire_store_be16(at + 14, segment->window);
-    put_options(at + PACKET_TCP_HEADER_LEN, segment);
-    if (payload_len > 0)
-        memcpy(at + header_len, payload, payload_len);
-    wire_store_be16(at + 16,
-                    transport_checksum(packet, PROTOCOL_TCP, at, header_len + payload_len));
+    uint8_t *checksum = writer.at + 16;
+    put_be32(&writer, (uint32_t)packet->destination_port << 16 | packet->source_port);
+    put_be32(&writer, segment->seq);
+    put_be32(&writer, segment->ack);
+    put_be32(&writer,
+             (uint32_t)header_len / 4 << 28 | (uint32_t)segment->flags << 16 | segment->window);
+    put_be32(&writer, 0);
+    put_options(&writer, segment);
+    wire_store_be16(checksum, put_payload(&writer, payload, payload_len));
     return true;
+}
+
+uint8_t *packet_udp_room(const struct packet *packet, struct train *train)
+{
+    size_t before = headers_len(packet) + PACKET_UDP_HEADER_LEN;
+    return train->cap - train->len < before + PACKET_UDP_PAYLOAD_MAX
+               ? NULL
+               : train->octets + train->len + before;
 }
 
 bool packet_reply_udp(const struct packet *packet, const uint8_t *payload, size_t payload_len,
@@ -520,17 +547,14 @@ bool packet_reply_udp(const struct packet *packet, const uint8_t *payload, size_
 {
     assert(payload_len <= PACKET_UDP_PAYLOAD_MAX);
     size_t len = PACKET_UDP_HEADER_LEN + payload_len;
-    uint8_t *at = frame_begin(packet, PROTOCOL_UDP, len, train);
-    if (at == NULL)
+    struct writer writer;
+    if (!frame_begin(packet, PROTOCOL_UDP, len, train, &writer))
         return false;
-    wire_store_be16(at, packet->destination_port);
-    wire_store_be16(at + 2, packet->source_port);
-    wire_store_be16(at + 4, (uint16_t)len);
-    wire_store_be16(at + 6, 0);
-    if (payload_len > 0)
-        memcpy(at + PACKET_UDP_HEADER_LEN, payload, payload_len);
-    uint16_t sum = transport_checksum(packet, PROTOCOL_UDP, at, len);
+    uint8_t *checksum = writer.at + 6;
+    put_be32(&writer, (uint32_t)packet->destination_port << 16 | packet->source_port);
+    put_be32(&writer, (uint32_t)len << 16);
+    uint16_t sum = put_payload(&writer, payload, payload_len);
     /* RFC 768: a computed zero is sent as all ones, since zero says "not computed". */
-    wire_store_be16(at + 6, sum == 0 ? 0xffff : sum);
+    wire_store_be16(checksum, sum == 0 ? 0xffff : sum);
     return true;
 }

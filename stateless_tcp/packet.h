@@ -83,7 +83,7 @@ static inline bool packet_address_is_any(const struct packet_address *address)
     return memcmp(address->octets, zeros, sizeof(zeros)) == 0;
 }
 
-/* An address and port that we serve. Family 0: every address. */
+/* An address and port that we serve. Family 0: every address; no other one has that port then. */
 struct packet_endpoint {
     struct packet_address address;
     uint16_t port;
@@ -154,8 +154,11 @@ enum packet_outcome {
 enum packet_outcome packet_parse(const uint8_t *frame, size_t frame_len, bool is_checksum_unset,
                                  enum packet_checksum_policy policy, struct packet *packet_out);
 
+/* The order of two endpoints, for qsort(). */
+int packet_endpoint_compare(const void *a, const void *b);
+
 /* Whether the packet is sent to one of the endpoints, and by none of them: a server that answers
- * itself would never end. */
+ * itself would never end. `endpoints`: in that order. */
 bool packet_is_for(const struct packet *packet, const struct packet_endpoint *endpoints,
                    size_t endpoint_count);
 
@@ -180,8 +183,13 @@ struct packet_segment {
 bool packet_reply_tcp(const struct packet *packet, const struct packet_segment *segment,
                       const uint8_t *payload, size_t payload_len, struct train *train);
 
+/* Where the payload of the next packet_reply_udp() would go: PACKET_UDP_PAYLOAD_MAX octets of the
+ * train's memory. A payload that is made there need not be copied. NULL: the train is full. */
+uint8_t *packet_udp_room(const struct packet *packet, struct train *train);
+
 /* Append a UDP datagram that answers `packet`, in the same way.
- * `payload`: at most PACKET_UDP_PAYLOAD_MAX octets. Returns false when the train is full. */
+ * `payload`: at most PACKET_UDP_PAYLOAD_MAX octets, not in the train but where packet_udp_room()
+ * says. Returns false when the train is full. */
 bool packet_reply_udp(const struct packet *packet, const uint8_t *payload, size_t payload_len,
                       struct train *train);
 

@@ -20,10 +20,10 @@ static inline uint64_t siphash_load_le64(const uint8_t *p)
     /* BPF's verifier knows whether this may be read at once; its compiler never would. */
     return *(const uint64_t *)p;
 #endif
-    uint64_t value = 0;
-    for (unsigned i = 0; i < 8; i++)
-        value |= (uint64_t)p[i] << (8 * i);
-    return value;
+    /* Written out, or it does not become one load. */
+    return (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 |
+           (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 |
+           (uint64_t)p[7] << 56;
 }
 
 static inline void siphash_store_le64(uint8_t *p, uint64_t value)

@@ -233,6 +233,8 @@ static int parse_arguments(int argc, char **argv, struct replay *replay)
     if (replay->endpoint_count == 0)
         replay->endpoints[replay->endpoint_count++] =
             (struct packet_endpoint){.port = ADDRESS_PORT_DEFAULT};
+    qsort(replay->endpoints, replay->endpoint_count, sizeof(*replay->endpoints),
+          packet_endpoint_compare);
     return -1;
 }
 

@@ -222,6 +222,7 @@ static void place_make(bool is_many)
         endpoint->address.octets[is_v6 ? 12 : 1] ^= (uint8_t)(other >> 8);
         endpoint->address.octets[is_v6 ? 13 : 2] ^= (uint8_t)other;
     }
+    qsort(endpoints, count, sizeof *endpoints, packet_endpoint_compare);
     tcp = stateless_tcp_config_default();
     tcp.profile = STATELESS_TCP_MODERN;
     tcp.segment_size = STATELESS_TCP_SEGMENT_MAX;

@@ -500,6 +500,7 @@ int main(int argc, char **argv)
     struct io_error error;
     for (int i = 1; i < argc; i++)
         frames_read(argv[i]);
+    qsort(endpoints, endpoint_count, sizeof *endpoints, packet_endpoint_compare);
     MUST(frame_count > 100 && endpoint_count > 0);
     if (geteuid() != 0 || unshare(CLONE_NEWNET) != 0) {
         fprintf(stderr, "skipped: no root, or no network namespaces\n");
