@@ -16,6 +16,7 @@ from netns import DEADLINE_S, SKIP, wait_until  # noqa: E402
 from netns import run_tests as run  # noqa: E402
 
 LETHED, DAEMON_DB = sys.argv[1:3]
+MORE = sys.argv[4:]  # options for every lethed
 A, NS, SOA, TXT = 1, 2, 6, 16
 TC, QR, AA = 0x0200, 0x8000, 0x0400
 
@@ -117,7 +118,7 @@ class Daemon(netns.Lethed):
     """lethed in our own network."""
 
     def __init__(self, *options, **more):
-        super().__init__(LETHED, *options, **more)
+        super().__init__(LETHED, *options, *MORE, **more)
 
 
 def refusal(*options, environment=None):

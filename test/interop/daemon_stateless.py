@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""lethed with stateless TCP as a process. usage: daemon_stateless.py LETHED DAEMON_DB CLOCK_SHIFT
+"""lethed with stateless TCP as a process.
+
+usage: daemon_stateless.py LETHED DAEMON_DB CLOCK_SHIFT [OPTION...]
 
 The client lives in a second namespace behind a veth pair: what the kernel sends to itself never
 shows up as frames on an interface with addresses of its own.
@@ -14,7 +16,7 @@ import subprocess
 import sys
 import time
 
-from daemon_lib import (LETHED, SKIP, Daemon, Scratch, is_closed, need_own_network, refusal, run,
+from daemon_lib import (LETHED, MORE, SKIP, Daemon, Scratch, is_closed, need_own_network, refusal, run,
                         tcp, wait_until)
 from netns import Here, Network
 
@@ -93,6 +95,12 @@ class Peer(Network):
 
     def __init__(self):
         super().__init__(number=1, server=Here())
+
+    def __enter__(self):
+        super().__enter__()
+        if MORE:  # frames of an XDP program reach the other end of a veth only so
+            self.client.run("ethtool", "-K", "v1", "gro", "on")
+        return self
 
     def ask(self, address, port=PORT, name="www.example", qtype=1, count=1, profile="modern"):
         """Length of the response over TCP; None: no response."""
@@ -467,7 +475,7 @@ def test_transfer_peers_reload():
 
 
 need_own_network()
-for program, package in (("nft", "nftables"), ("dig", "bind9-dnsutils")):
+for program, package in (("nft", "nftables"), ("dig", "bind9-dnsutils"), ("ethtool", "ethtool")):
     if shutil.which(program) is None:
         print(f"SKIP: needs {program}, of the package {package}")
         sys.exit(SKIP)
