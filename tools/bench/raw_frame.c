@@ -154,6 +154,10 @@ static size_t put_options(const struct raw_segment *segment, uint8_t *options)
         if (cookie_len > 0)
             memcpy(at, segment->fast_open_cookie, cookie_len);
         at += cookie_len;
+        /* As long as kernels' SYNs, which have window scaling: a server that answers a SYN with no
+         * more octets than it has (Lethe) finds room for the cookie. */
+        for (unsigned i = 0; i < 4 && cookie_len == 0; i++)
+            *at++ = OPTION_NONE;
     }
     if (segment->sack_count > 0) {
         *at++ = OPTION_NONE;

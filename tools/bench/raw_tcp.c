@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "tools/bench/raw_tcp.h"
+#include "tools/bench/raw_send.h"
 
 #include "stateless_tcp/wire.h"
 
@@ -15,21 +15,8 @@
 #define BUFFERS_MAX 1024
 #define SWEEP_NS 5000000
 #define SWEEP_PARTS 4
-/* SYNs, and servers' FINs, take longer than data (RFC 6298: 1 s and 200 ms in most kernels). */
-#define SYN_PATIENCE 5
 #define FIN_TRIES 4
-#define NEVER UINT64_MAX
 #define ID_STEP 40503u /* so that IDs of connections differ */
-
-static bool is_before(uint32_t a, uint32_t b)
-{
-    return (int32_t)(a - b) < 0;
-}
-
-static uint32_t timestamp_of(uint64_t now_ns)
-{
-    return (uint32_t)(now_ns / 1000000);
-}
 
 uint32_t raw_tcp_places(const struct bench_config *config)
 {
@@ -95,146 +82,6 @@ void raw_tcp_close(struct raw_tcp *tcp)
     *tcp = (struct raw_tcp){0};
 }
 
-static uint32_t place_of(const struct raw_tcp *tcp, const struct raw_connection *c)
-{
-    return (uint32_t)(c - tcp->connections);
-}
-
-/* The query of that number on a connection. */
-static struct raw_query *query_of(const struct raw_tcp *tcp, const struct raw_connection *c,
-                                  uint32_t number)
-{
-    return tcp->queries + (size_t)place_of(tcp, c) * tcp->ring_cap + (number & (tcp->ring_cap - 1));
-}
-
-/* ---- sending ---- */
-
-static void send_frame(struct raw_tcp *tcp, uint32_t tuple, const struct raw_segment *segment,
-                       const uint8_t *payload, size_t payload_len, uint16_t payload_sum)
-{
-    tcp->worker->tally.segments_sent++;
-    while (!raw_frame_tcp(tcp->path, tuple, segment, payload, payload_len, payload_sum, tcp->train))
-        tcp->flush(tcp->flush_context);
-}
-
-/* A segment of a connection that has had its SYN+ACK. */
-static void send_segment(struct raw_tcp *tcp, struct raw_connection *c, uint64_t now_ns,
-                         uint8_t flags, uint32_t seq, const uint8_t *payload, size_t payload_len,
-                         uint16_t payload_sum)
-{
-    struct raw_segment segment = {.seq = seq,
-                                  .ack = c->rcv,
-                                  .flags = flags,
-                                  .has_timestamps = c->has_timestamps,
-                                  .timestamp_value = timestamp_of(now_ns),
-                                  .timestamp_echo = c->echo};
-    if (c->buffer != NULL && c->has_sack)
-        for (uint32_t i = 0; i < c->buffer->ahead_count && i < RAW_SACKS_MAX; i++)
-            segment.sacks[segment.sack_count++] = c->buffer->ahead[i];
-    c->acked = c->rcv;
-    c->is_ack_due = false;
-    c->unacked_segments = 0;
-    send_frame(tcp, c->tuple, &segment, payload, payload_len, payload_sum);
-}
-
-static void send_ack(struct raw_tcp *tcp, struct raw_connection *c, uint64_t now_ns)
-{
-    send_segment(tcp, c, now_ns, PACKET_ACK, c->next, NULL, 0, 0);
-}
-
-/* What a segment carries of the queries. */
-struct burst {
-    uint8_t octets[RAW_MSS];
-    size_t len;
-    uint32_t sum;
-};
-
-/* Queries from number `from` on, as many as fit. Returns the number after the last. */
-static uint32_t burst_make(const struct raw_tcp *tcp, const struct raw_connection *c, uint32_t from,
-                           struct burst *burst)
-{
-    const struct worker *worker = tcp->worker;
-    const struct question_pool *pool = worker->pool;
-    size_t cap = c->mss < sizeof burst->octets ? c->mss : sizeof burst->octets;
-    burst->len = 0;
-    burst->sum = 0;
-    while (from != c->asked) {
-        const struct raw_query *q = query_of(tcp, c, from);
-        uint32_t question = q->query.question;
-        uint16_t len = question_len(pool, question);
-        if (burst->len + 2u + len > cap)
-            break;
-        uint8_t *at = burst->octets + burst->len;
-        uint64_t nonce = pool->form.has_checksum ? worker_nonce(worker, question, q->id) : 0;
-        question_copy(pool, question, q->id, nonce, at + 2);
-        wire_store_be16(at, len);
-        uint32_t sum = (uint32_t)pool->sums[question] + q->id + len;
-        if (pool->form.has_checksum)
-            sum = question_sum(at, 2u + len);
-        /* behind an odd number of octets a sum's halves change places (RFC 1071 2B) */
-        sum = (sum & 0xffff) + (sum >> 16);
-        sum = (sum & 0xffff) + (sum >> 16);
-        burst->sum += burst->len % 2 == 0 ? sum : (sum << 8 & 0xff00) | sum >> 8;
-        burst->len += 2u + len;
-        from++;
-    }
-    burst->sum = (burst->sum & 0xffff) + (burst->sum >> 16);
-    return from;
-}
-
-static void arm(struct raw_tcp *tcp, struct raw_connection *c, uint64_t now_ns)
-{
-    uint64_t wait_ns = tcp->worker->config->retransmit_ns << (c->tries < 6 ? c->tries : 6);
-    bool is_patient = c->state == RAW_SYN_SENT || (c->state == RAW_FIN_SENT && c->una == c->next);
-    c->deadline_ns = now_ns + (is_patient ? SYN_PATIENCE : 1) * wait_ns;
-}
-
-/* Send the queries from number `from` on. */
-static void send_queries(struct raw_tcp *tcp, struct raw_connection *c, uint32_t from,
-                         uint64_t now_ns)
-{
-    struct burst burst;
-    while (from != c->asked) {
-        uint32_t seq = query_of(tcp, c, from)->seq;
-        uint32_t next = burst_make(tcp, c, from, &burst);
-        if (next == from)
-            break; /* the server's MSS is smaller than a query */
-        send_segment(tcp, c, now_ns, PACKET_PSH | PACKET_ACK, seq, burst.octets, burst.len,
-                     (uint16_t)burst.sum);
-        if (is_before(c->next, seq + (uint32_t)burst.len))
-            c->next = seq + (uint32_t)burst.len;
-        from = next;
-    }
-    if (c->deadline_ns == NEVER)
-        arm(tcp, c, now_ns);
-}
-
-/* Without data again, and without Fast Open: something on the way may not like it (RFC 7413 4.1.3). */
-static void send_syn(struct raw_tcp *tcp, struct raw_connection *c, uint64_t now_ns)
-{
-    const struct bench_config *config = tcp->worker->config;
-    const struct raw_cookie *cookie = &tcp->cookies[c->tuple % tcp->path->address_count];
-    struct raw_segment segment = {.seq = c->una,
-                                  .flags = PACKET_SYN,
-                                  .is_syn = true,
-                                  .has_timestamps = true,
-                                  .timestamp_value = timestamp_of(now_ns),
-                                  .has_fast_open = config->has_fast_open && c->tries == 0};
-    struct burst burst = {.len = 0};
-    if (segment.has_fast_open && cookie->is_known) {
-        segment.fast_open_cookie = cookie->octets;
-        burst_make(tcp, c, 0, &burst);
-        c->next = c->una + 1 + (uint32_t)burst.len;
-    }
-    send_frame(tcp, c->tuple, &segment, burst.octets, burst.len, (uint16_t)burst.sum);
-    arm(tcp, c, now_ns);
-}
-
-static void send_reset(struct raw_tcp *tcp, struct raw_connection *c, uint64_t now_ns)
-{
-    send_segment(tcp, c, now_ns, PACKET_RST | PACKET_ACK, c->next, NULL, 0, 0);
-}
-
 /* ---- a connection's life ---- */
 
 static void leave(struct raw_tcp *tcp, struct raw_connection *c, enum raw_state next)
@@ -256,26 +103,19 @@ static void lose_waiting(struct raw_tcp *tcp, struct raw_connection *c)
         worker_lose(tcp->worker, c->waiting);
     c->waiting = 0;
     for (uint32_t i = 0; i < tcp->ring_cap; i++)
-        query_of(tcp, c, i)->is_waiting = false;
-}
-
-static void send_fin(struct raw_tcp *tcp, struct raw_connection *c, uint64_t now_ns)
-{
-    send_segment(tcp, c, now_ns, PACKET_FIN | PACKET_ACK, c->end, NULL, 0, 0);
-    c->next = c->end + 1;
-    arm(tcp, c, now_ns);
+        raw_query_at(tcp, c, i)->is_waiting = false;
 }
 
 static void close_connection(struct raw_tcp *tcp, struct raw_connection *c, uint64_t now_ns)
 {
     if (tcp->worker->config->close == BENCH_CLOSE_RST && !c->is_fin_received) {
-        send_reset(tcp, c, now_ns);
+        raw_send_reset(tcp, c, now_ns);
         leave(tcp, c, RAW_FREE);
         return;
     }
     leave(tcp, c, RAW_FIN_SENT);
     c->tries = 0;
-    send_fin(tcp, c, now_ns);
+    raw_send_fin(tcp, c, now_ns);
 }
 
 static bool connection_has_place(const struct raw_tcp *tcp, const struct raw_connection *c)
@@ -284,7 +124,7 @@ static bool connection_has_place(const struct raw_tcp *tcp, const struct raw_con
     uint32_t limit = config->queries_per_connection;
     return (c->state == RAW_SYN_SENT || c->state == RAW_OPEN) && c->waiting < config->pipeline &&
            (limit == 0 || c->asked < limit) && c->asked - c->first < tcp->ring_cap &&
-           !query_of(tcp, c, c->asked)->is_waiting && c->end - c->una + FRAMED_MAX <= c->window;
+           !raw_query_at(tcp, c, c->asked)->is_waiting && c->end - c->una + FRAMED_MAX <= c->window;
 }
 
 static void enqueue(struct raw_tcp *tcp, struct raw_connection *c)
@@ -292,7 +132,7 @@ static void enqueue(struct raw_tcp *tcp, struct raw_connection *c)
     if (c->is_queued || !connection_has_place(tcp, c))
         return;
     c->is_queued = true;
-    tcp->queue[(tcp->queue_first + tcp->queue_len++) & (tcp->place_count - 1)] = place_of(tcp, c);
+    tcp->queue[(tcp->queue_first + tcp->queue_len++) & (tcp->place_count - 1)] = raw_place(tcp, c);
 }
 
 /* A connection that can take a query; NULL: there is none. */
@@ -314,7 +154,7 @@ static void ask(struct raw_tcp *tcp, struct raw_connection *c, uint64_t now_ns)
 {
     struct worker *worker = tcp->worker;
     do {
-        struct raw_query *q = query_of(tcp, c, c->asked);
+        struct raw_query *q = raw_query_at(tcp, c, c->asked);
         worker_take(worker, now_ns, &q->query);
         q->id = (uint16_t)(c->asked + c->tuple * ID_STEP);
         q->is_waiting = true;
@@ -347,7 +187,7 @@ static bool open_connection(struct raw_tcp *tcp, uint64_t now_ns)
                                      .mss = 536};
         tcp->busy++;
         ask(tcp, c, now_ns);
-        send_syn(tcp, c, now_ns);
+        raw_send_syn(tcp, c, now_ns);
         enqueue(tcp, c);
         return true;
     }
@@ -383,7 +223,7 @@ static void take_message(void *context, const uint8_t *message, size_t message_l
     struct taking *taking = context;
     struct raw_connection *c = taking->c;
     uint16_t id = message_len >= 2 ? wire_load_be16(message) : 0;
-    struct raw_query *q = query_of(taking->tcp, c, (uint16_t)(id - c->tuple * ID_STEP));
+    struct raw_query *q = raw_query_at(taking->tcp, c, (uint16_t)(id - c->tuple * ID_STEP));
     taking->is_message_whole = true;
     if (message_len < 2 || !q->is_waiting || q->id != id) {
         taking->tcp->worker->tally.stray++;
@@ -397,20 +237,20 @@ static void take_message(void *context, const uint8_t *message, size_t message_l
 /* RFC 9293 3.10.7.4, fifth */
 static void take_ack(struct raw_tcp *tcp, struct raw_connection *c, uint64_t now_ns, uint32_t ack)
 {
-    if (!is_before(c->una, ack) || is_before(c->next, ack))
+    if (!raw_is_before(c->una, ack) || raw_is_before(c->next, ack))
         return;
     c->una = ack;
     c->tries = 0;
     while (c->first != c->asked) {
-        const struct raw_query *q = query_of(tcp, c, c->first);
-        if (is_before(ack, q->seq + 2u + question_len(tcp->worker->pool, q->query.question)))
+        const struct raw_query *q = raw_query_at(tcp, c, c->first);
+        if (raw_is_before(ack, q->seq + 2u + question_len(tcp->worker->pool, q->query.question)))
             break;
         c->first++;
     }
-    c->deadline_ns = NEVER;
+    c->deadline_ns = RAW_NEVER;
     /* In FIN_SENT there is something to wait for in any case: the server's FIN. */
     if (c->una != c->next || c->state == RAW_FIN_SENT)
-        arm(tcp, c, now_ns);
+        raw_arm(tcp, c, now_ns);
 }
 
 static void opened(struct raw_tcp *tcp, struct raw_connection *c, uint64_t now_ns,
@@ -434,10 +274,10 @@ static void opened(struct raw_tcp *tcp, struct raw_connection *c, uint64_t now_n
     tcp->worker->tally.fast_open += c->una != first_ack;
     c->next = c->una; /* what came with the SYN and was not taken goes out anew */
     if (!tcp->worker->config->is_handshake_joined || c->first == c->asked)
-        send_ack(tcp, c, now_ns);
-    c->deadline_ns = NEVER;
+        raw_send_ack(tcp, c, now_ns);
+    c->deadline_ns = RAW_NEVER;
     if (c->first != c->asked)
-        send_queries(tcp, c, c->first, now_ns);
+        raw_send_queries(tcp, c, c->first, now_ns);
     enqueue(tcp, c);
 }
 
@@ -445,7 +285,8 @@ static void receive_syn_sent(struct raw_tcp *tcp, struct raw_connection *c, uint
                              const struct packet *packet)
 {
     bool has_ack = (packet->flags & PACKET_ACK) != 0;
-    bool is_ours = has_ack && is_before(c->una, packet->ack) && !is_before(c->next, packet->ack);
+    bool is_ours =
+        has_ack && raw_is_before(c->una, packet->ack) && !raw_is_before(c->next, packet->ack);
     if (packet->flags & PACKET_RST) {
         if (!is_ours)
             return;
@@ -457,7 +298,7 @@ static void receive_syn_sent(struct raw_tcp *tcp, struct raw_connection *c, uint
     } else if (has_ack && !is_ours) {
         /* The server still has a former connection of this tuple: end that (RFC 9293 3.5.1). */
         const struct raw_segment reset = {.seq = packet->ack, .flags = PACKET_RST};
-        send_frame(tcp, c->tuple, &reset, NULL, 0, 0);
+        raw_send_frame(tcp, c->tuple, &reset, NULL, 0, 0);
         c->deadline_ns = now_ns;
     }
 }
@@ -474,7 +315,7 @@ static void take_payload(struct raw_tcp *tcp, struct raw_connection *c, uint64_t
         break;
     case RAW_STREAM_OUT_OF_ORDER:
     case RAW_STREAM_OLD:
-        send_ack(tcp, c, now_ns);
+        raw_send_ack(tcp, c, now_ns);
         break;
     }
     if (c->buffer != NULL && raw_stream_is_empty(c->buffer))
@@ -486,7 +327,7 @@ static void list_ack(struct raw_tcp *tcp, struct raw_connection *c)
     if (c->is_listed || !c->is_ack_due)
         return;
     c->is_listed = true;
-    tcp->listed[tcp->listed_len++] = place_of(tcp, c);
+    tcp->listed[tcp->listed_len++] = raw_place(tcp, c);
 }
 
 /* What follows from all that a segment has changed. */
@@ -501,7 +342,7 @@ static void go_on(struct raw_tcp *tcp, struct raw_connection *c, uint64_t now_ns
         close_connection(tcp, c, now_ns);
     } else if (c->state == RAW_FIN_SENT && c->is_fin_received && c->una == c->next) {
         if (c->is_ack_due)
-            send_ack(tcp, c, now_ns);
+            raw_send_ack(tcp, c, now_ns);
         leave(tcp, c, RAW_FREE);
     } else {
         enqueue(tcp, c);
@@ -521,14 +362,14 @@ static void receive_open(struct raw_tcp *tcp, struct raw_connection *c, uint64_t
         return;
     }
     if (packet->flags & PACKET_SYN) { /* it has not seen that we have its SYN+ACK */
-        send_ack(tcp, c, now_ns);
+        raw_send_ack(tcp, c, now_ns);
         return;
     }
     if (!(packet->flags & PACKET_ACK))
         return;
     /* RFC 7323 4.3 */
-    if (packet->has_timestamps && !is_before(packet->timestamp_value, c->echo) &&
-        !is_before(c->acked, packet->seq))
+    if (packet->has_timestamps && !raw_is_before(packet->timestamp_value, c->echo) &&
+        !raw_is_before(c->acked, packet->seq))
         c->echo = packet->timestamp_value;
     take_ack(tcp, c, now_ns, packet->ack);
     c->window = packet->window;
@@ -556,12 +397,12 @@ static void receive_stray(struct raw_tcp *tcp, uint32_t tuple, uint64_t now_ns,
         segment.flags = PACKET_ACK;
         segment.ack = packet->seq + packet->payload_len + 1;
         segment.has_timestamps = packet->has_timestamps;
-        segment.timestamp_value = timestamp_of(now_ns);
+        segment.timestamp_value = raw_timestamp(now_ns);
         segment.timestamp_echo = packet->timestamp_value;
     } else if (packet->payload_len == 0 && !(packet->flags & PACKET_SYN)) {
         return;
     }
-    send_frame(tcp, tuple, &segment, NULL, 0, 0);
+    raw_send_frame(tcp, tuple, &segment, NULL, 0, 0);
 }
 
 void raw_tcp_receive(struct raw_tcp *tcp, uint64_t now_ns, const struct packet *packet)
@@ -584,27 +425,27 @@ void raw_tcp_receive(struct raw_tcp *tcp, uint64_t now_ns, const struct packet *
 static void send_again(struct raw_tcp *tcp, struct raw_connection *c, uint64_t now_ns)
 {
     if (c->state == RAW_FIN_SENT && (c->tries == FIN_TRIES || c->una == c->next)) {
-        send_reset(tcp, c, now_ns);
+        raw_send_reset(tcp, c, now_ns);
         leave(tcp, c, RAW_FREE);
         return;
     }
     c->tries++;
-    arm(tcp, c, now_ns);
+    raw_arm(tcp, c, now_ns);
     tcp->worker->tally.retransmissions++;
     if (c->state == RAW_SYN_SENT) {
         c->next = c->una + 1;
-        send_syn(tcp, c, now_ns);
+        raw_send_syn(tcp, c, now_ns);
         return;
     }
-    send_queries(tcp, c, c->first, now_ns);
+    raw_send_queries(tcp, c, c->first, now_ns);
     if (c->state == RAW_FIN_SENT)
-        send_fin(tcp, c, now_ns);
+        raw_send_fin(tcp, c, now_ns);
 }
 
 static bool is_late(const struct raw_tcp *tcp, const struct raw_connection *c, uint64_t now_ns)
 {
     for (uint32_t i = 0; c->waiting > 0 && i < tcp->ring_cap; i++) {
-        const struct raw_query *q = query_of(tcp, c, i);
+        const struct raw_query *q = raw_query_at(tcp, c, i);
         if (q->is_waiting && q->query.due_ns + tcp->worker->config->timeout_ns <= now_ns)
             return true;
     }
@@ -618,7 +459,7 @@ static void look_at(struct raw_tcp *tcp, struct raw_connection *c, uint64_t now_
     if (is_late(tcp, c, now_ns)) {
         tcp->worker->tally.refused += c->state == RAW_SYN_SENT;
         if (c->state != RAW_SYN_SENT)
-            send_reset(tcp, c, now_ns);
+            raw_send_reset(tcp, c, now_ns);
         lose_waiting(tcp, c);
         leave(tcp, c, RAW_FREE);
         return;
@@ -626,7 +467,7 @@ static void look_at(struct raw_tcp *tcp, struct raw_connection *c, uint64_t now_
     if (c->deadline_ns <= now_ns)
         send_again(tcp, c, now_ns);
     else if (c->unacked_segments > 0)
-        send_ack(tcp, c, now_ns); /* delayed long enough (RFC 9293 3.8.6.3) */
+        raw_send_ack(tcp, c, now_ns); /* delayed long enough (RFC 9293 3.8.6.3) */
 }
 
 static void sweep(struct raw_tcp *tcp, uint64_t now_ns)
@@ -653,7 +494,7 @@ static bool send_some(struct raw_tcp *tcp, uint64_t now_ns)
     uint32_t from = c->asked;
     ask(tcp, c, now_ns);
     if (c->state == RAW_OPEN)
-        send_queries(tcp, c, from, now_ns);
+        raw_send_queries(tcp, c, from, now_ns);
     enqueue(tcp, c);
     return true;
 }
@@ -671,7 +512,7 @@ void raw_tcp_send_due(struct raw_tcp *tcp, uint64_t now_ns)
         struct raw_connection *c = &tcp->connections[tcp->listed[i]];
         c->is_listed = false;
         if (c->is_ack_due)
-            send_ack(tcp, c, now_ns);
+            raw_send_ack(tcp, c, now_ns);
     }
     tcp->listed_len = 0;
 }
@@ -688,7 +529,7 @@ void raw_tcp_abort(struct raw_tcp *tcp, uint64_t now_ns)
         if (c->state == RAW_FREE)
             continue;
         if (c->state != RAW_SYN_SENT)
-            send_reset(tcp, c, now_ns);
+            raw_send_reset(tcp, c, now_ns);
         lose_waiting(tcp, c);
         leave(tcp, c, RAW_FREE);
     }
