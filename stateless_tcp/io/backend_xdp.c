@@ -405,7 +405,9 @@ static void xdp_lend(struct io *io, struct train *train_out)
 {
     struct port *port = io->port;
     struct channel *channel = port->channel_count > 0 ? port->channels[port->current] : NULL;
-    *train_out = (struct train){.cap = TRAIN_CAP, .octets = port->scratch};
+    train_out->octets = port->scratch;
+    train_out->cap = TRAIN_CAP;
+    train_out->len = train_out->frame_count = 0;
     if (channel != NULL && channel_lend(channel))
         train_out->octets = channel->area + TX_AT + channel->tx_at;
 }

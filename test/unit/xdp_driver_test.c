@@ -291,6 +291,7 @@ static void damage(struct frame *frame)
 
 static void tell(bool has_udp, bool has_driver)
 {
+    qsort(endpoints, endpoint_count, sizeof *endpoints, packet_endpoint_compare);
     const struct stateless_tcp_config tcp = stateless_tcp_config_default();
     const struct io_facts facts = {
         .tcp = &tcp, .keys = &keys, .endpoints = endpoints, .endpoint_count = endpoint_count};
@@ -501,7 +502,7 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++)
         frames_read(argv[i]);
     qsort(endpoints, endpoint_count, sizeof *endpoints, packet_endpoint_compare);
-    MUST(frame_count > 100 && endpoint_count > 0);
+    MUST(frame_count > 100 && endpoint_count > 1);
     if (geteuid() != 0 || unshare(CLONE_NEWNET) != 0) {
         fprintf(stderr, "skipped: no root, or no network namespaces\n");
         return SKIPPED;
