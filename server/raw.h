@@ -7,6 +7,9 @@
  *     raw_worker_close(worker);
  *
  * Between two runs capture and guard stay up and frames wait in the ring.
+ *
+ * Where the backend can share an interface several workers serve it: the first is opened, says by
+ * raw_worker_count() how many there can be, the others are opened with its help; it is closed last.
  */
 #ifndef SERVER_RAW_H
 #define SERVER_RAW_H
@@ -44,11 +47,14 @@ struct raw_config {
         recent_size; /* octets for the cache of recent.h; 0: none, else RECENT_SIZE_MIN or more */
     const struct keys_secret *secret; /* cookie keys come from it and the clock */
     unsigned linger_s;                /* the guard stays so long after the process has ended */
+    unsigned worker_count;            /* threads wanted on the interface, 1 or more */
+    unsigned worker;                  /* which of them this is, from 0 */
+    struct raw_worker *first;         /* of the same configuration, open; NULL: this is it */
 };
 
 struct raw_worker;
 
-/* Open the capture and put up the kernel guard. Needs CAP_NET_RAW and CAP_NET_ADMIN; afterwards
+/* Open the capture and, for the first worker of an interface, put up the kernel guard. Needs CAP_NET_RAW and CAP_NET_ADMIN; afterwards
  * neither.
  * Outcomes: 0; -EADDRNOTAVAIL an address that no interface of the host has, so that nobody would
  * answer ARP or neighbour discovery for it, or an IPv4 address on a loopback interface whose
@@ -66,6 +72,12 @@ int raw_worker_open(const struct raw_config *config, struct raw_worker **worker_
 #define RAW_STOP_MS 100
 int raw_worker_run(struct raw_worker *worker, const struct respond_policy *policy,
                    const atomic_bool *stop);
+
+/* How many workers there are to be on the interface, 1 up to what was wanted. */
+unsigned raw_worker_count(const struct raw_worker *worker);
+
+/* Frames for us that were lost because they came too fast, since the capture was opened. */
+void raw_worker_count_lost(const struct raw_worker *worker, struct io_lost *lost_out);
 
 /* The name of the backend that carries the frames, and why it is not a better one, for people; "": it
  * is the best, or the one asked for. */

@@ -25,6 +25,18 @@ int raw_worker_run(struct raw_worker *worker, const struct respond_policy *polic
     return -ENOTSUP;
 }
 
+unsigned raw_worker_count(const struct raw_worker *worker)
+{
+    (void)worker;
+    return 1;
+}
+
+void raw_worker_count_lost(const struct raw_worker *worker, struct io_lost *lost_out)
+{
+    (void)worker;
+    *lost_out = (struct io_lost){0};
+}
+
 const char *raw_worker_backend(const struct raw_worker *worker)
 {
     (void)worker;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "server/server.h"
+#include "server/cpus.h"
 #include "server/log.h"
 #include "server/park.h"
 #include "server/privilege.h"
@@ -9,7 +10,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -234,19 +234,6 @@ static int generation_open(struct server *server, const struct config *config,
 
 /* ---- start ---- */
 
-/* The CPUs this process may run on, as many as fit. */
-static unsigned usable_cpus(int cpus[CONFIG_WORKERS_MAX])
-{
-    cpu_set_t set;
-    unsigned count = 0;
-    if (sched_getaffinity(0, sizeof set, &set) != 0)
-        return 0;
-    for (int cpu = 0; cpu < CPU_SETSIZE && count < CONFIG_WORKERS_MAX; cpu++)
-        if (CPU_ISSET((size_t)cpu, &set))
-            cpus[count++] = cpu;
-    return count;
-}
-
 static void server_raise_descriptors(const struct server *server)
 {
     const struct config *config = &server->now->config;
@@ -285,7 +272,7 @@ static int server_open_workers(struct server *server, const int *cpus, unsigned 
 int server_open(const struct config *config, struct server **server_out, struct server_error *error)
 {
     int cpus[CONFIG_WORKERS_MAX];
-    unsigned cpu_count = usable_cpus(cpus);
+    unsigned cpu_count = cpus_usable(cpus, CONFIG_WORKERS_MAX);
     struct zonedb_error reason;
     struct server *server = calloc(1, sizeof *server);
     *server_out = NULL;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "server/stateless.h"
+#include "server/cpus.h"
 #include "server/log.h"
 #include "server/raw.h"
 
@@ -16,7 +17,19 @@
 /* Between attempts to open an interface again that went away. */
 #define REOPEN_MS 1000
 
-/* One interface and its thread. Owned by the newest set that has it. */
+struct stateless;
+
+/* A thread of an interface, and what it works with. */
+struct crew {
+    struct stateless *member;
+    struct raw_worker *raw; /* the thread's, while it runs */
+    pthread_t thread;
+    bool has_thread;
+    atomic_bool is_called; /* raw_worker_run() shall return */
+};
+
+/* One interface and its threads: the first one leads, it starts and ends the others and opens all
+ * again what has failed. Owned by the newest set that has it. */
 struct stateless {
     char interface[IF_NAMESIZE];
     struct raw_address addresses[CONFIG_LISTEN_MAX];
@@ -29,12 +42,14 @@ struct stateless {
     struct sockaddr_storage proxy; /* back end, where is_proxy */
     bool is_proxy;
     struct park *park;
-    struct raw_worker *raw; /* the thread's, while it runs */
-    atomic_bool is_open;    /* raw is there; may be read by others */
-    pthread_t thread;
-    bool has_thread;
+    struct crew crew[CONFIG_WORKERS_MAX];
+    unsigned crew_count; /* 0: not open */
+    int cpus[CONFIG_WORKERS_MAX];
+    unsigned cpu_count;
+    atomic_bool is_open; /* may be read by others */
     atomic_bool is_ending;
-    atomic_bool is_called; /* raw_worker_run() shall return */
+    atomic_bool is_failing; /* a worker met a failure: all of them shall end */
+    atomic_int problem;     /* which; 0: none */
 };
 
 struct stateless_set {
@@ -111,6 +126,9 @@ static int set_add(struct stateless_set *set, const struct config_listen *listen
         if (member == NULL)
             return refuse(error, -ENOMEM, "out of memory");
         memcpy(member->interface, interface, sizeof interface);
+        member->cpu_count = cpus_usable(member->cpus, CONFIG_WORKERS_MAX);
+        for (unsigned w = 0; w < CONFIG_WORKERS_MAX; w++)
+            member->crew[w].member = member;
         set->members[set->count++] = member;
     }
     member->addresses[member->address_count++].address = listen->address;
@@ -137,9 +155,31 @@ static void warn(const char *text)
     log_write(LOG_LEVEL_WARNING, "%s", text);
 }
 
+/* Close what is open; as if the process ended if is_leaving. The first came first and goes last. */
+static void member_shut(struct stateless *member, bool is_leaving)
+{
+    struct io_lost lost = {0}, some;
+    for (unsigned w = member->crew_count; w-- > 0;) {
+        struct crew *crew = &member->crew[w];
+        raw_worker_count_lost(crew->raw, &some);
+        lost.syns += some.syns;
+        lost.others += some.others;
+        if (is_leaving)
+            raw_worker_leave(crew->raw);
+        else
+            raw_worker_close(crew->raw);
+        crew->raw = NULL;
+    }
+    member->crew_count = 0;
+    if (lost.syns + lost.others != 0)
+        log_write(LOG_LEVEL_INFO,
+                  "interface %s: %ju frames were lost because they came too fast, %ju of them SYNs",
+                  member->interface, (uintmax_t)(lost.syns + lost.others), (uintmax_t)lost.syns);
+}
+
 static int member_open(struct stateless *member, struct io_error *error)
 {
-    const struct raw_config config = {
+    struct raw_config config = {
         .interface = member->interface,
         .io = member->config.io != CONFIG_IO_AUTO ? config_io_choices[member->config.io] : NULL,
         .has_driver = has_driver(&member->config),
@@ -154,12 +194,22 @@ static int member_open(struct stateless *member, struct io_error *error)
         .tcp = &member->tcp,
         .recent_size = member->config.tcp_recent_size,
         .secret = &member->secret,
-        .linger_s = member->config.tcp_key_file[0] != '\0' ? GUARD_LINGER_S : 0};
-    int outcome = raw_worker_open(&config, &member->raw, error);
+        .linger_s = member->config.tcp_key_file[0] != '\0' ? GUARD_LINGER_S : 0,
+        .worker_count = member->config.workers != 0 ? member->config.workers : member->cpu_count};
+    int outcome;
+    do {
+        config.worker = member->crew_count;
+        config.first = member->crew[0].raw;
+        outcome = raw_worker_open(&config, &member->crew[config.worker].raw, error);
+        member->crew_count += outcome == 0;
+    } while (outcome == 0 && member->crew_count < raw_worker_count(member->crew[0].raw));
+    if (outcome != 0)
+        member_shut(member, false);
     atomic_store(&member->is_open, outcome == 0);
-    if (outcome == 0 && raw_worker_note(member->raw)[0] != '\0')
+    const struct raw_worker *first = member->crew[0].raw;
+    if (outcome == 0 && raw_worker_note(first)[0] != '\0')
         log_write(LOG_LEVEL_INFO, "interface %s: frames are carried by %s; %s", member->interface,
-                  raw_worker_backend(member->raw), raw_worker_note(member->raw));
+                  raw_worker_backend(first), raw_worker_note(first));
     return outcome;
 }
 
@@ -168,37 +218,103 @@ static void member_reopen(struct stateless *member, int problem)
 {
     const struct timespec pause = {REOPEN_MS / 1000, REOPEN_MS % 1000 * 1000000L};
     struct io_error error;
-    if (member->raw != NULL)
+    if (member->crew_count != 0)
         log_write(LOG_LEVEL_ERROR,
                   "interface %s: %s; stateless TCP is not served there until it is back",
                   member->interface,
                   problem == -ECHILD ? "the guard against the kernel's TCP was killed"
                                      : strerror(-problem));
     atomic_store(&member->is_open, false);
-    raw_worker_close(member->raw);
-    member->raw = NULL;
+    member_shut(member, false);
     nanosleep(&pause, NULL);
     if (member_open(member, &error) == 0)
         log_write(LOG_LEVEL_INFO, "interface %s is back", member->interface);
 }
 
+static void member_call(struct stateless *member)
+{
+    for (unsigned w = 0; w < CONFIG_WORKERS_MAX; w++)
+        atomic_store(&member->crew[w].is_called, true);
+}
+
+/* Until the member ends, or one of its workers fails. */
+static void crew_work(struct crew *crew)
+{
+    struct stateless *member = crew->member;
+    for (;;) {
+        /* In this order, so that no call is missed. */
+        atomic_store(&crew->is_called, false);
+        if (park_is_asked(member->park))
+            park_wait(member->park);
+        if (atomic_load(&member->is_ending) || atomic_load(&member->is_failing))
+            return;
+        int outcome = raw_worker_run(crew->raw, &member->policy, &crew->is_called);
+        if (outcome == -ESTALE) {
+            park_ask(member->park);
+        } else if (outcome != 0) {
+            atomic_store(&member->problem, outcome);
+            atomic_store(&member->is_failing, true);
+            member_call(member);
+        }
+    }
+}
+
+/* Each worker has a CPU of its own, if there are several and it was not asked otherwise. */
+static void crew_pin(const struct crew *crew)
+{
+    const struct stateless *member = crew->member;
+    if (member->crew_count > 1 && member->config.is_pinned && member->cpu_count != 0)
+        cpus_pin(member->cpus[(crew - member->crew) % member->cpu_count]);
+}
+
+static void *crew_run(void *argument)
+{
+    struct crew *crew = argument;
+    crew_pin(crew);
+    crew_work(crew);
+    park_leave(crew->member->park);
+    return NULL;
+}
+
+/* The leader's share of one time that the interface is open. */
+static void member_serve(struct stateless *member)
+{
+    atomic_store(&member->problem, 0);
+    atomic_store(&member->is_failing, false);
+    for (unsigned w = 1; w < member->crew_count; w++) {
+        struct crew *crew = &member->crew[w];
+        park_join(member->park);
+        int outcome = -pthread_create(&crew->thread, NULL, crew_run, crew);
+        crew->has_thread = outcome == 0;
+        if (outcome == 0)
+            continue;
+        park_leave(member->park);
+        atomic_store(&member->problem, outcome);
+        atomic_store(&member->is_failing, true);
+    }
+    crew_work(&member->crew[0]);
+    /* Who waits for a crew has nobody wait for it. */
+    park_leave(member->park);
+    for (unsigned w = 1; w < member->crew_count; w++) {
+        if (member->crew[w].has_thread)
+            pthread_join(member->crew[w].thread, NULL);
+        member->crew[w].has_thread = false;
+    }
+    park_join(member->park);
+}
+
 static void *member_run(void *argument)
 {
     struct stateless *member = argument;
+    crew_pin(&member->crew[0]);
     while (!atomic_load(&member->is_ending)) {
-        /* In this order, so that no call is missed. */
-        atomic_store(&member->is_called, false);
+        if (member->crew_count != 0)
+            member_serve(member);
         if (park_is_asked(member->park))
             park_wait(member->park);
-        if (atomic_load(&member->is_ending))
-            break;
-        int outcome = member->raw == NULL
-                          ? -ENODEV
-                          : raw_worker_run(member->raw, &member->policy, &member->is_called);
-        if (outcome == -ESTALE)
-            park_ask(member->park);
-        else if (outcome != 0)
-            member_reopen(member, outcome);
+        int problem = member->crew_count != 0 ? atomic_load(&member->problem) : -ENODEV;
+        if (problem != 0 && !atomic_load(&member->is_ending))
+            member_reopen(member, problem);
     }
     park_leave(member->park);
     return NULL;
@@ -206,11 +322,12 @@ static void *member_run(void *argument)
 
 static int member_start(struct stateless *member, const struct respond_policy *policy)
 {
+    struct crew *leader = &member->crew[0];
     member->policy = *policy;
     atomic_store(&member->is_ending, false);
     park_join(member->park);
-    int outcome = -pthread_create(&member->thread, NULL, member_run, member);
-    member->has_thread = outcome == 0;
+    int outcome = -pthread_create(&leader->thread, NULL, member_run, member);
+    leader->has_thread = outcome == 0;
     if (outcome != 0)
         park_leave(member->park);
     return outcome;
@@ -218,8 +335,8 @@ static int member_start(struct stateless *member, const struct respond_policy *p
 
 static void member_close(struct stateless *member)
 {
-    assert(!member->has_thread);
-    raw_worker_close(member->raw); /* NULL after stateless_close() */
+    assert(!member->crew[0].has_thread);
+    member_shut(member, false);
     explicit_bzero(&member->secret, sizeof member->secret);
     free(member);
 }
@@ -336,13 +453,14 @@ void stateless_halt(struct stateless_set *set)
     /* Tell all before waiting for one: it may be parked, waiting for the others. */
     for (size_t i = 0; i < set->count; i++) {
         atomic_store(&set->members[i]->is_ending, true);
-        atomic_store(&set->members[i]->is_called, true);
+        member_call(set->members[i]);
     }
-    for (size_t i = 0; i < set->count; i++)
-        if (set->members[i]->has_thread) {
-            pthread_join(set->members[i]->thread, NULL);
-            set->members[i]->has_thread = false;
-        }
+    for (size_t i = 0; i < set->count; i++) {
+        struct crew *leader = &set->members[i]->crew[0];
+        if (leader->has_thread)
+            pthread_join(leader->thread, NULL);
+        leader->has_thread = false;
+    }
 }
 
 int stateless_start(struct stateless_set *set, struct stateless_set *former)
@@ -357,15 +475,14 @@ int stateless_start(struct stateless_set *set, struct stateless_set *former)
 void stateless_wake(struct stateless_set *set)
 {
     for (size_t i = 0; set != NULL && i < set->count; i++)
-        atomic_store(&set->members[i]->is_called, true);
+        member_call(set->members[i]);
 }
 
 void stateless_close(struct stateless_set *set)
 {
     stateless_halt(set);
     for (size_t i = 0; set != NULL && i < set->count; i++) {
-        raw_worker_leave(set->members[i]->raw);
-        set->members[i]->raw = NULL;
+        member_shut(set->members[i], true);
     }
     set_close(set, NULL);
 }

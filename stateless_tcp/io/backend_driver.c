@@ -94,7 +94,6 @@ static void driver_count_lost(struct io *io, struct io_lost *lost_out)
 
 const struct io_backend io_backend_driver = {
     .name = "packet",
-    .is_shared = true,
     .open = driver_open,
     .receive = driver_receive,
     .lend = driver_lend,

@@ -31,9 +31,12 @@
 
 enum { RING_OTHERS, RING_SYNS, RING_COUNT };
 
-/* About 8 and 4 MB. SYNs that wait longer than that lasts are for clients that ask again anyway. */
+/* Frames that may wait at an interface, 2 KB each, but not too few for one worker. SYNs that wait
+ * longer than that lasts are for clients that ask again anyway. */
 #define OTHERS_SLOTS 4096u
+#define OTHERS_SLOTS_MIN 1024u
 #define SYNS_SLOTS 2048u
+#define SYNS_SLOTS_MIN 512u
 /* What others leave SYNs of a batch, however many they are. */
 #define SYNS_SHARE 4
 
@@ -128,6 +131,12 @@ static int sender_open(struct io *io, int interface_index, struct io_error *erro
     return io->octets != NULL ? 0 : packet_fail(error, -ENOMEM, io->interface, "out of memory");
 }
 
+static uint32_t share_of(uint32_t slots, uint32_t slots_min, unsigned worker_count)
+{
+    uint32_t share = slots / worker_count;
+    return share > slots_min ? share : slots_min;
+}
+
 static int ring_open(struct io *io, int which, const struct io_config *config, int interface_index,
                      struct io_error *error)
 {
@@ -142,7 +151,9 @@ static int ring_open(struct io *io, int which, const struct io_config *config, i
     const struct packet_ring_config ring_config = {
         .interface_index = interface_index,
         .filter = filter,
-        .slot_count = which == RING_SYNS ? SYNS_SLOTS : OTHERS_SLOTS,
+        .slot_count = which == RING_SYNS
+                          ? share_of(SYNS_SLOTS, SYNS_SLOTS_MIN, config->worker_count)
+                          : share_of(OTHERS_SLOTS, OTHERS_SLOTS_MIN, config->worker_count),
         .first = config->first != NULL ? &config->first->rings[which] : NULL,
         .is_shared = config->worker_count > 1,
     };
