@@ -373,19 +373,18 @@ modern_receive(const struct stateless_tcp_config *config, const struct stateless
     struct point point;
     if (!point_prove(keys, packet, recent, &proof, &point))
         return is_pure_ack ? STATELESS_TCP_DROP : reply_reset(config, packet, train);
+    struct recent_entry *entry = recent_find(recent, proof.connection);
     struct packet joined;
-    bool is_joined =
-        packet->has_timestamps &&
-        (is_pure_ack ? proof.offset == point.offset &&
-                           modern_tail_take(packet, proof.connection, &point, recent, &joined)
-                     : modern_tail_join(packet, proof.connection, recent, &joined));
+    bool is_joined = packet->has_timestamps &&
+                     (is_pure_ack ? proof.offset == point.offset &&
+                                        modern_tail_take(packet, entry, &point, recent, &joined)
+                                  : modern_tail_join(packet, entry, recent, &joined));
     if (is_pure_ack && !is_joined)
         return proof.offset < point.offset
                    ? receive_progress(config, packet, &proof, &point, recent, train)
-                   : receive_ack(packet, proof.offset, &point,
-                                 recent_find(recent, proof.connection), train);
+                   : receive_ack(packet, proof.offset, &point, entry, train);
     const struct packet *whole = is_joined ? &joined : packet;
-    point_refine(whole, &proof, recent, &point);
+    point_refine(whole, &proof, entry, &point);
     if (whole->payload_len == 0)
         return receive_fin(config, whole, proof.offset, &point, train);
     enum stateless_tcp_outcome outcome =
@@ -527,7 +526,7 @@ void modern_finish(struct stateless_tcp_query *query, struct train *train)
         reply_reset(query->config, packet, train);
     } else {
         uint8_t tail[RECENT_TAIL_MAX];
-        uint32_t tail_len = modern_tail_copy(query, tail);
+        uint32_t tail_len = is_all ? 0 : modern_tail_copy(query, tail);
         modern_send_train(query, &entry, query->stream, ack_done, train);
         modern_tail_keep(query, tail, tail_len);
     }

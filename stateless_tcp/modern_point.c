@@ -70,9 +70,8 @@ bool modern_is_proven(const struct stateless_tcp_keys *keys, const struct packet
 }
 
 void point_refine(const struct packet *packet, const struct cookie_proof *proof,
-                  const struct recent *recent, struct point *point)
+                  const struct recent_entry *entry, struct point *point)
 {
-    const struct recent_entry *entry = recent_find(recent, proof->connection);
     uint32_t behind = (packet->seq - point->seq) & MODERN_SEQ_MASK;
     if (!packet->has_timestamps || entry == NULL || entry->seq_end != packet->seq ||
         proof->offset > entry->end + entry->has_fin || (behind == 0 && point->offset != entry->end))

@@ -68,8 +68,9 @@ bool point_prove(const struct stateless_tcp_keys *keys, const struct packet *pac
                  struct point *point_out);
 
 /* Where a segment begins right behind the train sent last, that train's end is the point, whatever
- * came back: the client may not have got it yet, or echoes the one before (RFC 7323 4.3 (2)). */
+ * came back: the client may not have got it yet, or echoes the one before (RFC 7323 4.3 (2)).
+ * `entry`: of the connection; NULL: none. */
 void point_refine(const struct packet *packet, const struct cookie_proof *proof,
-                  const struct recent *recent, struct point *point);
+                  const struct recent_entry *entry, struct point *point);
 
 #endif

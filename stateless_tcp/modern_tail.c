@@ -23,10 +23,9 @@ static bool join(const struct packet *packet, const struct recent_entry *entry, 
     return true;
 }
 
-bool modern_tail_join(const struct packet *packet, uint64_t connection, struct recent *recent,
-                      struct packet *joined_out)
+bool modern_tail_join(const struct packet *packet, const struct recent_entry *entry,
+                      struct recent *recent, struct packet *joined_out)
 {
-    const struct recent_entry *entry = recent_find(recent, connection);
     if (entry == NULL || entry->tail_len == 0)
         return false;
     uint32_t tail_len = packet->seq - entry->seq_end;
@@ -35,10 +34,9 @@ bool modern_tail_join(const struct packet *packet, uint64_t connection, struct r
            join(packet, entry, tail_len, recent, joined_out);
 }
 
-bool modern_tail_take(const struct packet *packet, uint64_t connection, const struct point *point,
-                      struct recent *recent, struct packet *joined_out)
+bool modern_tail_take(const struct packet *packet, const struct recent_entry *entry,
+                      const struct point *point, struct recent *recent, struct packet *joined_out)
 {
-    const struct recent_entry *entry = recent_find(recent, connection);
     if (entry == NULL || entry->tail_len == 0 || entry->end != point->offset ||
         ((entry->seq_end - point->seq) & MODERN_SEQ_MASK) != 0)
         return false;

@@ -28,15 +28,16 @@
 #include "stateless_tcp/modern_send.h"
 
 /* Whether the data of `packet`, which has some, or a FIN, begins inside or at the end of the tail
- * of its connection; `joined_out` is then the packet as if all had come in one piece. */
-bool modern_tail_join(const struct packet *packet, uint64_t connection, struct recent *recent,
-                      struct packet *joined_out);
+ * of its connection; `joined_out` is then the packet as if all had come in one piece.
+ * `entry`: of the connection; NULL: none. */
+bool modern_tail_join(const struct packet *packet, const struct recent_entry *entry,
+                      struct recent *recent, struct packet *joined_out);
 
 /* Whether `packet`, without data, acknowledges all that is before the tail, which has whole
  * requests; `joined_out` is then the packet as if it had brought the tail. `point`: what the packet
  * carries. */
-bool modern_tail_take(const struct packet *packet, uint64_t connection, const struct point *point,
-                      struct recent *recent, struct packet *joined_out);
+bool modern_tail_take(const struct packet *packet, const struct recent_entry *entry,
+                      const struct point *point, struct recent *recent, struct packet *joined_out);
 
 /* Data without any whole request. `query`: as receive() has it; packet, recent, connection, config,
  * segment_size, held, point_len and is_prefix_absent are read. */

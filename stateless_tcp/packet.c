@@ -42,6 +42,7 @@ enum {
 struct cursor {
     const uint8_t *at;
     const uint8_t *end;
+    uint64_t addresses; /* the sum of both, in 33 bits; set with them */
 };
 
 static size_t cursor_left(const struct cursor *cursor)
@@ -76,7 +77,7 @@ static uint64_t sum_pseudo_header(uint64_t addresses, uint8_t protocol, size_t l
     return addresses + checksum_be16(protocol) + checksum_be16((uint16_t)len);
 }
 
-static inline bool is_transport_sum_good(const struct packet *packet, uint8_t protocol,
+static inline bool is_transport_sum_good(uint64_t addresses, uint8_t protocol,
                                          const uint8_t *octets, size_t len, uint16_t field,
                                          bool is_checksum_unset, enum packet_checksum_policy policy)
 {
@@ -84,7 +85,7 @@ static inline bool is_transport_sum_good(const struct packet *packet, uint8_t pr
         return true;
     if (policy == PACKET_CHECKSUM_AUTO && is_checksum_unset)
         return true;
-    uint64_t pseudo = sum_pseudo_header(sum_addresses(packet), protocol, len);
+    uint64_t pseudo = sum_pseudo_header(addresses, protocol, len);
     if (checksum_fold(checksum_add_octets(pseudo, octets, len)) == 0xffff)
         return true;
     return policy == PACKET_CHECKSUM_AUTO && field == checksum_fold(pseudo);
@@ -169,6 +170,7 @@ static int parse_ipv4(struct cursor *cursor, enum packet_checksum_policy policy,
     memcpy(packet->destination.octets, header + 16, 4);
     cursor->at = header + header_len;
     cursor->end = header + total_len;
+    cursor->addresses = checksum_narrow(checksum_load(header + 12));
     return header[9];
 }
 
@@ -225,6 +227,7 @@ static int parse_ipv6(struct cursor *cursor, struct packet *packet)
     memcpy(packet->source.octets, header + 8, 16);
     memcpy(packet->destination.octets, header + 24, 16);
     cursor->end = cursor->at + payload_len;
+    cursor->addresses = checksum_narrow(checksum_add_octets(0, header + 8, 32));
     return parse_ipv6_extensions(cursor, header[6]);
 }
 
@@ -283,8 +286,8 @@ static bool parse_tcp(struct cursor *cursor, bool is_checksum_unset,
     size_t len = (size_t)(cursor->end - header);
     if (header_len < PACKET_TCP_HEADER_LEN || header_len > len)
         return false;
-    if (!is_transport_sum_good(packet, PROTOCOL_TCP, header, len, wire_load_be16(header + 16),
-                               is_checksum_unset, policy))
+    if (!is_transport_sum_good(cursor->addresses, PROTOCOL_TCP, header, len,
+                               wire_load_be16(header + 16), is_checksum_unset, policy))
         return false;
     packet->source_port = wire_load_be16(header);
     packet->destination_port = wire_load_be16(header + 2);
@@ -312,7 +315,7 @@ static bool parse_udp(struct cursor *cursor, bool is_checksum_unset,
     /* Zero means "not computed" over IPv4 (RFC 768), and is forbidden over IPv6 (RFC 8200 8.1). */
     bool is_sum_good = packet->source.family == 4;
     if (sum != 0)
-        is_sum_good = is_transport_sum_good(packet, PROTOCOL_UDP, header, len, sum,
+        is_sum_good = is_transport_sum_good(cursor->addresses, PROTOCOL_UDP, header, len, sum,
                                             is_checksum_unset, policy);
     if (!is_sum_good)
         return false;
@@ -326,7 +329,7 @@ static bool parse_udp(struct cursor *cursor, bool is_checksum_unset,
 enum packet_outcome packet_parse(const uint8_t *frame, size_t frame_len, bool is_checksum_unset,
                                  enum packet_checksum_policy policy, struct packet *packet_out)
 {
-    struct cursor cursor = {frame, frame + frame_len};
+    struct cursor cursor = {.at = frame, .end = frame + frame_len};
     *packet_out = (struct packet){0};
     int ethertype = parse_ethernet(&cursor, packet_out);
     int protocol = -1;
@@ -367,8 +370,8 @@ int packet_endpoint_compare(const void *a, const void *b)
     return is_behind(x, &y->address, y->port) - is_behind(y, &x->address, x->port);
 }
 
-static bool has_endpoint(const struct packet_endpoint *endpoints, size_t endpoint_count,
-                         const struct packet_address *address, uint16_t port)
+static inline bool has_endpoint(const struct packet_endpoint *endpoints, size_t endpoint_count,
+                                const struct packet_address *address, uint16_t port)
 {
     if (endpoint_count == 0 || port < endpoints[0].port ||
         port > endpoints[endpoint_count - 1].port)
@@ -407,8 +410,8 @@ static uint8_t *put_ethernet(uint8_t *at, const struct packet *packet)
 }
 
 /* `addresses`: their sum. */
-static void put_ipv4(uint8_t *at, const struct packet *packet, uint64_t addresses, uint8_t protocol,
-                     size_t len)
+static uint8_t *put_ipv4(uint8_t *at, const struct packet *packet, uint64_t addresses,
+                         uint8_t protocol, size_t len)
 {
     uint16_t total_len = (uint16_t)(PACKET_IPV4_HEADER_LEN + len);
     uint16_t ttl_protocol = (uint16_t)(TTL << 8 | protocol);
@@ -420,14 +423,16 @@ static void put_ipv4(uint8_t *at, const struct packet *packet, uint64_t addresse
     wire_store_be16(at + 10, (uint16_t)~checksum_fold(sum));
     memcpy(at + 12, packet->destination.octets, 4);
     memcpy(at + 16, packet->source.octets, 4);
+    return at + PACKET_IPV4_HEADER_LEN;
 }
 
-static void put_ipv6(uint8_t *at, const struct packet *packet, uint8_t protocol, size_t len)
+static uint8_t *put_ipv6(uint8_t *at, const struct packet *packet, uint8_t protocol, size_t len)
 {
     wire_store_be32(at, 6u << 28 | packet->flow_label);
     wire_store_be32(at + 4, (uint32_t)len << 16 | (uint32_t)protocol << 8 | TTL);
     memcpy(at + 8, packet->destination.octets, 16);
     memcpy(at + 24, packet->source.octets, 16);
+    return at + PACKET_IPV6_HEADER_LEN;
 }
 
 /* What is written, and its sum: reading it again would wait for it. */
@@ -451,27 +456,20 @@ static size_t headers_len(const struct packet *packet)
            (packet->source.family == 4 ? PACKET_IPV4_HEADER_LEN : PACKET_IPV6_HEADER_LEN);
 }
 
-/* A frame whose transport part has `len` octets, its Ethernet and IP headers written: where that part
- * begins, and the sum of its pseudo-header. False: no room. */
-static inline bool frame_begin(const struct packet *packet, uint8_t protocol, size_t len,
-                               struct train *train, struct writer *writer_out)
+/* Room for a frame whose transport part has `len` octets, its Ethernet and IP headers written.
+ * Returns where the transport part begins; NULL: no room. `addresses`: their sum. */
+static uint8_t *frame_begin(const struct packet *packet, uint64_t addresses, uint8_t protocol,
+                            size_t len, struct train *train)
 {
-    bool is_ipv4 = packet->source.family == 4;
     size_t frame_len = headers_len(packet) + len;
     assert(frame_len <= UINT16_MAX);
     if (train->frame_count == TRAIN_FRAMES_MAX || train->cap - train->len < frame_len)
-        return false;
+        return NULL;
     uint8_t *at = put_ethernet(train->octets + train->len, packet);
-    uint64_t addresses = sum_addresses(packet);
     train->frame_len[train->frame_count++] = (uint16_t)frame_len;
     train->len += (uint32_t)frame_len;
-    if (is_ipv4)
-        put_ipv4(at, packet, addresses, protocol, len);
-    else
-        put_ipv6(at, packet, protocol, len);
-    at += is_ipv4 ? PACKET_IPV4_HEADER_LEN : PACKET_IPV6_HEADER_LEN;
-    *writer_out = (struct writer){at, sum_pseudo_header(addresses, protocol, len)};
-    return true;
+    return packet->source.family == 4 ? put_ipv4(at, packet, addresses, protocol, len)
+                                      : put_ipv6(at, packet, protocol, len);
 }
 
 /* The payload behind the header that was written. Returns the checksum of both. */
@@ -519,10 +517,12 @@ bool packet_reply_tcp(const struct packet *packet, const struct packet_segment *
                       const uint8_t *payload, size_t payload_len, struct train *train)
 {
     size_t header_len = PACKET_TCP_HEADER_LEN + options_len(segment);
-    struct writer writer;
-    if (!frame_begin(packet, PROTOCOL_TCP, header_len + payload_len, train, &writer))
+    size_t len = header_len + payload_len;
+    uint64_t addresses = sum_addresses(packet);
+    uint8_t *at = frame_begin(packet, addresses, PROTOCOL_TCP, len, train);
+    if (at == NULL)
         return false;
-    uint8_t *checksum = writer.at + 16;
+    struct writer writer = {at, sum_pseudo_header(addresses, PROTOCOL_TCP, len)};
     put_be32(&writer, (uint32_t)packet->destination_port << 16 | packet->source_port);
     put_be32(&writer, segment->seq);
     put_be32(&writer, segment->ack);
@@ -530,7 +530,7 @@ bool packet_reply_tcp(const struct packet *packet, const struct packet_segment *
              (uint32_t)header_len / 4 << 28 | (uint32_t)segment->flags << 16 | segment->window);
     put_be32(&writer, 0);
     put_options(&writer, segment);
-    wire_store_be16(checksum, put_payload(&writer, payload, payload_len));
+    wire_store_be16(at + 16, put_payload(&writer, payload, payload_len));
     return true;
 }
 
@@ -547,14 +547,15 @@ bool packet_reply_udp(const struct packet *packet, const uint8_t *payload, size_
 {
     assert(payload_len <= PACKET_UDP_PAYLOAD_MAX);
     size_t len = PACKET_UDP_HEADER_LEN + payload_len;
-    struct writer writer;
-    if (!frame_begin(packet, PROTOCOL_UDP, len, train, &writer))
+    uint64_t addresses = sum_addresses(packet);
+    uint8_t *at = frame_begin(packet, addresses, PROTOCOL_UDP, len, train);
+    if (at == NULL)
         return false;
-    uint8_t *checksum = writer.at + 6;
+    struct writer writer = {at, sum_pseudo_header(addresses, PROTOCOL_UDP, len)};
     put_be32(&writer, (uint32_t)packet->destination_port << 16 | packet->source_port);
     put_be32(&writer, (uint32_t)len << 16);
     uint16_t sum = put_payload(&writer, payload, payload_len);
     /* RFC 768: a computed zero is sent as all ones, since zero says "not computed". */
-    wire_store_be16(checksum, sum == 0 ? 0xffff : sum);
+    wire_store_be16(at + 6, sum == 0 ? 0xffff : sum);
     return true;
 }

@@ -18,25 +18,11 @@ struct recent recent_make(void *memory, size_t size)
     };
 }
 
-/* By the half of the hash that is no sequence number, and so not for others to see. */
-static struct recent_entry *slot_of(const struct recent *recent, uint64_t connection)
-{
-    return &recent->entries[(uint32_t)(connection >> 32) & recent->entry_mask];
-}
-
-struct recent_entry *recent_find(const struct recent *recent, uint64_t connection)
-{
-    if (recent == NULL || connection == 0)
-        return NULL;
-    struct recent_entry *entry = slot_of(recent, connection);
-    return entry->connection == connection ? entry : NULL;
-}
-
 struct recent_entry *recent_take(struct recent *recent, uint64_t connection)
 {
     if (recent == NULL || connection == 0)
         return NULL;
-    struct recent_entry *entry = slot_of(recent, connection);
+    struct recent_entry *entry = recent_slot(recent, connection);
     *entry = (struct recent_entry){.connection = connection};
     return entry;
 }

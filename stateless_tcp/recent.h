@@ -68,9 +68,22 @@ struct recent {
  * caller's and must outlive it. size: RECENT_SIZE_MIN or more. A quarter is for entries. */
 struct recent recent_make(void *memory, size_t size);
 
+/* Where a connection's entry is, if it has one. By the half of the hash that is no sequence number,
+ * and so not for others to see. */
+static inline struct recent_entry *recent_slot(const struct recent *recent, uint64_t connection)
+{
+    return &recent->entries[(uint32_t)(connection >> 32) & recent->entry_mask];
+}
+
 /* The entry of a connection; NULL: it has none, or there is no cache (`recent` is NULL), or no
  * connection (0). Valid until the next recent_take(). */
-struct recent_entry *recent_find(const struct recent *recent, uint64_t connection);
+static inline struct recent_entry *recent_find(const struct recent *recent, uint64_t connection)
+{
+    if (recent == NULL || connection == 0)
+        return NULL;
+    struct recent_entry *entry = recent_slot(recent, connection);
+    return entry->connection == connection ? entry : NULL;
+}
 
 /* The entry for a connection, to be filled: what was in its slot is gone. NULL: no cache,
  * or no connection. */
