@@ -44,11 +44,12 @@ static inline uint64_t cookie_hash_begin(const uint8_t key[COOKIE_KEY_LEN],
                                          const struct cookie_ends *ends, enum cookie_use use,
                                          struct siphash_state *s_out)
 {
-    *s_out = siphash_begin_64(key);
-    siphash_compress(s_out, ends->family | ends->client[0] << 8);
-    siphash_compress(s_out, ends->client[0] >> 56 | ends->client[1] << 8);
-    siphash_compress(s_out, ends->client[1] >> 56 | ends->server[0] << 8);
-    siphash_compress(s_out, ends->server[0] >> 56 | ends->server[1] << 8);
+    struct siphash_state s = siphash_begin_64(key);
+    siphash_compress(&s, ends->family | ends->client[0] << 8);
+    siphash_compress(&s, ends->client[0] >> 56 | ends->client[1] << 8);
+    siphash_compress(&s, ends->client[1] >> 56 | ends->server[0] << 8);
+    siphash_compress(&s, ends->server[0] >> 56 | ends->server[1] << 8);
+    *s_out = s;
     return ends->server[1] >> 56 | cookie_swap16(ends->client_port) << 8 |
            cookie_swap16(ends->server_port) << 24 | (uint64_t)use << 40;
 }
