@@ -37,8 +37,8 @@ BY_NAME = {load.name: load for load in ALL_LOADS}
 
 def fits(server, load):
     kind = load.kind.replace("raw1", "tcp1").replace("rawp", "tcpp").replace("rawudp", "udp")
-    family = kind[:3]
-    return load.zone_set in server.zone_sets and (kind in server.loads or family in server.loads)
+    return load.zone_set in server.zone_sets and not \
+        {load.name, kind, kind[:3]}.isdisjoint(server.loads)
 
 
 class Failed(Exception):
