@@ -70,6 +70,14 @@ SERVERS = [
     {"name": "echo", "label": "echo", "version": "-", "rival": "ceiling-socket", "is_lethe": False,
      "about": "", "ceiling": None}]
 
+LOADED = {"wall_s": 2.0, "user_s": 1.5, "system_s": 0.25, "peak_octets": 1 << 30, "records_per_s": 1.25e6}
+SCALE = {"delegations": 1000000, "records": 2500000, "text_octets": 100 << 20,
+         "database_octets": 120 << 20, "database_to_text": 1.2, "sorted": LOADED, "shuffled": LOADED,
+         "start": {"lethed": {"first_answer_s": 0.012, "resident_octets": 5 << 20, "own_octets": 1 << 20}},
+         "visible": {"change_ms": {"median": 1.0, "max": 2.0}, "visible_ms": {"median": 1.5, "max": 12.5},
+                     "lost": 0, "queries": 1000, "background": {"lost": 0, "sent": 2000}},
+         "limits": {"visible_ms": [12.5, 10, False], "records_per_s": [1.25e6, 1e6, True]}}
+
 
 def result(measurements):
     return {"machine": {"kernel": "6.1", "cpu": "a processor", "cores": 2, "memory_gb": 8.0,
@@ -86,7 +94,7 @@ def result(measurements):
             "starts": [{"server": "lethe-a", "zone_set": "tld", "load_s": None, "starts": [
                 {"first_answer_s": 0.012, "cpu_s": 0.003, "own_kb": 900, "present_kb": 1900}]}],
             "databases": {"tld": {"load_s": 1.5, "octets": 1300, "text_octets": 1000}},
-            "scale": [{"delegations": 1000, "figures": {"load": {"seconds": 1.5}, "list": [1, "x"]}}]}
+            "scale": {"tld": [SCALE], "small": None}}
 
 
 class Figures(unittest.TestCase):
@@ -232,6 +240,7 @@ class Reports(unittest.TestCase):
         self.assertIn("NSD: **2.87 x** (2.6-3.1) of 2.8 x", text)
         self.assertIn("froot is not installed", text)
         self.assertIn("12.0 ms", text)
+        self.assertIn("| visible_ms | 12.5 | 10 | not reached |", text)
 
     def test_written_again_from_its_json_it_is_the_same(self):
         report.write(self.result, self.directory.name)

@@ -215,14 +215,18 @@ class Report:
                  "database made in s", "database MiB"), rows) if rows else ""
 
     def scale(self):
-        parts = []
-        for one in self.result["scale"]:
-            parts.append(f"### {one['delegations']:,} delegations\n")
-            if "why" in one:
-                parts.append(f"{NOT}: `{one['why'].strip()[-300:]}`\n")
-            else:
-                parts.append(table(("", ""), flat(one["figures"])))
-        return "## Large zones\n\n" + "\n".join(parts) if parts else ""
+        scale = self.result["scale"]
+        if not scale:
+            return ""
+        if "why" in scale:
+            return f"## Large zones\n\n{NOT}: `{scale['why'].strip()[-300:]}`\n"
+        parts = ["## Large zones\n\nLoads on one processor; changes while the server is under load.\n"]
+        for found in [*scale["tld"], *filter(None, [scale["small"]])]:
+            what = f"{found['delegations']:,} delegations" if "delegations" in found else \
+                f"{found['zones']:,} small zones"
+            parts += [f"### {what}, {found['records']:,} records\n", large_table(found),
+                      start_table(found), limit_table(found)]
+        return "\n".join(parts)
 
     def missing(self):
         rows = [(m["server"], m["why"]) for m in self.result["missing"]]
@@ -263,14 +267,32 @@ class Report:
         return out
 
 
-def flat(value, name=""):
-    """Rows of whatever JSON there is."""
-    if isinstance(value, dict):
-        return [row for key, inner in value.items() for row in flat(inner, f"{name}.{key}" if name else key)]
-    if isinstance(value, list):
-        return [row for i, inner in enumerate(value) for row in flat(inner, f"{name}[{i}]")]
-    shown = f"{value:,.6g}" if isinstance(value, float) else f"{value:,}" if type(value) is int else value
-    return [(name, shown)]
+def large_table(found):
+    rows = [(f"load, {name}", f"{load['wall_s']:.2f} s ({load['user_s']:.2f} user, {load['system_s']:.2f} "
+             f"system), {load['records_per_s']:,.0f} records/s, at most {load['peak_octets'] / MIB:,.0f} MiB")
+            for name, load in ((key, found.get(key)) for key in ("sorted", "shuffled", "load")) if load]
+    visible, background = found["visible"], found["visible"]["background"]
+    rows += [("database", f"{found['database_octets'] / MIB:,.0f} MiB, {found['database_to_text']:.2f} x the "
+              f"text of {found['text_octets'] / MIB:,.0f} MiB"),
+             ("a change, until committed", f"{visible['change_ms']['median']:.2f} ms, at most "
+              f"{visible['change_ms']['max']:.2f}"),
+             ("until seen by queries", f"{visible['visible_ms']['median']:.2f} ms, at most "
+              f"{visible['visible_ms']['max']:.2f}"),
+             ("queries lost meanwhile", f"{visible['lost'] + background['lost']} of "
+              f"{visible['queries'] + background['sent']:,}")]
+    return table(("", ""), rows)
+
+
+def start_table(found):
+    return table(("start", "first answer ms", "resident MiB", "own MiB"), [
+        (name, number(start["first_answer_s"] * 1000), number(start["resident_octets"] / MIB),
+         number(start["own_octets"] / MIB)) for name, start in found["start"].items()])
+
+
+def limit_table(found):
+    return table(("to be reached", "is", "limit", ""), [
+        (name, number(value), f"{limit:,g}", verdict(is_held))
+        for name, (value, limit, is_held) in found["limits"].items()])
 
 
 def write(result, directory):
