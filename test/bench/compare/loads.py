@@ -67,7 +67,7 @@ class LetheBench:
         return subprocess.run([self.program, "--version"], capture_output=True, text=True,
                               check=False).stdout.strip()
 
-    def command(self, load, questions, address, seconds, rate, link):
+    def command(self, load, questions, address, seconds, rate, link, timeout=1):
         how = self.HOW[load.kind]
         if rate:
             # Then so many at a time is all that there may be, not what there is.
@@ -75,7 +75,7 @@ class LetheBench:
         where = ["-a", CLIENTS] if not how[0].startswith("raw") else \
             ["-a", RAW_CLIENTS, "-i", link.client_device, "--mac", link.server_mac()]
         return [str(self.program), *how, "-s", f"{address}@53", "-d", str(questions), "-e", "-l",
-                f"{seconds:g}", "-t", "1", *where, "--json", "--quiet", *(["-Q", str(rate)] if rate else [])]
+                f"{seconds:g}", "-t", f"{timeout:g}", *where, "--json", "--quiet", *(["-Q", str(rate)] if rate else [])]
 
     def parse(self, text):
         try:
@@ -95,10 +95,10 @@ class Dnsperf:
     """dnsperf, of the package of that name: closed loop, kernel sockets, one address."""
 
     name = "dnsperf"
-    HOW = {"udp": ["-c", "16", "-q", "400", "-t", "1"],
-           "tcp1": ["-m", "tcp", "-c", "200", "-q", "200", "-t", "2", "-O", "num-queries-per-conn=1"],
-           "tcpp": ["-m", "tcp", "-c", "100", "-q", "100", "-t", "2"],
-           "tcpw": ["-m", "tcp", "-c", "20", "-q", "400", "-t", "2"]}
+    HOW = {"udp": ["-c", "16", "-q", "400"],
+           "tcp1": ["-m", "tcp", "-c", "200", "-q", "200", "-O", "num-queries-per-conn=1"],
+           "tcpp": ["-m", "tcp", "-c", "100", "-q", "100"],
+           "tcpw": ["-m", "tcp", "-c", "20", "-q", "400"]}
 
     def __init__(self, _build):
         pass
@@ -110,9 +110,9 @@ class Dnsperf:
         done = subprocess.run(["dnsperf", "-h"], capture_output=True, text=True, check=False)
         return "dnsperf " + re.search(r"Version ([\d.]+)", done.stdout + done.stderr)[1]
 
-    def command(self, load, questions, address, seconds, rate, _link):
+    def command(self, load, questions, address, seconds, rate, _link, timeout=1):
         return ["dnsperf", "-s", address, "-p", "53", "-d", str(questions), "-l", f"{seconds:g}", "-T",
-                "1", "-e", "-O", "suppress=timeout,unexpected", *self.HOW[load.kind],
+                "1", "-t", f"{timeout:g}", "-e", "-O", "suppress=timeout,unexpected", *self.HOW[load.kind],
                 *(["-Q", str(rate)] if rate else [])]
 
     def parse(self, text):

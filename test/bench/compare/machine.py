@@ -180,12 +180,12 @@ def usage(spent):
             "server_busy": spent["core"] / wall, "client_busy": spent["client"] / wall}
 
 
-def wait_quiet(limit_s, share=0.04):
-    """Until both cores have been idle for half a second; False if that does not come."""
+def wait_quiet(limit_s, share=0.06):
+    """Until the machine has been idle for a fifth of a second; False if that does not come."""
     end = time.monotonic() + limit_s
     while True:
         before, at = read("/proc/stat"), time.monotonic()
-        time.sleep(0.4)
+        time.sleep(0.2)
         after, spent = read("/proc/stat"), time.monotonic() - at
         used = [busy(core_times(cpu, after)) - busy(core_times(cpu, before))
                 for cpu in re.findall(r"^cpu(\d+) ", after, re.M)]

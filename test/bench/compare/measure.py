@@ -129,7 +129,7 @@ class Comparison:
             load = next((one for one in fitting if one.kind == kind), None)
             if load is not None:
                 command = self.generator.command(load, self.files.questions[load.questions],
-                                                 instance.address, 0.2, None, self.link)
+                                                 instance.address, 0.2, None, self.link, 0.2)
                 self.link.client.run(*command, check=False, timeout=GENERATOR_LIMIT_S)
 
     def run(self, instance, load, number, rate=None):
