@@ -21,8 +21,12 @@
 #define DRIVER_STEP static inline
 #endif
 
+/* What is in memory is to be read again, as unknown to the verifier. */
+#define DRIVER_FORGET() __asm__ volatile("" ::: "memory")
+
 enum {
     DRIVER_HEADER_WORDS = 15, /* the longest TCP header */
+    DRIVER_DATA_MAX = 512,    /* octets of data that are added up here: a request is shorter */
     DRIVER_OPTIONS_MAX = 12,  /* options, paddings among them; real clients have eight at most */
     DRIVER_TIMESTAMPS_ALONE = 0x0101080a, /* the first four octets of the usual twelve */
 };
@@ -92,6 +96,7 @@ struct driver_segment {
     uint32_t words[DRIVER_HEADER_WORDS];
     uint32_t addresses[8]; /* the sender's, then ours; as they lie in memory */
     uint32_t header_len, data_len;
+    uint32_t option_at; /* of the option that is read now */
     uint32_t seq, ack;
     uint8_t family;
     uint8_t flags;
@@ -137,47 +142,56 @@ DRIVER_INLINE uint32_t driver_header_be32(const uint8_t *header, uint32_t at)
            (uint32_t)header[at + 2] << 8 | header[at + 3];
 }
 
-/* As parse_tcp_options() in packet.c. */
+/* One option with a length, as in parse_tcp_options() in packet.c. */
+DRIVER_INLINE void driver_read_option(const uint8_t *header, uint32_t at, uint32_t option_len,
+                                      struct driver_segment *segment)
+{
+    uint32_t kind = header[at];
+    if (kind == 2 && option_len == 4) {
+        segment->mss = (uint16_t)driver_header_be32(header, at);
+    } else if (kind == 4 && option_len == 2) {
+        segment->has_sack_permitted = true;
+    } else if (kind == 8 && option_len == 10) {
+        segment->has_timestamps = true;
+        segment->timestamp_value = driver_header_be32(header, at + 2);
+        segment->timestamp_echo = driver_header_be32(header, at + 6);
+    } else if (kind == 34) {
+        segment->has_fast_open = true;
+    }
+}
+
+/* All of them. */
 DRIVER_STEP enum driver_parsed driver_read_options(struct driver_segment *segment)
 {
     if (segment == NULL)
         return DRIVER_UNREAD;
     const uint8_t *header = (const uint8_t *)segment->words;
-    uint32_t len = segment->header_len, at = PACKET_TCP_HEADER_LEN;
-    if (len == PACKET_TCP_HEADER_LEN + PACKET_TCP_TIMESTAMPS_OPTION_LEN &&
+    if (segment->header_len == PACKET_TCP_HEADER_LEN + PACKET_TCP_TIMESTAMPS_OPTION_LEN &&
         segment->words[5] == driver_be32(DRIVER_TIMESTAMPS_ALONE)) {
         segment->has_timestamps = true;
         segment->timestamp_value = driver_be32(segment->words[6]);
         segment->timestamp_echo = driver_be32(segment->words[7]);
         return DRIVER_PARSED;
     }
+    segment->option_at = PACKET_TCP_HEADER_LEN;
     for (unsigned count = 0; count < DRIVER_OPTIONS_MAX; count++) {
-        if (at >= len || at >= 4 * DRIVER_HEADER_WORDS || header[at] == 0)
+        DRIVER_FORGET();
+        uint32_t at = segment->option_at, len = segment->header_len;
+        if (at >= len || at > 4 * DRIVER_HEADER_WORDS - 1 || header[at] == 0)
             return DRIVER_PARSED;
-        uint32_t kind = header[at];
-        if (kind == 1) {
-            at++;
+        if (header[at] == 1) {
+            segment->option_at = at + 1;
             continue;
         }
-        if (at + 2 > len || at + 2 > 4 * DRIVER_HEADER_WORDS)
+        if (at + 2 > len || at > 4 * DRIVER_HEADER_WORDS - 2)
             return DRIVER_MALFORMED;
         uint32_t option_len = header[at + 1];
         if (option_len < 2 || option_len > len - at)
             return DRIVER_MALFORMED;
-        if (kind == 2 && option_len == 4) {
-            segment->mss = (uint16_t)driver_header_be32(header, at);
-        } else if (kind == 4 && option_len == 2) {
-            segment->has_sack_permitted = true;
-        } else if (kind == 8 && option_len == 10) {
-            segment->has_timestamps = true;
-            segment->timestamp_value = driver_header_be32(header, at + 2);
-            segment->timestamp_echo = driver_header_be32(header, at + 6);
-        } else if (kind == 34) {
-            segment->has_fast_open = true;
-        }
-        at += option_len;
+        driver_read_option(header, at, option_len, segment);
+        segment->option_at = at + option_len;
     }
-    return at >= len ? DRIVER_PARSED : DRIVER_UNREAD;
+    return segment->option_at >= segment->header_len ? DRIVER_PARSED : DRIVER_UNREAD;
 }
 
 /* The addresses; for IPv4 the second to fourth word of each is zero. */
@@ -214,12 +228,38 @@ DRIVER_INLINE uint64_t driver_sum_pseudo_header(const struct driver_segment *seg
     return sum;
 }
 
-/* Of a segment without data: is_transport_sum_good() in packet.c. */
-DRIVER_INLINE bool driver_is_sum_good(const struct driver_segment *segment, uint8_t policy)
+/* Add `len` octets, DRIVER_DATA_MAX at most. False: they are not there. */
+DRIVER_INLINE bool driver_sum_data(const uint8_t *at, const uint8_t *end, uint32_t len,
+                                   uint64_t *sum)
+{
+    uint8_t tail[4] = {0};
+    for (unsigned i = 0; i < DRIVER_DATA_MAX / 4 && len >= 4; i++, at += 4, len -= 4) {
+        if (at + 4 > end)
+            return false;
+        *sum += driver_load32(at);
+        __asm__ volatile("" : "+r"(at)); /* else clang reckons with ~at, which no verifier takes */
+    }
+#pragma GCC unroll 3
+    for (unsigned i = 0; i < 3 && i < len; i++) {
+        if (at + i + 1 > end)
+            return false;
+        tail[i] = at[i];
+    }
+    *sum += driver_load32(tail);
+    return len < 4;
+}
+
+/* is_transport_sum_good() in packet.c. `tcp`: the segment in the frame. */
+DRIVER_INLINE bool driver_is_sum_good(const struct driver_segment *segment, const uint8_t *tcp,
+                                      const uint8_t *end, uint8_t policy)
 {
     if (policy == PACKET_CHECKSUM_NEVER)
         return true;
-    uint64_t pseudo = driver_sum_pseudo_header(segment, segment->header_len), sum = pseudo;
+    uint32_t len = segment->header_len + segment->data_len;
+    uint64_t pseudo = driver_sum_pseudo_header(segment, len), sum = pseudo;
+    if (segment->data_len > 0 &&
+        !driver_sum_data(tcp + (segment->header_len & 0x3c), end, segment->data_len, &sum))
+        return false;
 #pragma GCC unroll 15
     for (unsigned i = 0; i < DRIVER_HEADER_WORDS; i++)
         sum += segment->words[i];

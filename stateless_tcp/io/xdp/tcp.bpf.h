@@ -38,7 +38,7 @@
  *                  be at the very point (point_refine() in modern_point.h). Else it climbs.
  *     no proof     A number that can be no cookie, or a point far from it, proves nothing whatever
  *                  a cache says. One in between climbs.
- *     data         climbs, but for what proves nothing and gets silence.
+ *     data         climbs, but for what proves nothing: RST or silence, as the server is told to.
  *
  * No answer is longer than what it answers: the frame is overwritten, and cut.
  *
@@ -51,6 +51,7 @@
 #define STATELESS_TCP_IO_XDP_TCP_BPF_H
 
 #include "stateless_tcp/cookie_hash.h"
+#include "stateless_tcp/framing.h"
 #include "stateless_tcp/io/xdp/frame.bpf.h"
 #include "stateless_tcp/modern_point.h"
 
@@ -243,7 +244,6 @@ DRIVER_INLINE struct driver_decision driver_fin(const struct driver_segment *seg
 
 /* A FIN from a client without timestamps: what it has behind it must be all that it ever sent. */
 DRIVER_INLINE struct driver_decision driver_fin_first(const struct driver_config *config,
-
                                                       const struct driver_segment *segment)
 {
     const struct cookie_ends ends = driver_ends(segment);
@@ -301,18 +301,33 @@ DRIVER_INLINE struct driver_decision driver_classic_fin(const struct driver_conf
     };
 }
 
-/* Data climbs, unless what proves nothing is met with silence. */
-DRIVER_INLINE struct driver_decision driver_data(const struct driver_config *config,
-
-                                                 const struct driver_segment *segment)
+/* point_prove(): `modern`. */
+DRIVER_INLINE enum driver_proof driver_prove_modern(const struct driver_config *config,
+                                                    const struct driver_segment *segment)
 {
     uint32_t held;
-    enum driver_proof proof = DRIVER_PROVEN;
+    if (segment->has_timestamps)
+        return driver_prove_echo(config, segment, &held);
+    const struct cookie_ends ends = driver_ends(segment);
+    for (uint32_t behind = 0; behind <= LENGTH_LEN; behind += LENGTH_LEN)
+        if (driver_is_beginning(config, &ends, segment->seq - behind, segment->ack, &held))
+            return DRIVER_PROVEN;
+    return DRIVER_UNPROVEN;
+}
+
+/* Data climbs, unless it proves nothing: guesses are answered here. */
+DRIVER_INLINE struct driver_decision driver_data(const struct driver_config *config,
+                                                 const struct driver_segment *segment)
+{
     if (config->profile == STATELESS_TCP_CLASSIC)
-        proof = driver_prove_classic(config, segment);
-    else if (!config->has_stale_reset && segment->has_timestamps)
-        proof = driver_prove_echo(config, segment, &held);
-    return proof == DRIVER_UNPROVEN ? driver_drop(DRIVER_COUNT_JUNK) : driver_climb();
+        return driver_prove_classic(config, segment) == DRIVER_UNPROVEN
+                   ? driver_drop(DRIVER_COUNT_JUNK)
+                   : driver_climb();
+    if (driver_prove_modern(config, segment) != DRIVER_UNPROVEN)
+        return driver_climb();
+    if (config->has_stale_reset && segment->data_len > DRIVER_DATA_MAX)
+        return driver_climb(); /* its checksum is too much work here */
+    return driver_reset(config, segment);
 }
 
 DRIVER_INLINE struct driver_decision driver_judge(const struct driver_config *config,
@@ -371,11 +386,42 @@ DRIVER_INLINE enum driver_verdict driver_read(const uint8_t *ip, const uint8_t *
     return DRIVER_TX;
 }
 
-/* Memory to work in: more than a BPF program's stack has room for. */
+/* Memory to work in: more than a BPF program's stack has room for; and what is read from there the
+ * verifier knows nothing of, so that it need not follow each way to it apart. */
 struct driver_work {
+    struct driver_frame frame;
     struct driver_segment segment;
     struct driver_decision decision;
 };
+
+/* The steps of driver_tcp_answer(): the segment is read, what it means is decided, the answer put in
+ * its place. */
+DRIVER_INLINE enum driver_verdict driver_tcp_read(const uint8_t *data, const uint8_t *end,
+                                                  struct driver_work *work,
+                                                  enum driver_counter *counter_out)
+{
+    uint32_t ip_at = work->frame.ip_at & 0x3f, tcp_at = work->frame.tcp_at & 0x7f;
+    if (work->frame.end_at < tcp_at)
+        return DRIVER_CLIMB;
+    work->segment = (struct driver_segment){.family = work->frame.family};
+    return driver_read(data + ip_at, data + tcp_at, end, work->frame.end_at - tcp_at,
+                       &work->segment, counter_out);
+}
+
+DRIVER_INLINE enum driver_verdict driver_tcp_put(uint8_t *data, const uint8_t *end,
+                                                 const struct driver_config *config,
+                                                 const struct driver_work *work, uint32_t *len_out,
+                                                 enum driver_counter *counter_out)
+{
+    uint32_t tcp_at = work->frame.tcp_at & 0x7f;
+    if (!driver_is_sum_good(&work->segment, data + tcp_at, end, config->checksum_policy)) {
+        *counter_out = DRIVER_COUNT_JUNK;
+        return DRIVER_DROP;
+    }
+    DRIVER_FORGET();
+    *len_out = driver_put_frame(data, end, &work->frame, &work->segment, &work->decision.reply);
+    return *len_out > 0 ? DRIVER_TX : DRIVER_DROP;
+}
 
 /* Judge a frame, `data` up to `end`, of which the caller has seen what driver.h says. DRIVER_TX:
  * the first *len_out octets are the answer now. Otherwise the frame is unchanged. */
@@ -385,24 +431,16 @@ DRIVER_INLINE enum driver_verdict driver_tcp_answer(uint8_t *data, const uint8_t
                                                     struct driver_work *work, uint32_t *len_out,
                                                     enum driver_counter *counter_out)
 {
-    if (frame->end_at < frame->tcp_at)
-        return DRIVER_CLIMB;
-    work->segment = (struct driver_segment){.family = frame->family};
-    enum driver_verdict verdict =
-        driver_read(data + (frame->ip_at & 0x3f), data + (frame->tcp_at & 0x7f), end,
-                    frame->end_at - frame->tcp_at, &work->segment, counter_out);
+    work->frame = *frame;
+    DRIVER_FORGET();
+    enum driver_verdict verdict = driver_tcp_read(data, end, work, counter_out);
     if (verdict != DRIVER_TX)
         return verdict;
+    DRIVER_FORGET();
     verdict = driver_decide(config, &work->segment, &work->decision);
     *counter_out = work->decision.counter;
-    if (verdict != DRIVER_TX)
-        return verdict;
-    if (!driver_is_sum_good(&work->segment, config->checksum_policy)) {
-        *counter_out = DRIVER_COUNT_JUNK;
-        return DRIVER_DROP;
-    }
-    *len_out = driver_put_frame(data, end, frame, &work->segment, &work->decision.reply);
-    return *len_out > 0 ? DRIVER_TX : DRIVER_DROP;
+    return verdict == DRIVER_TX ? driver_tcp_put(data, end, config, work, len_out, counter_out)
+                                : verdict;
 }
 
 #ifdef __bpf__
