@@ -229,11 +229,14 @@ static int packet_take(struct io *io, struct io_frame *frames, int frame_cap)
     return count;
 }
 
+/* Asking a ring forgets its problem, so ask all. */
 static int packet_problem(const struct io *io)
 {
     int problem = 0;
-    for (int i = 0; i < RING_COUNT && problem == 0; i++)
-        problem = packet_ring_problem(&io->rings[i]);
+    for (int i = 0; i < RING_COUNT; i++) {
+        int of_ring = packet_ring_problem(&io->rings[i]);
+        problem = of_ring != 0 ? of_ring : problem;
+    }
     return problem == 0 || if_nametoindex(io->interface) != 0 ? problem : -ENODEV;
 }
 
