@@ -19,8 +19,8 @@ class Bed:
     """A database, keys, and lethed on a network, stateless on port 53 and with the kernel's TCP on
     port 54. This process is in the client's namespace."""
 
-    def __init__(self, build, directory, net, sizes=SIZES):
-        self.build, self.directory, self.net = build, directory, net
+    def __init__(self, build, directory, net, sizes=SIZES, options=()):
+        self.build, self.directory, self.net, self.options = build, directory, net, options
         self.zone = os.path.join(directory, "example.zone")
         self.names = tcp_client.write_zone(self.zone, sizes)
         self.database = os.path.join(directory, "db")
@@ -43,6 +43,7 @@ class Bed:
                           "--listen", f"{address}@54", "--tcp", "kernel"]
         return Lethed(self.program("server/lethed"), "--db", self.database, "--workers", "1",
                       "--tcp-profile", "modern", "--tcp-key-file", self.key_file, *arguments,
+                      *self.options,
                       place=place or self.net.server)
 
     def learn(self, port=54):

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Profile modern loses no response, whatever the network loses.
 
-    loss.py --build DIR [--responses 1=10000,5=10000,20=10000] [--pcap FILE]
+    loss.py --build DIR [--responses 1=10000,5=10000,20=10000] [--io NAME] [--driver] [--pcap FILE]
 
 Segments are lost both ways, so many in a hundred. The kernel's TCP, dnsperf, kdig and Unbound ask;
 each response must be the one that the kernel's TCP of the same server gives where nothing is lost.
@@ -156,17 +156,22 @@ def main():
     parser.add_argument("--full", action="store_true", help="10,000 responses for each loss")
     parser.add_argument("--seed", type=int, default=0, help="another choice of questions")
     parser.add_argument("--only", help="kernel_clients, dnsperf, kdig or unbound")
+    parser.add_argument("--io", help="how lethed carries frames")
+    parser.add_argument("--driver", action="store_true", help="a program in the driver answers too")
     parser.add_argument("--pcap", help="write what passes the client's interface")
     options = parser.parse_args()
     if options.full:
         options.responses = counts("1=10000,5=10000,20=10000")
-    skip_unless("dnsperf", "kdig", "unbound")
+    skip_unless("dnsperf", "kdig", "unbound", *["ethtool"] * options.driver)
     need_own_network()
     tests = {name: test for name, test in globals().items() if name.startswith("test_")
              and options.only in (None, name[5:])}
     with tempfile.TemporaryDirectory(prefix="lethe-loss-") as directory, \
             Network(client=Here()) as net, captured(options.pcap):
-        run_tests(tests, Bed(options.build, directory, net), options)
+        if options.driver:  # a veth delivers what the other end's driver sends only with NAPI
+            Here().run("ethtool", "-K", "v1", "gro", "on")
+        how = ["--io", options.io] * (options.io is not None) + ["--driver", "on"] * options.driver
+        run_tests(tests, Bed(options.build, directory, net, options=how), options)
 
 
 
