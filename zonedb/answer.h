@@ -8,6 +8,7 @@
 #include "zonedb/find.h"
 #include "zonedb/query.h"
 #include "zonedb/response.h"
+#include "zonedb/template.h"
 
 /* RRsets beyond the first so many are not remembered: at worst one is added twice. */
 #define ADDED_MAX 160
@@ -19,6 +20,10 @@ struct answer {
     struct response *response;
     bool is_corrupt; /* the database said something impossible: SERVFAIL */
     uint16_t ede;
+    /* What the response depends on, told by the first look-up, and whether it came from a template. */
+    const struct template_name *name;
+    struct template_use use;
+    bool is_from_template;
     /* The RRset whose hosts' addresses go into the additional section; rr_count 0: none. */
     struct zonedb_rrset hosts;
     const uint8_t *hosts_owner;

@@ -226,7 +226,10 @@ int zonedb_view_open(struct zonedb *db, struct zonedb_view **view_out)
     if (view == NULL)
         return -ENOMEM;
     view->db = db;
-    int rc = mdb_txn_begin(db->env, NULL, MDB_RDONLY, &view->txn);
+    view->map_count = db->map_count;
+    view->templates = calloc(1, sizeof *view->templates);
+    int rc =
+        view->templates == NULL ? ENOMEM : mdb_txn_begin(db->env, NULL, MDB_RDONLY, &view->txn);
     if (rc == 0)
         rc = mdb_cursor_open(view->txn, db->zones, &view->zones);
     if (rc == 0)
@@ -271,7 +274,10 @@ int zonedb_view_refresh(struct zonedb_view *view)
     view->is_active = true;
     uint64_t version = mdb_txn_id(view->txn);
     bool is_newer = version != view->version;
+    if (view->templates != NULL && (is_newer || view->map_count != view->db->map_count))
+        template_clear(view->templates);
     view->version = version;
+    view->map_count = view->db->map_count;
     return is_newer;
 }
 
@@ -305,17 +311,20 @@ void zonedb_view_close(struct zonedb_view *view)
         mdb_cursor_close(view->nsec3);
     if (view->txn != NULL)
         mdb_txn_abort(view->txn);
+    free(view->templates);
     free(view);
 }
 
 int zonedb_remap(struct zonedb *db)
 {
+    db->map_count++;
     return zonedb_errno(mdb_env_set_mapsize(db->env, 0));
 }
 
 int zonedb_grow(struct zonedb *db)
 {
     MDB_envinfo info;
+    db->map_count++;
     int rc = mdb_env_info(db->env, &info);
     if (rc == 0)
         rc = mdb_env_set_mapsize(db->env, info.me_mapsize * 2);

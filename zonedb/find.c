@@ -312,6 +312,16 @@ enum find_outcome zonedb_find(struct zonedb_view *view, const uint8_t *qname, ui
     return zonedb_find_key(view, qtype, found_out);
 }
 
+bool zonedb_find_is_all_in_zone(const struct zonedb_view *view, const struct found *found,
+                                unsigned depth)
+{
+    /* The next zone sorts behind the name; if it were below that suffix, it would begin with it. */
+    const struct find_memo *memo = &view->memo;
+    size_t len = (size_t)found->key.end[depth] - ZONE_ID_LEN;
+    return memo_covers(memo, &found->key) && memo->zone.id == found->zone.id &&
+           (memo->next_len < len || memcmp(memo->next, found->key.octets + ZONE_ID_LEN, len) != 0);
+}
+
 enum find_outcome zonedb_find_in(struct zonedb_view *view, const struct find_zone *zone,
                                  const uint8_t *name, struct found *found_out)
 {

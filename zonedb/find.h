@@ -73,6 +73,11 @@ enum find_outcome zonedb_find(struct zonedb_view *view, const uint8_t *qname, ui
 /* The same for found->key, which find_key_set() has filled in. */
 enum find_outcome zonedb_find_key(struct zonedb_view *view, uint16_t qtype, struct found *found);
 
+/* Whether all names below the first `depth` labels of the name just found are surely in the zone
+ * that it was found in: no apex of another zone lies there. */
+bool zonedb_find_is_all_in_zone(const struct zonedb_view *view, const struct found *found,
+                                unsigned depth);
+
 /* The same within `zone` alone, which holds the name: whatever zones there are below it. */
 enum find_outcome zonedb_find_in(struct zonedb_view *view, const struct find_zone *zone,
                                  const uint8_t *name, struct found *found_out);

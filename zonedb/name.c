@@ -36,6 +36,16 @@ const uint8_t *name_skip(const uint8_t *name, unsigned labels)
     return name;
 }
 
+bool name_label_equal(const uint8_t *a, const uint8_t *b)
+{
+    if (a[0] != b[0])
+        return false;
+    for (unsigned i = 1; i <= a[0]; i++)
+        if (a[i] != b[i] && name_octet_lower(a[i]) != name_octet_lower(b[i]))
+            return false;
+    return true;
+}
+
 bool name_equal(const uint8_t *a, const uint8_t *b)
 {
     /* Length octets are below 'A', so that folding them changes nothing. */

@@ -48,6 +48,9 @@ unsigned name_label_count(const uint8_t *name);
 /* The name without its first `labels` labels; a pointer into `name`. */
 const uint8_t *name_skip(const uint8_t *name, unsigned labels);
 
+/* Same label, length octet first, upper and lower case not told apart. */
+bool name_label_equal(const uint8_t *a, const uint8_t *b);
+
 /* Same name, upper and lower case not told apart (RFC 4343). Both valid. */
 bool name_equal(const uint8_t *a, const uint8_t *b);
 

@@ -7,6 +7,7 @@
 
 #include "zonedb/answer.h"
 #include "zonedb/edns.h"
+#include "zonedb/view.h"
 
 /* CNAMEs and DNAMEs followed for one question; a longer chain is answered as far as this. */
 #define CHAIN_MAX 16
@@ -200,9 +201,30 @@ static void no_data(struct answer *a, const struct subject *subject, const struc
     denial_no_data(a, subject, found);
 }
 
-static void no_name(struct answer *a, const struct subject *subject, const struct found *found)
+/* All names without node between the same two get the same response. */
+static struct template_use negative_use(const struct answer *a, const struct found *found)
+{
+    struct template_use use = {TEMPLATE_NEGATIVE, found->zone.depth, 0, a->query->edns.is_do};
+    if (use.is_do && found->zone.signing == ZONEDB_NSEC) {
+        use.depth = found->encloser_depth;
+        use.of = (uintptr_t)found->predecessor_key;
+    } else if (use.is_do && found->zone.signing == ZONEDB_NSEC3) {
+        use = a->use; /* what covers it is known by its hash only */
+    }
+    return use;
+}
+
+static void no_name(struct answer *a, const struct subject *subject, const struct found *found,
+                    bool is_first)
 {
     a->response->rcode = RCODE_NXDOMAIN;
+    if (is_first && a->use.kind != TEMPLATE_NONE) {
+        a->use = negative_use(a, found);
+        a->is_from_template =
+            template_write(a->view->templates, a->name, &a->use, a->response, &a->ede);
+        if (a->is_from_template)
+            return;
+    }
     soa_add(a, subject, found);
     denial_no_name(a, subject, found);
 }
@@ -223,11 +245,16 @@ static void hosts_want(struct answer *a, const struct subject *subject, const st
 }
 
 /* RFC 1034 4.3.2 step 3b. */
-static void referral(struct answer *a, const struct subject *subject, const struct found *found)
+static void referral(struct answer *a, const struct subject *subject, const struct found *found,
+                     bool is_first)
 {
     struct zonedb_rrset ns, ds, sigs;
     unsigned labels = (unsigned)found->key.label_count - found->node_depth;
     struct owner cut = answer_owner(subject, labels);
+    if (is_first && zonedb_find_is_all_in_zone(a->view, found, found->node_depth) &&
+        a->use.kind != TEMPLATE_NONE)
+        a->use =
+            (struct template_use){TEMPLATE_REFERRAL, found->node_depth, 0, a->query->edns.is_do};
     if (!node_rrset(a, &found->node, RR_NS, &ns, NULL)) {
         a->is_corrupt = true;
         return;
@@ -353,6 +380,7 @@ static enum step dname(struct answer *a, struct chain *chain, struct subject *su
     struct zonedb_rrset rrset, sigs;
     unsigned labels = (unsigned)found->key.label_count - found->node_depth;
     const uint8_t *target;
+    a->use.kind = TEMPLATE_NONE; /* the alias has the question's upper and lower case */
     if (!node_rrset(a, &found->node, RR_DNAME, &rrset, &sigs) ||
         (target = only_name(&rrset)) == NULL) {
         a->is_corrupt = true;
@@ -381,14 +409,14 @@ static enum step dname(struct answer *a, struct chain *chain, struct subject *su
 }
 
 /* One name of the chain. The first one decides AA and REFUSED (RFC 1035 4.1.1, RFC 6604). */
-static enum step answer_subject(struct answer *a, struct chain *chain, struct subject *subject)
+static enum step answer_subject(struct answer *a, struct chain *chain, struct subject *subject,
+                                struct found *found)
 {
-    struct found found;
     bool is_first = chain->count == 1;
-    enum find_outcome outcome = zonedb_find(a->view, subject->name, a->query->qtype, &found);
+    enum find_outcome outcome = zonedb_find_key(a->view, a->query->qtype, found);
     if (is_first && outcome != FIND_NOT_AUTHORITATIVE && outcome != FIND_CORRUPT &&
         (outcome != FIND_DELEGATION ||
-         (a->query->qtype == RR_DS && found.node_depth == found.key.label_count)))
+         (a->query->qtype == RR_DS && found->node_depth == found->key.label_count)))
         a->response->flags |= FLAG_AA;
     switch (outcome) {
     case FIND_NOT_AUTHORITATIVE:
@@ -399,17 +427,17 @@ static enum step answer_subject(struct answer *a, struct chain *chain, struct su
         return STEP_DONE;
     case FIND_NODE:
     case FIND_WILDCARD:
-        return node_answer(a, chain, subject, &found);
+        return node_answer(a, chain, subject, found);
     case FIND_DELEGATION:
         /* The parent's side of the cut is authoritative for DS (RFC 4035 3.1.4.1). */
-        if (a->query->qtype == RR_DS && found.node_depth == found.key.label_count)
-            return node_answer(a, chain, subject, &found);
-        referral(a, subject, &found);
+        if (a->query->qtype == RR_DS && found->node_depth == found->key.label_count)
+            return node_answer(a, chain, subject, found);
+        referral(a, subject, found, is_first);
         return STEP_DONE;
     case FIND_DNAME:
-        return dname(a, chain, subject, &found);
+        return dname(a, chain, subject, found);
     case FIND_NO_NODE:
-        no_name(a, subject, &found);
+        no_name(a, subject, found, is_first);
         return STEP_DONE;
     case FIND_CORRUPT:
         a->is_corrupt = true;
@@ -431,19 +459,46 @@ static void wildcard_proofs(struct answer *a, const struct chain *chain)
     }
 }
 
-/* Sections in their order: the chain's answers, the last name's outcome, proofs, addresses. */
-static void answer_in(struct answer *a)
+/* The first name, whose key is in `found`, and those that aliases lead to. Sections in their order:
+ * the chain's answers, the last name's outcome, proofs, addresses. */
+static void answer_chain(struct answer *a, struct found *found)
 {
     struct subject subject = {a->query->qname, HEADER_LEN};
     struct chain chain;
     chain.names[0] = subject.name;
     chain.is_wildcard[0] = false;
     chain.count = 1;
-    while (answer_subject(a, &chain, &subject) == STEP_FOLLOW && !a->is_corrupt)
-        continue;
+    enum step step = answer_subject(a, &chain, &subject, found);
+    while (step == STEP_FOLLOW && !a->is_corrupt) {
+        struct found next;
+        find_key_set(&next.key, 0, subject.name);
+        step = answer_subject(a, &chain, &subject, &next);
+    }
     if (a->query->edns.is_do)
         wildcard_proofs(a, &chain);
     additional(a);
+}
+
+static void answer_in(struct answer *a)
+{
+    const struct query *query = a->query;
+    struct template_cache *templates = a->view->templates;
+    struct template_name name;
+    struct found found;
+    bool has_templates = templates != NULL && a->view->is_active;
+    if (has_templates) {
+        template_name_set(&name, query->qname, query->qname_len);
+        a->name = &name;
+        a->use = (struct template_use){TEMPLATE_EXACT, name.label_count,
+                                       (uint64_t)a->policy->is_any_full << 16 | query->qtype,
+                                       query->edns.is_do};
+        if (template_answer(templates, &name, &a->use, query->qtype, a->response, &a->ede))
+            return;
+    }
+    find_key_set(&found.key, 0, query->qname);
+    answer_chain(a, &found);
+    if (has_templates && !a->is_corrupt && !a->is_from_template)
+        template_keep(templates, &name, &a->use, a->response, a->ede);
 }
 
 /* Zone transfers go by other doors; meta types other than ANY are no data (RFC 6895 3.1). */

@@ -17,23 +17,13 @@ static uint16_t suffix_hash(const uint8_t *label, uint16_t parent)
     return (uint16_t)(hash ^ hash >> 16);
 }
 
-static bool label_equal(const uint8_t *a, const uint8_t *b)
-{
-    if (a[0] != b[0])
-        return false;
-    for (unsigned i = 1; i <= a[0]; i++)
-        if (a[i] != b[i] && name_octet_lower(a[i]) != name_octet_lower(b[i]))
-            return false;
-    return true;
-}
-
 /* The offset at which this label stands before that suffix; 0: nowhere. */
 static uint16_t suffix_find(const struct response *r, const uint8_t *label, uint16_t parent,
                             uint16_t hash)
 {
     for (unsigned i = r->suffix_chains[hash % SUFFIX_CHAINS]; i != 0;) {
         const struct suffix *s = &r->suffixes[i - 1];
-        if (s->hash == hash && s->parent == parent && label_equal(label, r->octets + s->at))
+        if (s->hash == hash && s->parent == parent && name_label_equal(label, r->octets + s->at))
             return s->at;
         i = s->next;
     }
@@ -99,6 +89,8 @@ static void suffixes_begin(struct response *r)
 static inline void put(struct response *r, const uint8_t *octets, size_t len)
 {
     if (r->is_overflow || r->limit - r->len < len) {
+        if (!r->is_overflow && r->len + len < r->needed)
+            r->needed = r->len + len;
         r->is_overflow = true;
         return;
     }
@@ -251,6 +243,7 @@ bool response_add(struct response *r, enum section section, struct owner owner,
     size_t before = r->len;
     bool is_good = put_records(r, owner, rrset, rrset->ttl < ttl_max ? rrset->ttl : ttl_max);
     if (!is_good || r->is_overflow) {
+        r->overflow_section = section;
         roll_back(r, before);
         return is_good;
     }
@@ -264,7 +257,6 @@ bool response_add_optional(struct response *r, enum section section, struct owne
 {
     bool was_overflow = r->is_overflow;
     bool is_good = response_add(r, section, owner, rrset, TTL_AS_STORED);
-    r->has_left_out |= r->is_overflow;
     r->is_overflow = was_overflow;
     return is_good;
 }
@@ -289,7 +281,7 @@ void response_begin(struct response *r, uint8_t *octets, size_t limit, const str
     r->section = SECTION_ANSWER;
     r->is_overflow = false;
     r->targets_of = NULL;
-    r->has_left_out = false;
+    r->needed = SIZE_MAX;
     r->has_suffixes = false;
     r->suffix_count = 0;
     r->pointer_count = 0;

@@ -59,11 +59,12 @@ struct response {
     uint16_t count[3];
     enum section section; /* of the last record */
     bool is_overflow;
+    enum section overflow_section; /* of what did not fit */
     /* Where the name in each record of the last compressible RRset stands, so that the owners of
      * its hosts' addresses need not be searched for. */
     const uint8_t *targets_of;       /* RDATA of that RRset; NULL: none */
     uint16_t target_at[TARGETS_MAX]; /* 0: not known */
-    bool has_left_out;               /* something optional did not fit */
+    size_t needed;                   /* from this limit on, more would have gone in */
     bool has_suffixes;               /* those of the question are entered */
     unsigned suffix_count;
     unsigned pointer_count;                   /* more than POINTER_COUNT_MAX: not all are kept */

@@ -6,6 +6,7 @@
 #define ZONEDB_VIEW_H
 
 #include "zonedb/find.h"
+#include "zonedb/template.h"
 #include "zonedb/zonedb.h"
 
 #include <lmdb.h>
@@ -14,6 +15,7 @@ struct zonedb {
     MDB_env *env;
     MDB_dbi meta, zones, nodes, nsec3;
     enum zonedb_mode mode;
+    unsigned map_count; /* how often the map may have moved */
 };
 
 struct zonedb_view {
@@ -23,6 +25,8 @@ struct zonedb_view {
     uint64_t version;
     bool is_active; /* a snapshot is held; false: cursors must not be used */
     struct find_memo memo;
+    struct template_cache *templates; /* of this snapshot, in this map; NULL: none are kept */
+    unsigned map_count;
 };
 
 /* LMDB's outcome as 0 or a negative errno. */

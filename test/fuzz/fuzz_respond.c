@@ -4,6 +4,7 @@
  * input chooses transport, limits and policy; the rest is the request.
  */
 #include "../unit/message.h"
+#include "../unit/template_check.h"
 #include "../unit/zone_fixture.h"
 #include "fuzz.h"
 #include "zonedb/respond.h"
@@ -71,6 +72,37 @@ static void check(const uint8_t *request, size_t request_len, const uint8_t *res
     MUST((message.flags & 0x0200) == 0 || message.record_count == 0);
 }
 
+/* The request with a label more before its name, if it has a question whose name has room for it.
+ * Returns its length or 0. */
+static size_t deeper(uint8_t *out, const uint8_t *request, size_t request_len)
+{
+    if (request_len < 12 || name_len(request + 12, request_len - 12) == 0)
+        return 0;
+    memcpy(out, request, 12);
+    memcpy(out + 12, "\2ns", 3);
+    memcpy(out + 15, request + 12, request_len - 12);
+    return request_len + 3;
+}
+
+/* What was asked before must not tell: cold, warm by the same question, by one below and above. */
+static void check_templates(const struct respond_policy *policy,
+                            const struct respond_client *client, const uint8_t *request,
+                            size_t request_len, size_t cap)
+{
+    uint8_t *below = malloc(request_len + 3);
+    MUST(below != NULL);
+    size_t below_len = deeper(below, request, request_len);
+    template_clear(fixture.view->templates);
+    for (unsigned i = 0; i < 2; i++) {
+        MUST(templates_agree(fixture.view, policy, client, request, request_len, cap));
+        MUST(templates_agree(fixture.view, policy, client, below, below_len, cap));
+        template_clear(fixture.view->templates);
+        MUST(templates_agree(fixture.view, policy, client, below, below_len, cap));
+        MUST(templates_agree(fixture.view, policy, client, request, request_len, cap));
+    }
+    free(below);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size == 0)
@@ -86,6 +118,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     MUST(memcmp(request, data + 1, request_len) == 0);
     MUST(respond(fixture.view, &policy, &client, request, request_len, again, cap) == len);
     MUST(memcmp(again, response, len) == 0);
+    check_templates(&policy, &client, request, request_len, cap);
     /* A response is no request: two servers must not talk to each other. */
     MUST(len == 0 || respond(fixture.view, &policy, &client, response, len, again, cap) == 0);
     free(request);
