@@ -2,8 +2,10 @@
  *
  * lethe-bench - a load generator for DNS.
  */
+#include "tools/bench/mix.h"
 #include "tools/bench/worker.h"
 
+#include "zonedb/name.h"
 #include "zonedb/zonedb.h"
 
 #include <errno.h>
@@ -14,6 +16,7 @@
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 static atomic_bool is_stopped;
 
@@ -40,7 +43,74 @@ static void *run_thread(void *context)
     return NULL;
 }
 
-static enum bench_exit load_questions(const struct bench_config *config, struct question_pool *pool)
+/* Databases in use. A process must not open one twice, so the two may be the same. */
+struct databases {
+    struct zonedb *zone, *compare; /* NULL: none */
+};
+
+static enum bench_exit open_database(const char *directory, struct zonedb **db_out)
+{
+    struct zonedb_error error;
+    return zonedb_open(directory, ZONEDB_READ, db_out, &error) == 0 ? BENCH_EXIT_GOOD
+                                                                    : refuse(error.text);
+}
+
+static bool is_same_directory(const char *a, const char *b)
+{
+    struct stat status_a, status_b;
+    return stat(a, &status_a) == 0 && stat(b, &status_b) == 0 &&
+           status_a.st_dev == status_b.st_dev && status_a.st_ino == status_b.st_ino;
+}
+
+/* `directory`: of --zone; NULL: none. */
+static enum bench_exit open_databases(const struct bench_config *config, const char *directory,
+                                      struct databases *databases)
+{
+    enum bench_exit exit_code = BENCH_EXIT_GOOD;
+    if (directory != NULL)
+        exit_code = open_database(directory, &databases->zone);
+    if (exit_code != BENCH_EXIT_GOOD || config->compare == NULL)
+        return exit_code;
+    if (directory == NULL || !is_same_directory(directory, config->compare))
+        return open_database(config->compare, &databases->compare);
+    databases->compare = databases->zone;
+    return BENCH_EXIT_GOOD;
+}
+
+static void close_databases(struct databases *databases)
+{
+    if (databases->compare != databases->zone)
+        zonedb_close(databases->compare);
+    zonedb_close(databases->zone);
+}
+
+static enum bench_exit make_questions(const struct bench_config *config, struct zonedb *db,
+                                      const char *apex_text, struct question_pool *pool)
+{
+    uint8_t apex[NAME_MAX_LEN];
+    char text[1200];
+    struct zonedb_view *view;
+    if (name_from_text(apex_text, apex) == 0) {
+        snprintf(text, sizeof text, "--zone: %s is no domain name", apex_text);
+        return refuse(text);
+    }
+    const struct mix_order order = {.apex = apex,
+                                    .parts = {config->mix[0], config->mix[1], config->mix[2]},
+                                    .count = config->question_count,
+                                    .seed = config->seed};
+    int result = zonedb_view_open(db, &view);
+    if (result == 0) {
+        result = mix_make(pool, view, &order);
+        zonedb_view_close(view);
+    }
+    if (result == 0)
+        return BENCH_EXIT_GOOD;
+    snprintf(text, sizeof text, "cannot make questions of %s: %s", apex_text,
+             result == -ENOENT ? "the database has no such zone" : strerror(-result));
+    return refuse(text);
+}
+
+static enum bench_exit read_questions(const struct bench_config *config, struct question_pool *pool)
 {
     struct question_error error;
     bool is_standard_input = strcmp(config->questions, "-") == 0;
@@ -142,31 +212,25 @@ static enum bench_exit run(const struct bench_config *config, const struct quest
     return exit_code;
 }
 
-static enum bench_exit run_with_files(const struct bench_config *config,
-                                      const struct question_pool *pool)
+static enum bench_exit run_with_csv(const struct bench_config *config,
+                                    const struct question_pool *pool, struct zonedb *compare)
 {
-    struct zonedb *compare = NULL;
-    struct zonedb_error error;
     FILE *csv = NULL;
-    enum bench_exit exit_code = BENCH_EXIT_GOOD;
-    if (config->compare != NULL && zonedb_open(config->compare, ZONEDB_READ, &compare, &error) != 0)
-        return refuse(error.text);
     if (config->csv != NULL && (csv = fopen(config->csv, "we")) == NULL) {
-        snprintf(error.text, sizeof error.text, "cannot write %s: %s", config->csv,
-                 strerror(errno));
-        exit_code = refuse(error.text);
-    } else {
-        exit_code = run(config, pool, compare, csv);
+        char text[512];
+        snprintf(text, sizeof text, "cannot write %s: %s", config->csv, strerror(errno));
+        return refuse(text);
     }
+    enum bench_exit exit_code = run(config, pool, compare, csv);
     if (csv != NULL && fclose(csv) != 0 && exit_code == BENCH_EXIT_GOOD)
         exit_code = refuse("cannot write all of the CSV file");
-    zonedb_close(compare);
     return exit_code;
 }
 
 int main(int argc, char **argv)
 {
     struct bench_config config;
+    struct databases databases = {.zone = NULL};
     struct question_pool pool;
     bool is_done;
     enum bench_exit exit_code = config_read(argc, argv, &config, &is_done);
@@ -177,9 +241,19 @@ int main(int argc, char **argv)
     sigaction(SIGTERM, &action, NULL);
     raise_descriptor_limit();
     question_pool_begin(&pool, &config.form);
-    exit_code = load_questions(&config, &pool);
+    /* DIRECTORY:APEX, and a directory may have a colon in its name */
+    char *directory = config.zone != NULL ? strdup(config.zone) : NULL;
+    char *colon = directory != NULL ? strrchr(directory, ':') : NULL;
+    if (colon != NULL)
+        *colon = '\0';
+    exit_code = open_databases(&config, directory, &databases);
     if (exit_code == BENCH_EXIT_GOOD)
-        exit_code = run_with_files(&config, &pool);
+        exit_code = colon != NULL ? make_questions(&config, databases.zone, colon + 1, &pool)
+                                  : read_questions(&config, &pool);
+    if (exit_code == BENCH_EXIT_GOOD)
+        exit_code = run_with_csv(&config, &pool, databases.compare);
+    close_databases(&databases);
     question_pool_end(&pool);
+    free(directory);
     return exit_code;
 }
