@@ -85,9 +85,15 @@ class Load(threading.Thread):
         return self.results
 
 
+def how(options):
+    return ["--io", options.io] * (options.io is not None) + ["--driver", "on"] * options.driver
+
+
 def test_kill(directory, options):
     with Network(client=Here()) as net, captured(options.pcap):
-        bed = Bed(options.build, directory, net)
+        bed = Bed(options.build, directory, net, options=how(options))
+        if options.driver:  # a veth delivers what the other end's driver sends only with NAPI
+            Here().run("ethtool", "-K", "v1", "gro", "on")
         with bed.serve() as lethed:
             known = bed.learn()
             lethed.end(signal.SIGKILL)
@@ -117,7 +123,7 @@ def test_kill(directory, options):
 
 def test_two_servers(directory, options):
     with Network(client=Here()) as net:
-        bed = Bed(options.build, directory, net)
+        bed = Bed(options.build, directory, net, options=how(options))
         with bed.serve():
             known = bed.learn()
     with Switch() as net, captured(options.pcap):
@@ -145,6 +151,8 @@ def main():
     parser.add_argument("--responses", type=int, default=1500, help="of two servers")
     parser.add_argument("--only", help="kill or two_servers")
     parser.add_argument("--pcap", help="write what passes the client's interface")
+    parser.add_argument("--io", help="how lethed carries frames")
+    parser.add_argument("--driver", action="store_true", help="a program in the driver answers too")
     options = parser.parse_args()
     skip_unless()
     need_own_network()
