@@ -93,12 +93,19 @@ static bool has_place(const struct tcp *tcp, const struct tcp_connection *c)
     return false;
 }
 
+/* Connections that end after some queries come first, those that are open before new ones, so that they
+ * are used up; all others take turns. */
 static void enqueue(struct tcp *tcp, struct tcp_connection *c)
 {
     if (c->is_queued || !has_place(tcp, c))
         return;
     c->is_queued = true;
-    tcp->queue[(tcp->queue_first + tcp->queue_len++) % tcp->count] = index_of(tcp, c);
+    bool is_first = c->state != TCP_IDLE && tcp->worker->config->queries_per_connection != 0;
+    if (is_first)
+        tcp->queue_first = tcp->queue_first > 0 ? tcp->queue_first - 1 : tcp->count - 1;
+    uint32_t place = is_first ? tcp->queue_first : tcp->queue_first + tcp->queue_len;
+    tcp->queue[place % tcp->count] = index_of(tcp, c);
+    tcp->queue_len++;
 }
 
 static struct tcp_connection *dequeue(struct tcp *tcp)

@@ -7,6 +7,8 @@
 #include <time.h>
 
 #define SECOND_NS 1000000000u
+/* What took no longer does not tell how busy it would be. */
+#define BUSY_MIN_S 0.1
 
 uint64_t worker_clock_ns(void)
 {
@@ -139,6 +141,7 @@ void worker_answer(struct worker *worker, uint64_t now_ns, const struct worker_q
         return;
     }
     tally->answered++;
+    worker->answered_ns = now_ns;
     histogram_record(&tally->latency, now_ns > query->due_ns ? now_ns - query->due_ns : 0);
 }
 
@@ -165,7 +168,8 @@ void worker_finish(struct worker *worker, uint64_t kernel_drops)
 {
     struct report_usage before = worker->usage, after = usage_now();
     uint64_t now_ns = worker_turn(worker);
-    uint64_t sending_end_ns = worker->sent_ns;
+    uint64_t sending_end_ns =
+        worker->sent_ns > worker->answered_ns ? worker->sent_ns : worker->answered_ns;
     if (worker->left > 0 && worker->end_ns < now_ns)
         sending_end_ns = worker->end_ns;
     double run_s = (double)(now_ns - worker->start_ns) / 1e9;
@@ -179,7 +183,7 @@ void worker_finish(struct worker *worker, uint64_t kernel_drops)
     /* What comes after the last query is waiting for answers that may never come. */
     double busy_s = usage.user_s + usage.system_s + usage.wait_s;
     double of_s = sending_s > 0 && sending_s < run_s ? sending_s : run_s;
-    usage.busy_share = of_s > 0 ? busy_s / of_s : 0;
+    usage.busy_share = of_s > BUSY_MIN_S ? busy_s / of_s : 0;
     if (usage.busy_share > 1)
         usage.busy_share = 1;
     report_second(worker->report, worker->index, worker->second, &worker->tally);

@@ -28,6 +28,7 @@ struct worker {
     unsigned index;
     uint64_t start_ns, end_ns; /* of sending */
     uint64_t sent_ns;          /* of the last query */
+    uint64_t answered_ns;      /* of the last answer */
     uint64_t second_end_ns, second;
     uint64_t left;        /* queries that may still be sent */
     uint64_t outstanding; /* sent and not yet ended */
