@@ -2,7 +2,7 @@
  *
  * Very many TCP clients that cost next to nothing: no sockets, sixteen octets each.
  *
- * usage: idle_clients INTERFACE SERVER_MAC SERVER PORT FIRST_ADDRESS QUERY RESPONSE
+ * usage: idle_clients INTERFACE SERVER_MAC SERVER PORT FIRST_ADDRESS QUERY RESPONSE [GIVE_UP_MS]
  *
  * Client addresses are FIRST_ADDRESS and those behind it; no kernel may own them. QUERY and
  * RESPONSE are DNS messages in hexadecimal digits; their IDs do not matter. Commands come on
@@ -13,7 +13,7 @@
  *                     chosen at random
  *     close           reset all                     closed N
  *
- * `silent`: given up after 20 seconds without anything new.
+ * `silent`: given up after 20 seconds, or GIVE_UP_MS, without anything new.
  */
 #include "test/fault/segments.h"
 #include "test/must.h"
@@ -26,7 +26,6 @@
 #define SEQ_FIRST 1000u
 #define PENDING_MAX 200u
 #define REPEAT_MS 400u
-#define GIVE_UP_MS 20000u
 #define MESSAGE_MAX 1200u
 
 enum state {
@@ -53,6 +52,7 @@ struct pending {
     uint8_t got[2 + MESSAGE_MAX];
 };
 
+static uint64_t give_up_ms = 20000;
 static struct segments segments;
 static struct connection *connections;
 static uint32_t opened_count, address_first;
@@ -169,7 +169,7 @@ static void look_through(enum state busy, void (*done)(const struct pending *))
     uint64_t now = segments_now_ms();
     for (uint32_t i = 0; i < pending_count; i++) {
         struct pending *p = &pending[i];
-        if (connections[p->index].state != busy || now - news_ms > GIVE_UP_MS) {
+        if (connections[p->index].state != busy || now - news_ms > give_up_ms) {
             done(p);
             continue;
         }
@@ -213,7 +213,7 @@ static void command_open(uint32_t count)
     news_ms = segments_now_ms();
     while (opened_count < target || pending_count > 0) {
         while (opened_count < target && pending_count < PENDING_MAX &&
-               segments_now_ms() - news_ms <= GIVE_UP_MS) {
+               segments_now_ms() - news_ms <= give_up_ms) {
             uint32_t index = opened_count++;
             connections[index] = (struct connection){.next = SEQ_FIRST, .state = SYN_SENT};
             pending[pending_count++] =
@@ -301,7 +301,9 @@ int main(int argc, char **argv)
 {
     char line[128];
     struct in_addr address;
-    MUST(argc == 8);
+    MUST(argc == 8 || argc == 9);
+    if (argc == 9)
+        give_up_ms = strtoul(argv[8], NULL, 10);
     MUST(inet_pton(AF_INET, argv[5], &address) == 1);
     address_first = ntohl(address.s_addr);
     message_parse(argv[6], query, &query_len);

@@ -17,10 +17,11 @@ HERE = pathlib.Path(__file__).resolve().parent
 # Beyond the time of the run itself.
 GENERATOR_LIMIT_S = 60
 WARM_UP = 3000
+GIVE_UP_MS = "2000"
 IDLE_NAME, IDLE_TYPE = "www.host.example", 1
 # Kernel memory of connections: caches that hardly anything else is in; buffers; and for each open
 # descriptor what a file needs, of which strangers have too many to count the caches.
-SLABS = r"^(?:TCP|request_sock_TCP|tw_sock_TCP|sock_inode_cache|eventpoll_|skbuff_)\w* +\d+ +(\d+) +(\d+)"
+SLABS = r"^(?:TCP|request_sock_TCP|sock_inode_cache|eventpoll_)\w* +\d+ +(\d+) +(\d+)"
 OF_FILES = r"^(?:filp|dentry) +\d+ +\d+ +(\d+)"
 
 
@@ -41,8 +42,8 @@ class IdleClients:
     def __init__(self, program, link, address, first, question, response):
         self.process = link.client.start(
             "taskset", "-c", str(link.client_cpu), program, link.client_device, link.server_mac(),
-            address, "53", first, question, response, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            text=True)
+            address, "53", first, question, response, GIVE_UP_MS, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, text=True)
 
     def __enter__(self):
         return self
