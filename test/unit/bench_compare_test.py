@@ -70,11 +70,15 @@ SERVERS = [
     {"name": "echo", "label": "echo", "version": "-", "rival": "ceiling-socket", "is_lethe": False,
      "about": "", "ceiling": None}]
 
-LOADED = {"wall_s": 2.0, "user_s": 1.5, "system_s": 0.25, "peak_octets": 1 << 30, "records_per_s": 1.25e6}
+LOADED = {"wall_s": 2.0, "user_s": 1.5, "system_s": 0.25, "peak_octets": 1 << 30,
+          "records_per_s": 1.25e6}
 SCALE = {"delegations": 1000000, "records": 2500000, "text_octets": 100 << 20,
-         "database_octets": 120 << 20, "database_to_text": 1.2, "sorted": LOADED, "shuffled": LOADED,
-         "start": {"lethed": {"first_answer_s": 0.012, "resident_octets": 5 << 20, "own_octets": 1 << 20}},
-         "visible": {"change_ms": {"median": 1.0, "max": 2.0}, "visible_ms": {"median": 1.5, "max": 12.5},
+         "database_octets": 120 << 20, "database_to_text": 1.2, "sorted": LOADED,
+         "shuffled": LOADED,
+         "start": {"lethed": {"first_answer_s": 0.012, "resident_octets": 5 << 20,
+                              "own_octets": 1 << 20}},
+         "visible": {"change_ms": {"median": 1.0, "max": 2.0},
+                     "visible_ms": {"median": 1.5, "max": 12.5},
                      "lost": 0, "queries": 1000, "background": {"lost": 0, "sent": 2000}},
          "limits": {"visible_ms": [12.5, 10, False], "records_per_s": [1.25e6, 1e6, True]}}
 
@@ -83,7 +87,8 @@ def result(measurements):
     return {"machine": {"kernel": "6.1", "cpu": "a processor", "cores": 2, "memory_gb": 8.0,
                         "system": "Debian", "is_virtual": True, "irq_time_apart": False},
             "began": 1.8e9, "took_s": 600, "generator": "lethe-bench 1", "accounting": ["threads"],
-            "options": {"server_cpu": 0, "client_cpu": 1, "rounds": 5, "seconds": 1.0, "quick": False},
+            "options": {"server_cpu": 0, "client_cpu": 1, "rounds": 5, "seconds": 1.0,
+                        "quick": False},
             "zones": {"tld.": {"octets": 1000, "lines": 20}}, "receives_in_threads": True,
             "servers": SERVERS, "missing": [{"server": "froot", "why": "froot is not installed"}],
             "failures": [], "measurements": measurements,
@@ -138,11 +143,13 @@ class Figures(unittest.TestCase):
         self.assertEqual(ratio, {"ratio": 5, "min": 2, "max": 12})
 
     def test_nothing_measured_is_no_verdict(self):
-        verdict = figures.verdicts(figures.summaries([measured("lethe-a", "udp-tld", 4)]), SERVERS)[0]
+        summaries = figures.summaries([measured("lethe-a", "udp-tld", 4)])
+        verdict = figures.verdicts(summaries, SERVERS)[0]
         self.assertIsNone(verdict["is_least_reached"])
 
     def test_distance_to_the_ceiling_of_the_io_used(self):
-        summaries = figures.summaries([measured("lethe-a", "udp-tld", 5), measured("echo", "udp-tld", 4)])
+        summaries = figures.summaries([measured("lethe-a", "udp-tld", 5),
+                                       measured("echo", "udp-tld", 4)])
         verdicts = figures.io_verdicts(summaries, SERVERS)
         self.assertEqual([v["ours"] for v in verdicts], ["lethe-a"])
         self.assertAlmostEqual(verdicts[0]["ratio"], 1.25)
@@ -246,7 +253,8 @@ class Reports(unittest.TestCase):
         report.write(self.result, self.directory.name)
         again = os.path.join(self.directory.name, "again")
         subprocess.run([sys.executable, str(COMPARE), "--render",
-                        os.path.join(self.directory.name, "report.json"), "--out", again], check=True)
+                        os.path.join(self.directory.name, "report.json"), "--out", again],
+                       check=True)
         for name in ("report.md", "report.json", "udp-tld.svg", "latency-udp-tld.svg"):
             self.assertEqual(pathlib.Path(self.directory.name, name).read_bytes(),
                              pathlib.Path(again, name).read_bytes(), name)

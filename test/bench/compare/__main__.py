@@ -35,8 +35,9 @@ import report  # noqa: E402
 import servers  # noqa: E402
 
 SKIP = 77
-QUICK = {"rounds": 1, "seconds": 0.3, "delegations": 20000, "questions": 20000, "repeat": 0, "quiet": 0,
-         "settle": 0.3, "idle": [1000], "rates": {}, "scale": [], "peers": ["nsd", "knot-xdp", *servers.CEILINGS],
+QUICK = {"rounds": 1, "seconds": 0.3, "delegations": 20000, "questions": 20000, "repeat": 0,
+         "quiet": 0, "settle": 0.3, "idle": [1000], "rates": {}, "scale": [],
+         "peers": ["nsd", "knot-xdp", *servers.CEILINGS],
          "modes": ["socket", "packet", "xdp-driver"],
          "loads": ["udp-tld", "tcp1-tld", "tcp1-big", "tcpp-tld"]}
 
@@ -55,13 +56,15 @@ def parse():
     options.add_argument("--build", default="build/plain", help="where Lethe was built")
     options.add_argument("--out", default="compare-report", help="directory for the report")
     options.add_argument("--state", help="directory for zones and databases, to keep them")
-    options.add_argument("--peers", type=words, default=list(servers.DEFAULT_PEERS + servers.CEILINGS),
+    options.add_argument("--peers", type=words,
+                         default=list(servers.DEFAULT_PEERS + servers.CEILINGS),
                          help="names below test/bench/peers, comma-separated")
     options.add_argument("--extra", action="append", default=[], metavar="SCRIPT",
                          help="a further server: a start script, see test/bench/peers/README.md")
     options.add_argument("--modes", type=words, help="of Lethe: " + ", ".join(
         mode[0] for mode in servers.LETHE_MODES))
-    options.add_argument("--loads", type=words, help=", ".join(load.name for load in loads.ALL_LOADS))
+    options.add_argument("--loads", type=words,
+                         help=", ".join(load.name for load in loads.ALL_LOADS))
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--seconds", type=float, default=3, help="of each run")
     options.add_argument("--delegations", type=int, default=1000000)
@@ -70,7 +73,8 @@ def parse():
                          help="default: the first of them that is there")
     options.add_argument("--idle", type=numbers, default=[1000, 100000],
                          help="so many connections at once, for memory; empty: none")
-    options.add_argument("--rates-udp", type=numbers, default=[20000, 50000, 100000, 150000, 250000],
+    options.add_argument("--rates-udp", type=numbers,
+                         default=[20000, 50000, 100000, 150000, 250000],
                          help="offered loads for latency; empty: none")
     options.add_argument("--rates-tcp", type=numbers, default=[5000, 10000, 20000, 30000])
     options.add_argument("--scale", type=numbers, default=[1000000],
@@ -81,11 +85,14 @@ def parse():
                          help="how often a run that others disturbed is done again")
     options.add_argument("--quiet", type=float, default=5,
                          help="seconds to wait, at most, for an idle machine before a run")
-    options.add_argument("--settle", type=float, default=2, help="seconds before memory is measured")
-    options.add_argument("--install", action="store_true", help="first install the packages it needs")
+    options.add_argument("--settle", type=float, default=2,
+                         help="seconds before memory is measured")
+    options.add_argument("--install", action="store_true",
+                         help="first install the packages it needs")
     options.add_argument("--server-cpu", type=int, default=0)
     options.add_argument("--client-cpu", type=int, default=1)
-    options.add_argument("--quick", action="store_true", help="a smoke test: its figures mean nothing")
+    options.add_argument("--quick", action="store_true",
+                         help="a smoke test: its figures mean nothing")
     options.add_argument("--render", metavar="REPORT.json", help="only write a report anew")
     args = options.parse_args()
     args.rates = {"udp-tld": args.rates_udp, "tcp1-tld": args.rates_tcp}
@@ -232,8 +239,8 @@ def compare(args):
 
 def describe(server):
     return {"name": server.name, "label": server.label, "version": server.version(),
-            "rival": server.rival, "is_lethe": server.is_lethe, "about": getattr(server, "about", ""),
-            "ceiling": getattr(server, "ceiling", None)}
+            "rival": server.rival, "is_lethe": server.is_lethe,
+            "about": getattr(server, "about", ""), "ceiling": getattr(server, "ceiling", None)}
 
 
 def main():
@@ -250,7 +257,8 @@ def main():
         print("SKIP: needs two processors")
         return SKIP
     if args.install:
-        subprocess.run([data.TOP / "tools" / "install-packages", "build", "test", "bench"], check=True)
+        subprocess.run([data.TOP / "tools" / "install-packages", "build", "test", "bench"],
+                       check=True)
     with tempfile.TemporaryDirectory(prefix="lethe-compare-") as directory:
         args.state = args.state or directory
         result = compare(args)

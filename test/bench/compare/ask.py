@@ -53,5 +53,6 @@ def tcp(address, port, name, kind):
 
 if __name__ == "__main__":
     if sys.argv[1] == "first":
-        sys.exit(first(sys.argv[2], int(sys.argv[3]), sys.argv[4], float(sys.argv[5]), sys.argv[6] == "all"))
+        sys.exit(first(sys.argv[2], int(sys.argv[3]), sys.argv[4], float(sys.argv[5]),
+                       sys.argv[6] == "all"))
     sys.exit(tcp(sys.argv[2], int(sys.argv[3]), sys.argv[4], int(sys.argv[5])))

@@ -41,7 +41,8 @@ class Dice(random.Random):
 
 
 def word(dice, shortest, longest):
-    return "".join(LETTERS[dice.below(36)] for _ in range(shortest + dice.below(longest - shortest + 1)))
+    count = shortest + dice.below(longest - shortest + 1)
+    return "".join(LETTERS[dice.below(36)] for _ in range(count))
 
 
 def delegations_of(path):
@@ -119,7 +120,8 @@ class Data:
 
     def _write_tld(self, path):
         with open(path, "wb") as file:
-            subprocess.run([self.make_tld, str(self.delegations)], check=True, timeout=600, stdout=file)
+            subprocess.run([self.make_tld, str(self.delegations)], check=True, timeout=600,
+                           stdout=file)
 
     @staticmethod
     def _write_host(path):

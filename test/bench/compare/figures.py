@@ -109,7 +109,7 @@ def ratio_spread(theirs, ours):
 
 
 def against(summary, ours, wanted, names):
-    """Ratios to the cheapest rival of each kind, and whether all are reached; None: not measured."""
+    """Ratios to the cheapest rival of each kind; whether all are reached, None: not measured."""
     rows, is_reached = [], True
     for rival, factor in wanted:
         name = best(summary, names.get(rival, ()))

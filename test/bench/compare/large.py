@@ -21,7 +21,8 @@ def figures(build, options, say):
         command = [sys.executable, str(SCALE), "--build", str(build), "--delegations", counts,
                    "--zones", str(options.scale_zones), "--peers", peers, "--json", str(path)]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LIMIT_S)
+            done = subprocess.run(command, capture_output=True, text=True, check=False,
+                                  timeout=LIMIT_S)
         except subprocess.TimeoutExpired:
             return {"why": f"took more than {LIMIT_S} s"}
         if not path.exists():

@@ -54,8 +54,9 @@ class Link:
         self.server.end()
 
     def _connect(self):
-        self.server.ip(f"link add {self.server_device} numrxqueues 1 numtxqueues 1 type veth peer name "
-                       f"{self.client_device} numrxqueues 1 numtxqueues 1 netns {self.client.pid()}")
+        queues = "numrxqueues 1 numtxqueues 1"
+        self.server.ip(f"link add {self.server_device} {queues} type veth "
+                       f"peer name {self.client_device} {queues} netns {self.client.pid()}")
         self.server.ip(f"address add {SERVER}/{NETWORK} dev {self.server_device}")
         stem, first = CLIENT.rsplit(".", 1)
         for number in range(CLIENT_COUNT):
@@ -78,8 +79,9 @@ class Link:
 
     def _settle(self):
         for side, _ in self.ends():
-            for setting in ("net.ipv6.conf.all.disable_ipv6=1", "net.ipv4.tcp_max_syn_backlog=65536",
-                            "net.core.somaxconn=65535", "net.ipv4.ip_local_port_range=10000 60000",
+            for setting in ("net.ipv6.conf.all.disable_ipv6=1",
+                            "net.ipv4.tcp_max_syn_backlog=65536", "net.core.somaxconn=65535",
+                            "net.ipv4.ip_local_port_range=10000 60000",
                             "net.ipv4.tcp_tw_reuse=1", "net.ipv4.tcp_tw_reuse_delay=100",
                             "net.ipv4.tcp_max_tw_buckets=2000000", "net.ipv4.icmp_ratelimit=0",
                             "net.ipv4.ip_forward=0", "net.ipv4.conf.all.rp_filter=0"):
@@ -157,7 +159,8 @@ def bpf(command, attributes):
 
 def attach_pass(device):
     """The smallest XDP program, `return XDP_PASS`; it goes with this process."""
-    code = ctypes.create_string_buffer(struct.pack("=BBhiBBhi", 0xb7, 0, 0, XDP_PASS, 0x95, 0, 0, 0))
+    code = ctypes.create_string_buffer(
+        struct.pack("=BBhiBBhi", 0xb7, 0, 0, XDP_PASS, 0x95, 0, 0, 0))
     licence = ctypes.create_string_buffer(b"BSD")
     program = bpf(BPF_PROG_LOAD, struct.pack("=IIQQ", BPF_PROG_TYPE_XDP, 2, ctypes.addressof(code),
                                              ctypes.addressof(licence)))

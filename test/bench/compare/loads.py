@@ -11,25 +11,28 @@ Load = collections.namedtuple("Load", "name about kind zone_set questions")
 # Kernel sockets of the generator are spread over these addresses: one has too few ports. No kernel
 # owns those of its own frames.
 CLIENTS, RAW_CLIENTS = "198.18.0.128/28", "198.18.96.0/24"
-# Kinds: udp; tcp1, a connection per query; tcpp, 100 connections that stay, one question outstanding
-# on each; tcpw, 20 connections that stay, 20 questions outstanding on each.
+# Kinds: udp; tcp1, a connection per query; tcpp, 100 connections that stay, one question
+# outstanding on each; tcpw, 20 connections that stay, 20 questions outstanding on each.
 LOADS = (
     Load("udp-tld", "UDP, zone of delegations, 60 % existing", "udp", "tld", "tld"),
     Load("udp-root", "UDP, root zone", "udp", "root", "root"),
     Load("tcp1-root", "TCP, a connection per query, root zone", "tcp1", "root", "root"),
     Load("tcp1-tld", "TCP, a connection per query, zone of delegations", "tcp1", "tld", "tld"),
     Load("tcp1-big", "TCP, a connection per query, responses of 3 KB", "tcp1", "tld", "big"),
-    Load("tcpp-tld", "TCP, 100 connections that stay, one question outstanding", "tcpp", "tld", "tld"),
-    Load("tcpw-tld", "TCP, 20 connections that stay, 20 questions outstanding", "tcpw", "tld", "tld"),
+    Load("tcpp-tld", "TCP, 100 connections that stay, one question outstanding", "tcpp", "tld",
+         "tld"),
+    Load("tcpw-tld", "TCP, 20 connections that stay, 20 questions outstanding", "tcpw", "tld",
+         "tld"),
 )
 # Frames of the generator's own: cheaper for it, so that it comes to the limits of faster servers.
 RAW_LOADS = (
     Load("rawudp-tld", "UDP, zone of delegations, client without sockets", "rawudp", "tld", "tld"),
-    Load("raw1-root", "TCP, a connection per query, root zone, client without sockets", "raw1", "root",
-         "root"),
-    Load("raw1-tld", "TCP, a connection per query, zone of delegations, client without sockets", "raw1",
-         "tld", "tld"),
-    Load("rawp-tld", "TCP, 100 connections that stay, client without sockets", "rawp", "tld", "tld"),
+    Load("raw1-root", "TCP, a connection per query, root zone, client without sockets", "raw1",
+         "root", "root"),
+    Load("raw1-tld", "TCP, a connection per query, zone of delegations, client without sockets",
+         "raw1", "tld", "tld"),
+    Load("rawp-tld", "TCP, 100 connections that stay, client without sockets", "rawp", "tld",
+         "tld"),
 )
 ALL_LOADS = LOADS + RAW_LOADS
 BY_NAME = {load.name: load for load in ALL_LOADS}
@@ -75,7 +78,8 @@ class LetheBench:
         where = ["-a", CLIENTS] if not how[0].startswith("raw") else \
             ["-a", RAW_CLIENTS, "-i", link.client_device, "--mac", link.server_mac()]
         return [str(self.program), *how, "-s", f"{address}@53", "-d", str(questions), "-e", "-l",
-                f"{seconds:g}", "-t", f"{timeout:g}", *where, "--json", "--quiet", *(["-Q", str(rate)] if rate else [])]
+                f"{seconds:g}", "-t", f"{timeout:g}", *where, "--json", "--quiet",
+                *(["-Q", str(rate)] if rate else [])]
 
     def parse(self, text):
         try:
@@ -111,9 +115,9 @@ class Dnsperf:
         return "dnsperf " + re.search(r"Version ([\d.]+)", done.stdout + done.stderr)[1]
 
     def command(self, load, questions, address, seconds, rate, _link, timeout=1):
-        return ["dnsperf", "-s", address, "-p", "53", "-d", str(questions), "-l", f"{seconds:g}", "-T",
-                "1", "-t", f"{timeout:g}", "-e", "-O", "suppress=timeout,unexpected", *self.HOW[load.kind],
-                *(["-Q", str(rate)] if rate else [])]
+        return ["dnsperf", "-s", address, "-p", "53", "-d", str(questions), "-l", f"{seconds:g}",
+                "-T", "1", "-t", f"{timeout:g}", "-e", "-O", "suppress=timeout,unexpected",
+                *self.HOW[load.kind], *(["-Q", str(rate)] if rate else [])]
 
     def parse(self, text):
         def number(pattern):

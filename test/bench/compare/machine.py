@@ -16,7 +16,8 @@ import re
 import time
 
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
-GROUPS = (("v1", "/sys/fs/cgroup/cpuacct"), ("v2", "/sys/fs/cgroup"), ("v2", "/sys/fs/cgroup/unified"))
+GROUPS = (("v1", "/sys/fs/cgroup/cpuacct"), ("v2", "/sys/fs/cgroup"),
+          ("v2", "/sys/fs/cgroup/unified"))
 # Another user of the server's core: beyond this share of the time a run says less than it should.
 FOREIGN_LIMIT = 0.05
 
@@ -77,8 +78,8 @@ def has_irq_time_apart(text=None):
 
 
 class Group:
-    """The time of a server's processes: by a control group of version 1 or 2, otherwise by adding up
-    what the kernel knows of each thread."""
+    """The time of a server's processes: by a control group of version 1 or 2, otherwise by adding
+    up what the kernel knows of each thread."""
 
     def __init__(self, name, kinds=GROUPS):
         self.path = self.version = self.pid = None
@@ -96,7 +97,8 @@ class Group:
                 path.rmdir()
 
     def method(self):
-        return {"v1": "control group, version 1 (cpuacct)", "v2": "control group, version 2 (cpu.stat)",
+        return {"v1": "control group, version 1 (cpuacct)",
+                "v2": "control group, version 2 (cpu.stat)",
                 None: "threads (schedstat)"}[self.version]
 
     def prefix(self):
@@ -107,7 +109,8 @@ class Group:
 
     def processes(self):
         if self.path is None:
-            return [pid for pid in family(self.pid) if read(f"/proc/{pid}/stat")] if self.pid else []
+            pids = family(self.pid) if self.pid else []
+            return [pid for pid in pids if read(f"/proc/{pid}/stat")]
         return [int(pid) for pid in read(self.path / "cgroup.procs").split()]
 
     def used_s(self):
@@ -201,6 +204,8 @@ def describe():
     memory = re.search(r"^MemTotal:\s+(\d+)", read("/proc/meminfo"), re.M)
     release = dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', read("/etc/os-release"), re.M))
     return {"kernel": platform.release(), "cpu": cpu[1] if cpu else platform.machine(),
-            "cores": os.cpu_count(), "memory_gb": round(int(memory[1]) / 1e6, 1) if memory else None,
-            "system": release.get("PRETTY_NAME", ""), "is_virtual": "hypervisor" in read("/proc/cpuinfo"),
+            "cores": os.cpu_count(),
+            "memory_gb": round(int(memory[1]) / 1e6, 1) if memory else None,
+            "system": release.get("PRETTY_NAME", ""),
+            "is_virtual": "hypervisor" in read("/proc/cpuinfo"),
             "irq_time_apart": has_irq_time_apart()}

@@ -148,8 +148,8 @@ class Comparison:
 
     def _run_once(self, instance, load, number, rate):
         seconds = self.options.seconds
-        command = self.generator.command(load, self.files.questions[load.questions], instance.address,
-                                         seconds, rate, self.link)
+        command = self.generator.command(load, self.files.questions[load.questions],
+                                         instance.address, seconds, rate, self.link)
         self.link.pin()
         is_quiet = machine.wait_quiet(self.options.quiet)
         self.meter.start(instance.group)
@@ -193,8 +193,9 @@ class Comparison:
             kernel_later, sockets_later = socket_memory(self.link.server, instance.group)
             clients.say("close")
         each = max(1, opened)
-        return {"server": instance.server.name, "wanted": count, "opened": opened, "answered": right,
-                "own_octets": (own_later - own) * 1024, "kernel_octets": kernel_later - kernel,
+        return {"server": instance.server.name, "wanted": count, "opened": opened,
+                "answered": right, "own_octets": (own_later - own) * 1024,
+                "kernel_octets": kernel_later - kernel,
                 "sockets": sockets_later - sockets,
                 "each_octets": ((own_later - own) * 1024 + kernel_later - kernel) / each}
 

@@ -15,7 +15,8 @@ def text(x, y, content, more=""):
 
 
 def line(x1, y1, x2, y2, colour="#333", more=""):
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" {more}/>'
+    return (f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" '
+            f'stroke="{colour}" {more}/>')
 
 
 def page(width, height, parts):
@@ -101,7 +102,8 @@ def lines(title, x_unit, y_unit, curves):
                   text(x, bottom + 18, short(value), 'text-anchor="middle"')]
     for value in up.marks():
         y = up.place(value)
-        parts += [line(left, y, 640, y, "#ddd"), text(left - 8, y + 4, short(value), 'text-anchor="end"')]
+        parts += [line(left, y, 640, y, "#ddd"),
+                  text(left - 8, y + 4, short(value), 'text-anchor="end"')]
     for number, (name, points) in enumerate(curves):
         colour = LINES[number % len(LINES)]
         places = [(across.place(x), up.place(y)) for x, y in points]
@@ -111,5 +113,5 @@ def lines(title, x_unit, y_unit, curves):
         key = 60 + number * 20
         parts += [line(656, key, 680, key, colour, 'stroke-width="2"'), text(686, key + 4, name)]
     parts += [text(360, bottom + 40, x_unit, 'text-anchor="middle"'),
-              text(0, 0, y_unit, f'text-anchor="middle" transform="translate(18 225) rotate(-90)"')]
+              text(0, 0, y_unit, 'text-anchor="middle" transform="translate(18 225) rotate(-90)"')]
     return page(width, height, parts)

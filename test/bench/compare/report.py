@@ -36,8 +36,9 @@ def percent(values):
 
 def table(head, rows):
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-    lines += ["| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in row) + " |"
-              for row in rows]
+    for row in rows:
+        cells = (str(cell).replace("|", "\\|").replace("\n", " ") for cell in row)
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -62,23 +63,25 @@ class Report:
         disturbed = sum(m["foreign"] > machine.FOREIGN_LIMIT for m in self.result["measurements"])
         lines = [
             "# Lethe beside other name servers\n",
-            f"Measured {began} UTC in {self.result['took_s'] / 60:.0f} minutes; every figure is made by "
-            "`test/bench/compare`.\n",
+            f"Measured {began} UTC in {self.result['took_s'] / 60:.0f} minutes; every figure is "
+            "made by `test/bench/compare`.\n",
             f"- machine: {about['cpu']}, {about['cores']} cores, {about['memory_gb']} GB"
-            f"{', virtual' if about['is_virtual'] else ''}; Linux {about['kernel']}, {about['system']}",
-            f"- server on core {options['server_cpu']}, load generator ({self.result['generator']}) on "
-            f"core {options['client_cpu']}, veth pair with "
+            f"{', virtual' if about['is_virtual'] else ''}; Linux {about['kernel']}, "
+            f"{about['system']}",
+            f"- server on core {options['server_cpu']}, load generator "
+            f"({self.result['generator']}) on core {options['client_cpu']}, veth pair with "
             + ("threaded NAPI on the receiver's core" if self.result["receives_in_threads"]
                else "receive packet steering: what the kernel receives is in /proc/stat only"),
             f"- CPU time of servers by {', '.join(self.result['accounting'])}; of the kernel's "
             "receiving by its threads; checked against /proc/stat of the core",
-            f"- {options['rounds']} rounds, {options['seconds']:g} s each run; {len(self.result['measurements'])} "
-            f"runs, {disturbed} disturbed by others using more than "
-            f"{machine.FOREIGN_LIMIT * 100:g} % of the server's core\n"]
+            f"- {options['rounds']} rounds, {options['seconds']:g} s each run; "
+            f"{len(self.result['measurements'])} runs, {disturbed} disturbed by others using "
+            f"more than {machine.FOREIGN_LIMIT * 100:g} % of the server's core\n"]
         if options["quick"]:
             lines.insert(1, "**A quick run, to try the instrument: its figures mean nothing.**\n")
         rows = [(s["label"], s["version"], s["about"]) for s in self.result["servers"]]
-        zones = [(apex, f"{z['octets']:,}", f"{z['lines']:,}") for apex, z in self.result["zones"].items()]
+        zones = [(apex, f"{zone['octets']:,}", f"{zone['lines']:,}")
+                 for apex, zone in self.result["zones"].items()]
         return "\n".join(lines) + "\n" + table(("server", "version", ""), rows) + "\n" + \
             table(("zone", "octets of text", "lines"), zones)
 
@@ -107,31 +110,33 @@ class Report:
             rows.append((v["work"], f"{spread(v['cost_us'])}, {self.label(v['ours'])}",
                          self.factor_cells(v["least"]), verdict(v["is_least_reached"]), goal,
                          verdict(v["is_goal_reached"])))
-        text = "## To be reached\n\nMicroseconds of the whole server side for a query, medians (least-greatest); "\
-            "how many times less than the cheapest server of each kind.\n\n" + \
+        text = "## To be reached\n\nMicroseconds of the whole server side for a query, medians "\
+            "(least-greatest); how many times less than the cheapest server of each kind.\n\n" + \
             table(("work", "Lethe, its cheapest mode", "at least", "", "goal", ""), rows)
         return text + self.io_targets() + self.other_targets()
 
     def io_targets(self):
         rows = [(f"{loads.BY_NAME[v['load']].about}, {self.label(v['ours'])}",
                  f"{v['ratio']:.2f} x {self.label(v['ceiling'])}",
-                 f"1.35: {verdict(v['is_least_reached'])}", f"1.15: {verdict(v['is_goal_reached'])}")
+                 f"{figures.IO_TARGET['least']}: {verdict(v['is_least_reached'])}",
+                 f"{figures.IO_TARGET['goal']}: {verdict(v['is_goal_reached'])}")
                 for v in figures.io_verdicts(self.summaries, self.result["servers"])]
-        return "\n" + table(("distance to the ceiling of the I/O used", "", "at least", "goal"), rows) \
-            if rows else ""
+        head = ("distance to the ceiling of the I/O used", "", "at least", "goal")
+        return "\n" + table(head, rows) if rows else ""
 
     def other_targets(self):
         rows = []
         for held in self.result["idle"]:
             if self.servers[held["server"]]["is_lethe"] and held["sockets"] <= 0:
-                rows.append((f"idle TCP connections, {self.label(held['server'])}, {held['opened']:,}",
-                             f"{held['each_octets']:.1f} octets each",
+                rows.append((f"idle TCP connections, {self.label(held['server'])}, "
+                             f"{held['opened']:,}", f"{held['each_octets']:.1f} octets each",
                              verdict(round(held["each_octets"]) <= figures.IDLE_TARGET_OCTETS)))
         for start in self.result["starts"]:
             if self.servers[start["server"]]["is_lethe"] and start["zone_set"] == "tld":
                 median = statistics.median(s["first_answer_s"] for s in start["starts"])
                 rows.append((f"start to first answer, {self.label(start['server'])}",
-                             f"{median * 1000:.1f} ms; goal {figures.START_TARGET_S['goal'] * 1000:g} ms: "
+                             f"{median * 1000:.1f} ms; goal "
+                             f"{figures.START_TARGET_S['goal'] * 1000:g} ms: "
                              f"{verdict(median < figures.START_TARGET_S['goal'])}",
                              verdict(median < figures.START_TARGET_S["least"])))
         return "\n" + table(("other", "", ""), rows) if rows else ""
@@ -151,18 +156,21 @@ class Report:
                          number(1e6 / s["cost_us"]["median"]), spread(tail), percent(s["lost"]),
                          f"{percent(s['server_busy'])} / {percent(s['client_busy'])}"
                          f"{', limited' if s['is_limited'] else ''}",
-                         f"{s['runs']}" + (f", {s['disturbed']} left out" if s["disturbed"] else "")))
+                         f"{s['runs']}"
+                         + (f", {s['disturbed']} left out" if s["disturbed"] else "")))
         return f"### {load.about}\n\n" + table(
-            ("server", "us a query", "times", "processes", "kernel receive", "/proc/stat", "queries/s",
-             "a core's worth/s", "p99 us", "lost %", "busy % server / client", "runs"), rows) + \
+            ("server", "us a query", "times", "processes", "kernel receive", "/proc/stat",
+             "queries/s", "a core's worth/s", "p99 us", "lost %", "busy % server / client",
+             "runs"), rows) + \
             f"\n![{load.about}]({load.name}.svg)\n"
 
     def loads(self):
-        parts = ["## What a query costs\n\n*us a query*: whole server side, processes and the kernel's "
-                 "receiving. */proc/stat*: the same by the clock ticks of the core, strangers included. "
-                 "*times*: as a multiple of Lethe's cheapest mode. *p99*: of a closed loop, so of a full "
-                 "queue (the mean, where the generator knows no more).\n"]
-        parts += [self.load_section(load) for load in loads.ALL_LOADS if load.name in self.summaries]
+        parts = ["## What a query costs\n\n*us a query*: whole server side, processes and the "
+                 "kernel's receiving. */proc/stat*: the same by the clock ticks of the core, "
+                 "strangers included. *times*: as a multiple of Lethe's cheapest mode. *p99*: of a "
+                 "closed loop, so of a full queue (the mean, where the generator knows no more).\n"]
+        parts += [self.load_section(load) for load in loads.ALL_LOADS
+                  if load.name in self.summaries]
         return "\n".join(parts)
 
     def latency(self):
@@ -179,18 +187,19 @@ class Report:
                                  f"{(m['sent'] - m['answered']) / max(1, m['sent']) * 100:.2f}",
                                  f"{m['server_busy'] * 100:.0f}"))
             parts.append(f"### {loads.BY_NAME[name].about}\n\n" + table(
-                ("server", "offered/s", "answered/s", "mean us", "p50", "p90", "p99", "p99.9", "max",
-                 "lost %", "core busy %"), rows) + f"\n![latency](latency-{name}.svg)\n")
+                ("server", "offered/s", "answered/s", "mean us", "p50", "p90", "p99", "p99.9",
+                 "max", "lost %", "core busy %"), rows) + f"\n![latency](latency-{name}.svg)\n")
         return "## Latency against offered load\n\n" + "\n".join(parts) if parts else ""
 
     def idle(self):
-        rows = [(self.label(h["server"]), f"{h['asked_for']:,}", f"{h['opened']:,}", f"{h['answered']:,}",
-                 f"{h['sockets']:,}", f"{h['own_octets'] / max(1, h['opened']):,.0f}",
+        rows = [(self.label(h["server"]), f"{h['asked_for']:,}", f"{h['opened']:,}",
+                 f"{h['answered']:,}", f"{h['sockets']:,}",
+                 f"{h['own_octets'] / max(1, h['opened']):,.0f}",
                  f"{h['kernel_octets'] / max(1, h['opened']):,.0f}", f"**{h['each_octets']:,.0f}**")
                 for h in self.result["idle"]]
-        return "## Memory of open connections\n\nEach has asked one question and idles. Kernel memory: "\
-            "that of TCP's sockets, their descriptors and buffers. A server with a descriptor for each connection "\
-            "is asked to hold 15,000 at most.\n\n" + table(
+        return "## Memory of open connections\n\nEach has asked one question and idles. Kernel "\
+            "memory: that of TCP's sockets, their descriptors and buffers. A server with a "\
+            "descriptor for each connection is asked to hold 15,000 at most.\n\n" + table(
                 ("server", "wanted", "open", "answered", "kernel sockets", "octets each, processes",
                  "octets each, kernel", "octets each"), rows) if rows else ""
 
@@ -207,10 +216,11 @@ class Report:
                          number(series["present_kb"]["median"] / 1024),
                          number(loaded["load_s"]) if loaded else
                          number(start["load_s"]) if start["load_s"] else "-",
-                         f"{loaded['octets'] / MIB:,.0f} ({loaded['octets'] / loaded['text_octets']:.2f} x text)"
+                         f"{loaded['octets'] / MIB:,.0f} "
+                         f"({loaded['octets'] / loaded['text_octets']:.2f} x text)"
                          if loaded else "-"))
-        return "## Start\n\nFrom the start of the process to the first answer that is right; memory "\
-            "then. Databases are made once, before.\n\n" + table(
+        return "## Start\n\nFrom the start of the process to the first answer that is right; "\
+            "memory then. Databases are made once, before.\n\n" + table(
                 ("server", "zones", "first answer ms", "CPU ms", "own MiB", "present MiB",
                  "database made in s", "database MiB"), rows) if rows else ""
 
@@ -220,7 +230,8 @@ class Report:
             return ""
         if "why" in scale:
             return f"## Large zones\n\n{NOT}: `{scale['why'].strip()[-300:]}`\n"
-        parts = ["## Large zones\n\nLoads on one processor; changes while the server is under load.\n"]
+        parts = ["## Large zones\n\nLoads on one processor; changes while the server is under "
+                 "load.\n"]
         for found in [*scale["tld"], *filter(None, [scale["small"]])]:
             what = f"{found['delegations']:,} delegations" if "delegations" in found else \
                 f"{found['zones']:,} small zones"
@@ -234,8 +245,8 @@ class Report:
         return "## Left out, and failures\n\n" + table(("who", "why"), rows) if rows else ""
 
     def markdown(self):
-        parts = (self.head(), self.targets(), self.loads(), self.latency(), self.idle(), self.starts(),
-                 self.scale(), self.missing())
+        parts = (self.head(), self.targets(), self.loads(), self.latency(), self.idle(),
+                 self.starts(), self.scale(), self.missing())
         return "\n".join(part for part in parts if part)
 
     def colour(self, name):
@@ -260,20 +271,23 @@ class Report:
                 if m["load"] == name:
                     latency = m["latency_us"].get("p99", m["latency_us"]["mean"])
                     curves.setdefault(self.label(m["server"]), []).append((m["rate"], latency))
-            unit = "p99" if any("p99" in m["latency_us"] for m in self.result["latencies"]) else "mean"
+            has_p99 = any("p99" in m["latency_us"] for m in self.result["latencies"])
             out[f"latency-{name}.svg"] = plots.lines(
-                "Latency against offered load: " + loads.BY_NAME[name].about, "offered queries a second",
-                f"{unit} latency, us", list(curves.items()))
+                "Latency against offered load: " + loads.BY_NAME[name].about,
+                "offered queries a second", ("p99" if has_p99 else "mean") + " latency, us",
+                list(curves.items()))
         return out
 
 
 def large_table(found):
-    rows = [(f"load, {name}", f"{load['wall_s']:.2f} s ({load['user_s']:.2f} user, {load['system_s']:.2f} "
-             f"system), {load['records_per_s']:,.0f} records/s, at most {load['peak_octets'] / MIB:,.0f} MiB")
-            for name, load in ((key, found.get(key)) for key in ("sorted", "shuffled", "load")) if load]
+    rows = [(f"load, {name}", f"{load['wall_s']:.2f} s ({load['user_s']:.2f} user, "
+             f"{load['system_s']:.2f} system), {load['records_per_s']:,.0f} records/s, at most "
+             f"{load['peak_octets'] / MIB:,.0f} MiB")
+            for name in ("sorted", "shuffled", "load") if (load := found.get(name))]
     visible, background = found["visible"], found["visible"]["background"]
-    rows += [("database", f"{found['database_octets'] / MIB:,.0f} MiB, {found['database_to_text']:.2f} x the "
-              f"text of {found['text_octets'] / MIB:,.0f} MiB"),
+    rows += [("database", f"{found['database_octets'] / MIB:,.0f} MiB, "
+              f"{found['database_to_text']:.2f} x the text of "
+              f"{found['text_octets'] / MIB:,.0f} MiB"),
              ("a change, until committed", f"{visible['change_ms']['median']:.2f} ms, at most "
               f"{visible['change_ms']['max']:.2f}"),
              ("until seen by queries", f"{visible['visible_ms']['median']:.2f} ms, at most "

@@ -57,7 +57,7 @@ class Script:
         self.build = pathlib.Path(build).resolve()
         self.path = pathlib.Path(path).resolve()
         self.name = self.path.name
-        about = dict(re.findall(r"^# (label|rival|needs|device|address|zones|loads|peer-xdp|connections|answers): (.*?)\s*$",
+        about = dict(re.findall(r"^# ([a-z-]+): (.*?)\s*$",
                                 self.path.read_text(encoding="utf-8"), re.M))
         self.label = about.get("label", self.name)
         self.rival = about.get("rival")
@@ -84,7 +84,8 @@ class Script:
 
     def environment(self, zone_set, zones, address, interface):
         return {**os.environ, "ZONES": " ".join(f"{apex}={path}" for apex, path in zones.items()),
-                "ADDRESS": address, "PORT": str(PORT), "INTERFACE": interface, "ZONE_SET": zone_set, "BUILD": str(self.build)}
+                "ADDRESS": address, "PORT": str(PORT), "INTERFACE": interface,
+                "ZONE_SET": zone_set, "BUILD": str(self.build)}
 
     def load(self, directory, environment):
         """Seconds, or None where there is nothing to load."""
@@ -144,8 +145,9 @@ class LetheMode:
         """The guard goes with the process."""
 
     def command(self, zone_set, address, interface):
-        return [str(self.build / "server" / "lethed"), "--db", str(self.databases.get(zone_set, ".")),
-                "--workers", "1", "--pin", "off", "--listen", f"{address}@{PORT}",
+        return [str(self.build / "server" / "lethed"),
+                "--db", str(self.databases.get(zone_set, ".")), "--workers", "1",
+                "--pin", "off", "--listen", f"{address}@{PORT}",
                 "--tcp-max-connections", "30000", "--tcp-idle-timeout", "600",
                 *(option.format(interface=interface) for option in self.options)]
 
@@ -156,8 +158,9 @@ def load_database(build, directory, zone_set, zones):
     shutil.rmtree(database, ignore_errors=True)
     begun = time.monotonic()
     for apex, path in zones.items():
-        done = subprocess.run([pathlib.Path(build, "tools", "lethe"), "--db", database, "zone", "load",
-                               apex, path], capture_output=True, text=True, check=False, timeout=1200)
+        done = subprocess.run([pathlib.Path(build, "tools", "lethe"), "--db", database, "zone",
+                               "load", apex, path], capture_output=True, text=True, check=False,
+                              timeout=1200)
         if done.returncode:
             raise NotUp(f"lethe zone load {apex}: {done.stderr[-500:]}")
     seconds = time.monotonic() - begun
@@ -197,8 +200,9 @@ class Instance:
             self.link.add_address(self.address)
         self.group = machine.Group(f"compare-{os.getpid()}-{self.directory.name}")
         probe = self.link.client.start(
-            "taskset", "-c", str(self.link.client_cpu), sys.executable, str(HERE / "ask.py"), "first",
-            self.address, str(PORT), data.PROBES[self.zone_set], str(START_LIMIT_S), self.server.answers,
+            "taskset", "-c", str(self.link.client_cpu), sys.executable, str(HERE / "ask.py"),
+            "first", self.address, str(PORT), data.PROBES[self.zone_set], str(START_LIMIT_S),
+            self.server.answers,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         try:
             probe.stdout.readline()
@@ -224,7 +228,8 @@ class Instance:
             self.begun = time.monotonic()
             # Whatever becomes of this process, the server ends with it.
             self.process = self.link.server.start(
-                "setpriv", "--pdeathsig", "KILL", "taskset", "-c", str(self.link.server_cpu), *self.group.prefix(), *command,
+                "setpriv", "--pdeathsig", "KILL", "taskset", "-c", str(self.link.server_cpu),
+                *self.group.prefix(), *command,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory,
                 env=self.environment)
         self.group.pid = self.process.pid
