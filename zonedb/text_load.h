@@ -66,7 +66,8 @@ struct text_options {
     void (*message)(void *context, const struct text_message *message); /* may be NULL */
     void (*progress)(void *context, enum text_phase phase, uint64_t done, uint64_t total);
     void *context;
-    bool is_thorough; /* also the warnings that cost look-ups: targets that are CNAMEs, occluded
+    size_t memory_octets; /* of records that are held at a time; 0: 256 MiB */
+    bool is_thorough;     /* also the warnings that cost look-ups: targets that are CNAMEs, occluded
                          data, sibling name servers without address */
 };
 

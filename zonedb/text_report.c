@@ -10,6 +10,7 @@
 #include <ctype.h>
 #include <libknot/libknot.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -54,21 +55,33 @@ void text_progress(const struct text_zone *zone, enum text_phase phase, uint64_t
         zone->options.progress(zone->options.context, phase, done, total);
 }
 
+/* Octets that are looked at of a file at a time, where it is not in memory. */
+#define PEEK ((size_t)64 * 1024)
+/* Of these, a record and what is blank before it have no more. */
+#define RECORD_MAX ((size_t)1 << 20)
+
 static void find_line(struct text_file *file, size_t offset, uint64_t *line_out,
                       uint64_t *column_out)
 {
-    size_t at = offset >= file->seen_offset ? file->seen_offset : 0;
-    uint64_t line = at == 0 ? 1 : file->seen_line;
-    const char *newline;
+    size_t line_at = offset >= file->seen_offset ? file->seen_offset : 0;
+    uint64_t line = line_at == 0 ? 1 : file->seen_line;
+    char buffer[PEEK];
+    const char *text;
 
-    while (at < offset && (newline = memchr(file->base + at, '\n', offset - at)) != NULL) {
-        at = (size_t)(newline - file->base) + 1;
-        line++;
+    for (size_t at = line_at, len; at < offset; at += len) {
+        len = text_file_peek(file, at, buffer, sizeof(buffer), &text);
+        if (len > offset - at)
+            len = offset - at;
+        if (len == 0)
+            break;
+        for (const char *newline = text;
+             (newline = memchr(newline, '\n', len - (size_t)(newline - text))) != NULL; line++)
+            line_at = at + (size_t)(++newline - text);
     }
-    file->seen_offset = at; /* the beginning of the line */
+    file->seen_offset = line_at;
     file->seen_line = line;
     *line_out = line;
-    *column_out = offset - at + 1;
+    *column_out = offset - line_at + 1;
 }
 
 static void tell(struct text_zone *zone, enum text_severity severity, size_t file, size_t offset,
@@ -85,7 +98,7 @@ static void tell(struct text_zone *zone, enum text_severity severity, size_t fil
     vsnprintf(text, sizeof(text), format, arguments);
     if (file < zone->file_count) {
         message.file = zone->files[file].name;
-        if (offset <= zone->files[file].size)
+        if (offset != SIZE_MAX)
             find_line(&zone->files[file], offset, &message.line, &message.column);
     }
     zone->options.message(zone->options.context, &message);
@@ -161,9 +174,10 @@ static bool is_ttl_or_class(const struct text_file *file, size_t at)
            (len > 5 && strncasecmp(token, "CLASS", 5) == 0);
 }
 
-static size_t find_spot(const struct text_file *file, size_t offset, enum text_spot spot)
+/* In a text that begins with the record. */
+static size_t find_spot(const struct text_file *file, enum text_spot spot)
 {
-    size_t at = skip_to_record(file, offset);
+    size_t at = skip_to_record(file, 0);
     const bool has_owner = at < file->size && !is_space(file->base[at]);
 
     at = skip_space(file, at);
@@ -180,13 +194,26 @@ static size_t find_spot(const struct text_file *file, size_t offset, enum text_s
     return at;
 }
 
+static size_t find_place(const struct text_file *file, size_t offset, enum text_spot spot)
+{
+    struct text_file record = {.descriptor = -1};
+    char *buffer = file->descriptor < 0 ? NULL : malloc(RECORD_MAX);
+
+    if (file->descriptor >= 0 && buffer == NULL)
+        return offset;
+    record.size = text_file_peek(file, offset, buffer, RECORD_MAX, &record.base);
+    const size_t at = offset + find_spot(&record, spot);
+    free(buffer);
+    return at;
+}
+
 void text_tell(struct text_zone *zone, enum text_severity severity,
                const struct text_record *record, enum text_spot spot, const char *format, ...)
 {
     va_list arguments;
     const size_t offset = record->offset == TEXT_OFFSET_NONE
                               ? SIZE_MAX
-                              : find_spot(&zone->files[record->file], record->offset, spot);
+                              : find_place(&zone->files[record->file], record->offset, spot);
 
     va_start(arguments, format);
     tell(zone, severity, record->file, offset, format, arguments);

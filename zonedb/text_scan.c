@@ -19,83 +19,6 @@
 #define FILES_MAX 65535
 #define PROGRESS_EVERY 8192
 
-/* ---- files ---- */
-
-static int add_file(struct text_zone *zone, const char *name, struct text_file **file_out)
-{
-    struct text_file *files =
-        reallocarray(zone->files, zone->file_count + 1, sizeof(zone->files[0]));
-    char *copy = strdup(name);
-
-    if (files != NULL)
-        zone->files = files;
-    if (files == NULL || copy == NULL) {
-        free(copy);
-        return -ENOMEM;
-    }
-    *file_out = &zone->files[zone->file_count++];
-    **file_out = (struct text_file){.name = copy, .base = ""};
-    return 0;
-}
-
-/* Read, not mapped: an editor that cuts the file short meanwhile would end us with a bus error. */
-static int read_octets(int descriptor, size_t expected, struct text_file *file)
-{
-    size_t cap = 0;
-
-    for (;;) {
-        if (file->size == cap) {
-            cap = cap == 0 ? expected : cap * 2;
-            char *grown = realloc(file->is_allocated ? (void *)file->base : NULL, cap);
-            if (grown == NULL)
-                return -ENOMEM;
-            file->base = grown;
-            file->is_allocated = true;
-        }
-        const ssize_t got = read(descriptor, (char *)file->base + file->size, cap - file->size);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return got == 0 ? 0 : -errno;
-        file->size += (size_t)got;
-    }
-}
-
-static int read_file(int descriptor, struct text_file *file)
-{
-    struct stat status;
-
-    if (fstat(descriptor, &status) != 0)
-        return -errno;
-    file->device = status.st_dev;
-    file->inode = status.st_ino;
-    if (S_ISDIR(status.st_mode))
-        return -EISDIR;
-    /* One octet more than a regular file has: the end is found without growing. */
-    return read_octets(descriptor, S_ISREG(status.st_mode) ? (size_t)status.st_size + 1 : 65536,
-                       file);
-}
-
-/* The file gets its place in the list even if it cannot be read: messages need its name. */
-static int open_file(struct text_zone *zone, const char *name, const char *label)
-{
-    struct text_file *file;
-    int error = add_file(zone, label, &file);
-
-    if (error != 0)
-        return error;
-    const bool is_stdin = strcmp(name, "-") == 0;
-    const int descriptor = is_stdin ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0)
-        return -errno;
-    error = read_file(descriptor, file);
-    if (!is_stdin)
-        close(descriptor);
-    if (error == 0)
-        zone->counts.octets += file->size;
-    return error;
-}
-
 /* ---- records ---- */
 
 bool text_is_hash_owner(const struct text_zone *zone, const uint8_t *owner)
@@ -182,8 +105,9 @@ static size_t scanner_offset(const struct text_zone *zone, const zs_scanner_t *s
 {
     const struct text_file *input = &zone->files[file];
 
-    return scanner->input.start == input->base ? (size_t)(scanner->input.current - input->base)
-                                               : input->size;
+    return input->base_offset + (scanner->input.start == input->base
+                                     ? (size_t)(scanner->input.current - input->base)
+                                     : input->size);
 }
 
 /* The rest of the line, from the offending octet on, is in the scanner's buffer, NUL included. */
@@ -236,11 +160,11 @@ static bool is_loop(const struct text_zone *zone, const struct source *source)
 static size_t directive_offset(const struct text_zone *zone, const zs_scanner_t *scanner,
                                size_t file)
 {
-    const size_t end = scanner_offset(zone, scanner, file);
-    const char *base = zone->files[file].base;
-    const char *newline = end == 0 ? NULL : memrchr(base, '\n', end - (end > 0));
+    const struct text_file *input = &zone->files[file];
+    const size_t end = scanner_offset(zone, scanner, file) - input->base_offset;
+    const char *newline = end == 0 ? NULL : memrchr(input->base, '\n', end - 1);
 
-    return newline == NULL ? 0 : (size_t)(newline - base) + 1;
+    return input->base_offset + (newline == NULL ? 0 : (size_t)(newline - input->base) + 1);
 }
 
 static int include(struct text_zone *zone, const zs_scanner_t *scanner, const struct source *source)
@@ -261,7 +185,7 @@ static int include(struct text_zone *zone, const zs_scanner_t *scanner, const st
         return -ENOMEM;
     char origin[NAME_TEXT_MAX + 1];
     snprintf(origin, sizeof(origin), "%.*s", NAME_TEXT_MAX, (const char *)scanner->buffer);
-    int error = open_file(zone, path, path);
+    int error = text_file_open(zone, path, path);
     if (error == 0 && !is_loop(zone, &included)) {
         error = scan_source(zone, &included, origin, scanner->default_ttl);
     } else if (error != -ENOMEM) {
@@ -274,9 +198,13 @@ static int include(struct text_zone *zone, const zs_scanner_t *scanner, const st
     return error;
 }
 
+/* No more of this file makes sense. */
+#define SCAN_ENDS 1
+
+/* All records of a piece of text. Returns 0; SCAN_ENDS; negative errno. */
 static int scan_records(struct text_zone *zone, zs_scanner_t *scanner, const struct source *source)
 {
-    size_t begin = 0;
+    size_t begin = zone->files[source->file].base_offset;
     int error = 0;
 
     for (uint64_t round = 0; error == 0 && !text_is_full(zone); round++) {
@@ -294,7 +222,7 @@ static int scan_records(struct text_zone *zone, zs_scanner_t *scanner, const str
             tell_syntax_error(zone, scanner, source->file, begin);
             /* A scanner that does not get on would tell the same for ever. */
             if (scanner->error.fatal || now == begin)
-                return 0;
+                return SCAN_ENDS;
             break;
         case ZS_STATE_NONE:
         case ZS_STATE_EOF:
@@ -303,9 +231,25 @@ static int scan_records(struct text_zone *zone, zs_scanner_t *scanner, const str
         }
         begin = now;
         if (round % PROGRESS_EVERY == 0 && source->parent == NULL)
-            text_progress(zone, TEXT_READING, now, zone->files[source->file].size);
+            text_progress(zone, TEXT_READING, now, zone->files[source->file].total);
     }
     return error;
+}
+
+/* All pieces of a file, one after the other: the scanner goes on as if they were one. */
+static int scan_pieces(struct text_zone *zone, zs_scanner_t *scanner, const struct source *source)
+{
+    int status = 0;
+
+    while (status == 0 && !text_is_full(zone) &&
+           (status = text_file_next(&zone->files[source->file])) == 1) {
+        const struct text_file *piece = &zone->files[source->file];
+        zone->counts.octets += piece->size;
+        status = 0;
+        if (piece->size > 0 && zs_set_input_string(scanner, piece->base, piece->size) == 0)
+            status = scan_records(zone, scanner, source);
+    }
+    return status == SCAN_ENDS ? 0 : status;
 }
 
 static int scan_source(struct text_zone *zone, const struct source *source, const char *origin,
@@ -317,10 +261,7 @@ static int scan_source(struct text_zone *zone, const struct source *source, cons
     if (scanner == NULL)
         return error;
     if (zs_init(scanner, origin, 1, ttl) == 0) {
-        const struct text_file *file = &zone->files[source->file];
-        error = 0;
-        if (file->size > 0 && zs_set_input_string(scanner, file->base, file->size) == 0)
-            error = scan_records(zone, scanner, source);
+        error = scan_pieces(zone, scanner, source);
         zs_deinit(scanner);
     }
     free(scanner);
@@ -334,13 +275,14 @@ static int scan_top(struct text_zone *zone)
 
     text_name(zone->apex, origin);
     const int error = scan_source(zone, &top, origin, TEXT_TTL_DEFAULT);
-    text_progress(zone, TEXT_READING, zone->files[0].size, zone->files[0].size);
+    text_progress(zone, TEXT_READING, zone->files[0].total, zone->files[0].total);
     return error;
 }
 
 int text_scan_file(struct text_zone *zone, const char *file)
 {
-    const int error = open_file(zone, file, strcmp(file, "-") == 0 ? "(standard input)" : file);
+    const int error =
+        text_file_open(zone, file, strcmp(file, "-") == 0 ? "(standard input)" : file);
 
     if (error == -ENOMEM)
         return error;
@@ -356,13 +298,12 @@ int text_scan_file(struct text_zone *zone, const char *file)
 int text_scan_memory(struct text_zone *zone, const char *name, const char *text, size_t text_len)
 {
     struct text_file *file;
-    const int error = add_file(zone, name, &file);
+    const int error = text_file_add(zone, name, &file);
 
     if (error != 0)
         return error;
     file->base = text;
-    file->size = text_len;
-    zone->counts.octets = text_len;
+    file->size = file->total = text_len;
     return scan_top(zone);
 }
 
@@ -469,7 +410,7 @@ static int scan_changes(struct text_zone *zone)
 static int scan_changes_twice_named(struct text_zone *zone)
 {
     struct text_file *removed;
-    const int error = add_file(zone, zone->files[TEXT_FILE_ADDED].name, &removed);
+    const int error = text_file_add(zone, zone->files[TEXT_FILE_ADDED].name, &removed);
 
     if (error != 0)
         return error;
@@ -485,12 +426,12 @@ int text_scan_changes(struct text_zone *zone, const char *file, const char *text
     int error = 0;
 
     if (text == NULL) {
-        error = open_file(zone, file, strcmp(file, "-") == 0 ? "(standard input)" : file);
+        error = text_file_open(zone, file, strcmp(file, "-") == 0 ? "(standard input)" : file);
         if (error != 0 && error != -ENOMEM) {
             text_tell_at(zone, TEXT_ERROR, 0, SIZE_MAX, "%s", strerror(-error));
             return 0;
         }
-    } else if ((error = add_file(zone, file, &memory)) == 0) {
+    } else if ((error = text_file_add(zone, file, &memory)) == 0) {
         memory->base = text;
         memory->size = text_len;
         zone->counts.octets = text_len;

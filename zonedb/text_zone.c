@@ -243,12 +243,8 @@ void text_zone_free(struct text_zone *zone)
         next = chunk->next;
         free(chunk);
     }
-    for (size_t i = 0; i < zone->file_count; i++) {
-        struct text_file *file = &zone->files[i];
-        if (file->is_allocated)
-            free((void *)file->base);
-        free(file->name);
-    }
+    for (size_t i = 0; i < zone->file_count; i++)
+        text_file_close(&zone->files[i]);
     free(zone->files);
     free(zone->owners);
     free(zone->records);

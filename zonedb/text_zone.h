@@ -37,12 +37,17 @@ enum {
 
 struct text_file {
     char *name;
-    const char *base;
-    size_t size;
+    const char *base;   /* what is in memory of it: all, or a piece */
+    size_t size;        /* of that */
+    size_t base_offset; /* where in the file it begins */
+    size_t total;       /* octets of the file, as far as known when it was opened */
+    size_t filled, cap; /* of the memory at `base` */
+    int descriptor;     /* of a file that is read piece by piece; -1: it is in memory */
+    bool is_allocated;  /* memory and descriptor are ours */
+    bool is_at_end;
     size_t seen_offset; /* line number of a place that was asked for before */
     uint64_t seen_line;
     uint64_t device, inode;
-    bool is_allocated;
 };
 
 /* A record that does not stand in the text. */
@@ -130,6 +135,20 @@ const struct text_record *text_owner_record(const struct text_zone *zone, size_t
                                             uint16_t type);
 /* `key` is at or below `parent`. */
 bool text_key_is_below(const struct text_owner *owner, const struct text_owner *parent);
+
+/* ---- text_file.c ---- */
+
+/* Add an empty file. `file_out`: valid until the next one is added. 0; -ENOMEM. */
+int text_file_add(struct text_zone *zone, const char *name, struct text_file **file_out);
+/* Add and open file `name` ("-": standard input), `label` in messages. It gets its place in the list
+ * even if it cannot be opened: messages need its name. 0; negative errno. */
+int text_file_open(struct text_zone *zone, const char *name, const char *label);
+/* Bring the next piece into memory, the first one at first. 1; 0 there is none; negative errno. */
+int text_file_next(struct text_file *file);
+/* Some octets from `offset` on, in memory or by way of `buffer`; 0 at the end. */
+size_t text_file_peek(const struct text_file *file, size_t offset, char *buffer, size_t cap,
+                      const char **text_out);
+void text_file_close(struct text_file *file);
 
 /* ---- text_sort.c ---- */
 
