@@ -7,19 +7,33 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+/* As sort(1) has it, but not /tmp, which may be memory: that is just what is short here. */
+static const char *spill_directory(void)
+{
+    const char *directory = getenv("TMPDIR");
+
+    return directory != NULL && directory[0] != '\0' ? directory : "/var/tmp";
+}
 
 static int read_zone(struct session *session, const uint8_t *apex, bool is_thorough,
                      struct text_zone **zone_out, struct text_counts *counts_out)
 {
-    const struct text_options options = session_options(session, is_thorough);
+    struct text_options options = session_options(session, is_thorough);
+
+    if (!is_thorough) /* a thorough check looks everywhere at any time */
+        options.spill_directory = spill_directory();
     const int error =
         text_zone_read(apex, session->arguments->words[1], &options, zone_out, counts_out);
 
     session_clear(session);
     if (error == -ENOMEM)
         lethe_fail("out of memory");
+    else if (error != 0 && error != -EINVAL)
+        lethe_fail("cannot sort the zone in %s: %s", spill_directory(), strerror(-error));
     return error;
 }
 
@@ -84,6 +98,9 @@ static int store(struct session *session, const uint8_t *apex, struct text_zone 
     const double write_s = session_clock_s() - begun_s;
     zonedb_close(db);
     session_clear(session);
+    session_hidden_warnings(session, text_zone_counts(zone));
+    if (error == -EINVAL)
+        return refuse(session, apex, text_zone_counts(zone)->errors);
     if (error != 0)
         return session_fail_write(session, name_to_text(apex, text), error);
     report_load(session, apex, zone, (struct timing){read_s, write_s});
@@ -106,7 +123,8 @@ int lethe_zone_load(const struct lethe_arguments *arguments)
     const double begun_s = session_clock_s();
     const int error = read_zone(&session, apex, false, &zone, &counts);
     const double read_s = session_clock_s() - begun_s;
-    session_hidden_warnings(&session, &counts);
+    if (error != 0)
+        session_hidden_warnings(&session, &counts);
     if (error != 0)
         return error == -EINVAL ? refuse(&session, apex, counts.errors) : EXIT_REFUSED;
     const int exit_code = store(&session, apex, zone, read_s);

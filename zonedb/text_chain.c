@@ -35,25 +35,34 @@ static void check_nsec_link(struct text_zone *zone, const struct text_record *re
                   name_to_text(wanted, text));
 }
 
+/* Keep the last link beyond the window: its place, and what it names as next. */
+static void keep_link(struct text_record *last, uint8_t *kept, size_t len)
+{
+    if (last->rdata == NULL || last->rdata == kept)
+        return;
+    memcpy(kept, last->rdata, 2 + len);
+    last->rdata = kept;
+}
+
 static void check_nsec_chain(struct text_zone *zone)
 {
-    const struct text_record *last = NULL;
+    struct text_record *last = &zone->links.nsec;
 
-    for (size_t i = 0; i < zone->owner_count && !text_is_full(zone); i++) {
+    for (size_t i = zone->is_continued ? 1 : 0; i < zone->owner_count && !text_is_full(zone); i++) {
         const struct text_record *nsec = only_record(zone, i, TYPE_NSEC);
         if (nsec == NULL)
             continue;
-        if (last == NULL && i > 0) {
+        if (last->rdata == NULL && i > 0) {
             text_tell(zone, TEXT_ERROR, nsec, TEXT_AT_OWNER,
                       "broken NSEC chain: the apex has no NSEC");
             return;
         }
-        if (last != NULL)
+        if (last->rdata != NULL)
             check_nsec_link(zone, last, text_owner_name(&zone->owners[i]));
-        last = nsec;
+        *last = *nsec;
     }
-    if (last != NULL)
-        check_nsec_link(zone, last, zone->apex);
+    if (last->rdata != NULL)
+        keep_link(last, zone->links.nsec_next, name_len(last->rdata + 2, NAME_MAX_LEN));
 }
 
 /* More than this is beyond what RFC 5155 10.3 allows for any key, and each denial would cost
@@ -83,12 +92,15 @@ const struct text_record *text_chain_param(struct text_zone *zone)
 {
     const struct text_owner *apex = &zone->owners[0];
     const struct text_record *found = NULL;
+    /* It is said of the first window only, and before the end. */
+    const bool is_first =
+        !zone->is_continued && zone->links.nsec.rdata == NULL && zone->links.nsec3.rdata == NULL;
 
     for (uint32_t i = 0; i < apex->count; i++) {
         const struct text_record *record = &zone->records[apex->first + i];
         if (record->type != TYPE_NSEC3PARAM || record->rdata[2] != 1 || record->rdata[3] != 0)
             continue;
-        if (found != NULL)
+        if (found != NULL && is_first)
             text_tell(zone, TEXT_ERROR, record, TEXT_AT_RDATA,
                       "several NSEC3PARAMs: one NSEC3 chain is supported");
         found = record;
@@ -126,10 +138,11 @@ static void check_nsec3_link(struct text_zone *zone, const struct text_record *n
 
 static void check_nsec3_chain(struct text_zone *zone, const struct text_record *param)
 {
-    const struct text_record *last = NULL;
-    uint8_t first_hash[20] = {0}, hash[20];
+    struct text_record *last = &zone->links.nsec3;
+    uint8_t hash[20];
 
-    for (size_t i = 0; i < zone->owner_count && !text_is_full(zone); i++) {
+    for (size_t i = 0; i < zone->owner_count && !text_is_full(zone) && !zone->links.is_broken;
+         i++) {
         const struct text_record *nsec3 =
             zone->owners[i].has_nsec3 ? only_record(zone, i, TYPE_NSEC3) : NULL;
         if (nsec3 == NULL)
@@ -139,31 +152,46 @@ static void check_nsec3_chain(struct text_zone *zone, const struct text_record *
                                 : text_chain_fault(nsec3, param);
         if (fault != NULL) {
             text_tell(zone, TEXT_ERROR, nsec3, TEXT_AT_RDATA, "%s", fault);
+            zone->links.is_broken = true;
             return;
         }
         base32hex_decode(text_owner_name(&zone->owners[i]) + 1, hash);
-        if (last == NULL)
-            memcpy(first_hash, hash, sizeof(hash));
+        if (last->rdata == NULL)
+            memcpy(zone->links.first_hash, hash, sizeof(hash));
         else
             check_nsec3_link(zone, last, hash);
-        last = nsec3;
+        *last = *nsec3;
     }
-    if (last != NULL && !text_is_full(zone))
-        check_nsec3_link(zone, last, first_hash);
-    if (last == NULL && param != NULL && zone->apex_len + 33 <= NAME_MAX_LEN)
-        text_tell(zone, TEXT_ERROR, param, TEXT_AT_TYPE, "NSEC3PARAM in a zone without NSEC3");
+    if (last->rdata != NULL)
+        keep_link(last, zone->links.nsec3_next, 6 + (size_t)last->rdata[6] + 20);
 }
 
-int text_check_chain(struct text_zone *zone)
+void text_check_chain(struct text_zone *zone)
 {
+    const uint64_t errors = zone->counts.errors;
     const struct text_record *param = text_chain_param(zone);
 
-    if (param != NULL && zone->apex_len + 33 > NAME_MAX_LEN)
-        text_tell(zone, TEXT_WARNING, param, TEXT_AT_TYPE,
-                  "the zone's name is too long for NSEC3: a hashed owner has no room below it");
-    if (param != NULL)
+    if (param != NULL && !zone->is_continued) {
+        if (zone->apex_len + 33 > NAME_MAX_LEN)
+            text_tell(zone, TEXT_WARNING, param, TEXT_AT_TYPE,
+                      "the zone's name is too long for NSEC3: a hashed owner has no room below it");
         check_iterations(zone, param);
+    }
     check_nsec_chain(zone);
     check_nsec3_chain(zone, param);
-    return 0;
+    zone->links.errors += zone->counts.errors - errors;
+}
+
+void text_check_chain_end(struct text_zone *zone)
+{
+    const struct text_links *links = &zone->links;
+    const struct text_record *param = text_chain_param(zone);
+
+    if (links->nsec.rdata != NULL)
+        check_nsec_link(zone, &links->nsec, zone->apex);
+    if (links->nsec3.rdata != NULL && !links->is_broken && !text_is_full(zone))
+        check_nsec3_link(zone, &links->nsec3, links->first_hash);
+    if (links->nsec3.rdata == NULL && !links->is_broken && param != NULL &&
+        zone->apex_len + 33 <= NAME_MAX_LEN)
+        text_tell(zone, TEXT_ERROR, param, TEXT_AT_TYPE, "NSEC3PARAM in a zone without NSEC3");
 }

@@ -17,6 +17,7 @@
 /* Smaller files are read whole. */
 #define PIECES_FROM ((size_t)8 << 20)
 #define PIECE ((size_t)1 << 20)
+#define PIECE_MIN 32
 
 int text_file_add(struct text_zone *zone, const char *name, struct text_file **file_out)
 {
@@ -74,7 +75,8 @@ static int read_whole(struct text_file *file, int descriptor, size_t expected)
 
 static int read_file(const struct text_zone *zone, struct text_file *file, int descriptor)
 {
-    const size_t wanted = zone->options.memory_octets;
+    const size_t memory = zone->options.memory_octets;
+    const size_t piece = memory == 0 || memory > 8 * PIECE ? PIECE : memory / 8 + PIECE_MIN;
     struct stat status;
 
     if (fstat(descriptor, &status) != 0)
@@ -85,14 +87,14 @@ static int read_file(const struct text_zone *zone, struct text_file *file, int d
         return -EISDIR;
     const size_t size = S_ISREG(status.st_mode) ? (size_t)status.st_size : 65535;
     if (!S_ISREG(status.st_mode) || zone->is_change ||
-        size < (wanted == 0 ? PIECES_FROM : wanted / 8))
+        size < (memory == 0 ? PIECES_FROM : 8 * piece))
         /* One octet more than a regular file has: the end is found without growing. */
         return read_whole(file, descriptor, size + 1);
     file->total = size;
     file->descriptor = fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
     if (file->descriptor < 0)
         return -errno;
-    return reserve(file, wanted == 0 ? PIECE : wanted / 8);
+    return reserve(file, piece);
 }
 
 int text_file_open(struct text_zone *zone, const char *name, const char *label)

@@ -2,6 +2,7 @@
 #include "zonedb/text_load.h"
 #include "zonedb/base32hex.h"
 #include "zonedb/store.h"
+#include "zonedb/text_runs.h"
 #include "zonedb/text_zone.h"
 
 #include <errno.h>
@@ -27,6 +28,9 @@ struct text_zone *text_zone_new(const uint8_t *apex, const struct text_options *
 /* After the text: order, then rules from the small to the large. */
 static int finish(struct text_zone *zone)
 {
+    if (zone->runs != NULL) /* the rules are tried where the runs are merged */
+        return zone->counts.errors > 0 ? -EINVAL : text_runs_spill(zone);
+
     int error = text_sort(zone);
 
     if (error == 0)
@@ -34,9 +38,13 @@ static int finish(struct text_zone *zone)
     if (error == 0 && !zone->is_incomplete)
         error = text_check_nodes(zone);
     if (error == 0 && zone->counts.errors == 0)
-        error = text_check_chain(zone);
-    if (error == 0 && zone->counts.errors == 0)
-        error = text_check_zonemd(zone);
+        text_check_chain(zone);
+    if (error == 0 && zone->counts.errors == zone->links.errors)
+        text_check_chain_end(zone);
+    if (error == 0 && zone->counts.errors == 0 && (error = text_zonemd_begin(zone)) == 0) {
+        text_zonemd_add(zone);
+        text_zonemd_end(zone);
+    }
     if (error == 0 && zone->counts.errors > 0)
         error = -EINVAL;
     return error;
@@ -103,10 +111,10 @@ static int write_owners(struct text_zone *zone, struct zonedb_writer *writer,
 {
     int error = 0;
 
-    for (size_t i = 0; i < zone->owner_count && error == 0; i++) {
+    for (size_t i = zone->is_continued ? 1 : 0; i < zone->owner_count && error == 0; i++) {
         if (!(is_nsec3 ? zone->owners[i].has_nsec3 : zone->owners[i].has_other))
             continue;
-        if (i % 8192 == 0 && !is_nsec3)
+        if (i % 8192 == 0 && !is_nsec3 && !zone->is_part)
             text_progress(zone, TEXT_WRITING, i, zone->owner_count);
         error = text_node_fill(node, zone, i);
         if (error != 0)
@@ -123,19 +131,91 @@ static int write_owners(struct text_zone *zone, struct zonedb_writer *writer,
     return error;
 }
 
-static int write_zone(struct text_zone *zone, struct zonedb_writer *writer, uint64_t loaded_s)
+static int write_whole(struct text_zone *zone, struct zonedb_writer *writer)
 {
     struct text_node node = {0};
+    int error = write_owners(zone, writer, &node, false);
+
+    if (error == 0)
+        error = write_owners(zone, writer, &node, true);
+    text_progress(zone, TEXT_WRITING, zone->owner_count, zone->owner_count);
+    text_node_free(&node);
+    return error;
+}
+
+/* The rules, then the database, of one window. With errors nothing more is written: they are all to
+ * be told, and then the transaction is given up. */
+static int write_window(struct text_zone *part, struct zonedb_writer *writer,
+                        struct text_node *node)
+{
+    int error = text_arrange(part);
+
+    if (error == 0)
+        error = text_check_nodes(part);
+    if (error == 0 && part->counts.errors == part->links.errors)
+        text_check_chain(part);
+    if (error == 0 && part->counts.errors == 0 && !part->is_continued)
+        error = text_zonemd_begin(part);
+    if (error == 0 && part->counts.errors == 0)
+        text_zonemd_add(part);
+    if (error == 0 && part->counts.errors == 0)
+        error = write_owners(part, writer, node, false);
+    if (error == 0 && part->counts.errors == 0)
+        error = write_owners(part, writer, node, true);
+    return error;
+}
+
+static int write_windows(struct text_merge *merge, struct text_zone *part,
+                         struct zonedb_writer *writer)
+{
+    struct text_node node = {0};
+    uint64_t done, total;
+    int status;
+
+    while ((status = text_merge_next(merge)) == 1 && !text_is_full(part)) {
+        status = write_window(part, writer, &node);
+        if (status != 0)
+            break;
+        text_merge_progress(merge, &done, &total);
+        text_progress(part, TEXT_WRITING, done, total);
+    }
+    text_node_free(&node);
+    if (status < 0)
+        return status;
+    if (part->counts.errors == part->links.errors)
+        text_check_chain_end(part);
+    if (part->counts.errors == 0)
+        text_zonemd_end(part);
+    if (part->counts.errors == 0)
+        status = text_check_apex_servers(part, writer);
+    return part->counts.errors > 0 ? -EINVAL : status < 0 ? status : 0;
+}
+
+static int write_runs(struct text_zone *zone, struct zonedb_writer *writer)
+{
+    struct text_merge *merge;
+    struct text_zone *part = NULL;
+    int error = text_merge_begin(zone, &merge, &part);
+
+    if (error == 0)
+        error = write_windows(merge, part, writer);
+    if (error == 0 || error == -EINVAL) {
+        zone->counts = part->counts;
+        zone->runs_serial = error == 0 ? text_zone_serial(part) : 0;
+    }
+    zone->options.message = NULL; /* if all is tried again, it has been told */
+    text_merge_end(merge);
+    return error;
+}
+
+static int write_zone(struct text_zone *zone, struct zonedb_writer *writer, uint64_t loaded_s)
+{
     int error = zonedb_writer_zone_begin(writer, zone->apex);
 
     if (error == 0)
-        error = write_owners(zone, writer, &node, false);
-    if (error == 0)
-        error = write_owners(zone, writer, &node, true);
+        error = zone->runs != NULL ? write_runs(zone, writer) : write_whole(zone, writer);
     if (error == 0)
         error = zonedb_writer_zone_end(writer, loaded_s);
-    text_progress(zone, TEXT_WRITING, zone->owner_count, zone->owner_count);
-    text_node_free(&node);
     return error;
 }
 

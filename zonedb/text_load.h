@@ -41,6 +41,9 @@
 /* TTL of records without one in a file without $TTL. */
 #define TEXT_TTL_DEFAULT 3600
 
+/* Memory for records before they are spilled. */
+#define TEXT_MEMORY_DEFAULT ((size_t)256 << 20)
+
 enum text_severity {
     TEXT_ERROR,
     TEXT_WARNING,
@@ -66,8 +69,10 @@ struct text_options {
     void (*message)(void *context, const struct text_message *message); /* may be NULL */
     void (*progress)(void *context, enum text_phase phase, uint64_t done, uint64_t total);
     void *context;
-    size_t memory_octets; /* of records that are held at a time; 0: 256 MiB */
-    bool is_thorough;     /* also the warnings that cost look-ups: targets that are CNAMEs, occluded
+    const char *spill_directory; /* where records go that memory_octets do not hold; NULL: nowhere,
+                                    all are held */
+    size_t memory_octets;        /* for records, with a spill_directory; 0: TEXT_MEMORY_DEFAULT */
+    bool is_thorough; /* also the warnings that cost look-ups: targets that are CNAMEs, occluded
                          data, sibling name servers without address */
 };
 
@@ -99,7 +104,8 @@ int text_zone_read_memory(const uint8_t *apex, const char *name, const char *tex
 /* Write the zone in place of the one that the database has under this apex: all or nothing, readers
  * see the one or the other. Waits for another writer to end. No view of this process on `db` may be
  * active (the map may have to grow). `loaded_s`: the Unix time to record.
- * Outcomes: 0; -ENOSPC/-EDQUOT/-EIO the disk; other negative errno: nothing has changed. */
+ * Of a zone that was spilled, the rules are tried here: -EINVAL refused, the errors have been told.
+ * Outcomes else: 0; -ENOSPC/-EDQUOT/-EIO the disk; other negative errno: nothing has changed. */
 int text_zone_store(struct text_zone *zone, struct zonedb *db, uint64_t loaded_s);
 
 /* The same for several zones in one transaction: readers see all of them at once. Of zones with the

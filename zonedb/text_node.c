@@ -119,11 +119,13 @@ static void arrange_owner(struct text_zone *zone, struct text_owner *owner)
 
 int text_arrange(struct text_zone *zone)
 {
-    for (size_t i = 0; i < zone->owner_count; i++) {
+    const size_t first = zone->is_continued ? 1 : 0;
+
+    for (size_t i = first; i < zone->owner_count; i++) {
         arrange_owner(zone, &zone->owners[i]);
         zone->counts.records += zone->owners[i].count;
     }
-    zone->counts.owners = zone->owner_count;
+    zone->counts.owners += zone->owner_count - first;
     return 0;
 }
 

@@ -2,6 +2,7 @@
  *
  * text_rules.c - what the records of one name, and names among each other, must hold.
  */
+#include "zonedb/store.h"
 #include "zonedb/text_zone.h"
 
 #include <errno.h>
@@ -72,6 +73,25 @@ static bool has_address(const struct text_zone *zone, size_t owner)
            text_owner_record(zone, owner, TYPE_AAAA) != NULL;
 }
 
+/* What a name server's own records tell. */
+struct server {
+    bool is_there, has_cname, has_address, has_ns;
+};
+
+static void judge_server(struct text_zone *zone, const struct text_record *record,
+                         struct server server)
+{
+    const uint8_t *target = record->rdata + 2;
+    char text[NAME_TEXT_MAX];
+
+    if (server.has_cname)
+        text_tell(zone, TEXT_WARNING, record, TEXT_AT_RDATA,
+                  "name server %s is a CNAME (RFC 2181 10.3)", name_to_text(target, text));
+    else if (!server.is_there || (!server.has_address && !server.has_ns))
+        text_tell(zone, TEXT_WARNING, record, TEXT_AT_RDATA,
+                  "name server %s has no address in this zone", name_to_text(target, text));
+}
+
 /* RFC 9471: a referral needs the addresses of name servers at or below the cut. */
 static void check_name_server(const struct walk *walk, const struct text_record *record)
 {
@@ -79,23 +99,48 @@ static void check_name_server(const struct walk *walk, const struct text_record 
     const uint8_t *target = record->rdata + 2;
     const uint8_t *owner_name = text_owner_name(&zone->owners[walk->owner]);
     const bool is_in_domain = name_is_at_or_below(target, owner_name);
-    char text[NAME_TEXT_MAX];
+    struct server server = {.is_there = false};
 
     if (!is_in_domain && (!zone->options.is_thorough || !name_is_at_or_below(target, zone->apex)))
         return;
+    if (zone->is_part && walk->owner == 0)
+        return; /* text_check_apex_servers() */
     const size_t found = text_find_name(zone, target, is_in_domain ? walk->owner : 0);
-    if (found == zone->owner_count) {
-        if (is_in_domain || zone->options.is_thorough)
-            text_tell(zone, TEXT_WARNING, record, TEXT_AT_RDATA,
-                      "name server %s has no address in this zone", name_to_text(target, text));
-        return;
+    if (found < zone->owner_count)
+        server = (struct server){true, text_owner_record(zone, found, TYPE_CNAME) != NULL,
+                                 has_address(zone, found),
+                                 text_owner_record(zone, found, TYPE_NS) != NULL};
+    judge_server(zone, record, server);
+}
+
+static int note_server(void *context, const uint8_t *owner, const struct zonedb_rrset *rrset)
+{
+    struct server *server = context;
+
+    (void)owner;
+    server->is_there = true;
+    server->has_cname |= rrset->type == TYPE_CNAME;
+    server->has_address |= rrset->type == TYPE_A || rrset->type == TYPE_AAAA;
+    server->has_ns |= rrset->type == TYPE_NS;
+    return 0;
+}
+
+int text_check_apex_servers(struct text_zone *zone, struct zonedb_writer *writer)
+{
+    const struct text_owner *apex = &zone->owners[0];
+
+    for (uint32_t i = 0; i < apex->count; i++) {
+        const struct text_record *record = &zone->records[apex->first + i];
+        struct server server = {.is_there = false};
+        if (record->type != TYPE_NS || !name_is_at_or_below(record->rdata + 2, zone->apex))
+            continue;
+        const int error =
+            zonedb_writer_change_walk(writer, record->rdata + 2, note_server, &server);
+        if (error != 0 && error != -ENOENT)
+            return error;
+        judge_server(zone, record, server);
     }
-    if (text_owner_record(zone, found, TYPE_CNAME) != NULL)
-        text_tell(zone, TEXT_WARNING, record, TEXT_AT_RDATA,
-                  "name server %s is a CNAME (RFC 2181 10.3)", name_to_text(target, text));
-    else if (!has_address(zone, found) && text_owner_record(zone, found, TYPE_NS) == NULL)
-        text_tell(zone, TEXT_WARNING, record, TEXT_AT_RDATA,
-                  "name server %s has no address in this zone", name_to_text(target, text));
+    return 0;
 }
 
 /* RFC 2181 10.3 for mail servers. */
@@ -181,19 +226,23 @@ int text_check_nodes(struct text_zone *zone)
         error = text_node_fill(&walk.node, zone, walk.owner);
         if (error != 0)
             break;
-        if (walk.owner == 0)
+        const bool is_new = walk.owner > 0 || !zone->is_continued;
+        if (walk.owner == 0 && is_new)
             check_apex(&walk);
         enter(&walk);
-        check_aliases(&walk);
-        check_targets(&walk);
-        check_occlusion(&walk);
+        if (is_new) {
+            check_aliases(&walk);
+            check_targets(&walk);
+            check_occlusion(&walk);
+        }
         if (walk.cut == NONE && walk.dname == NONE &&
             text_node_rrset(&walk.node, TYPE_DNAME) != NULL)
             walk.dname = walk.owner;
-        if (walk.owner % 8192 == 0)
+        if (walk.owner % 8192 == 0 && !zone->is_part)
             text_progress(zone, TEXT_CHECKING, walk.owner, zone->owner_count);
     }
-    text_progress(zone, TEXT_CHECKING, zone->owner_count, zone->owner_count);
+    if (!zone->is_part)
+        text_progress(zone, TEXT_CHECKING, zone->owner_count, zone->owner_count);
     text_node_free(&walk.node);
     return error;
 }

@@ -4,6 +4,7 @@
  * record by itself.
  */
 #include "zonedb/text_rdata.h"
+#include "zonedb/text_runs.h"
 #include "zonedb/text_zone.h"
 
 #include <errno.h>
@@ -85,8 +86,13 @@ static int take_record(struct text_zone *zone, const zs_scanner_t *scanner, size
                   text_type_name(record.type, name, sizeof(name)));
         return 0;
     }
-    return text_append(zone, scanner->r_owner, scanner->r_owner_length, &record, scanner->r_data,
-                       scanner->r_data_length);
+    const int error = text_append(zone, scanner->r_owner, scanner->r_owner_length, &record,
+                                  scanner->r_data, scanner->r_data_length);
+    if (error != 0 || zone->options.spill_directory == NULL)
+        return error;
+    const size_t limit = zone->options.memory_octets;
+    return text_memory(zone) >= (limit == 0 ? TEXT_MEMORY_DEFAULT : limit) ? text_runs_spill(zone)
+                                                                           : 0;
 }
 
 /* ---- the scanner ---- */

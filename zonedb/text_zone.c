@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "zonedb/text_zone.h"
+#include "zonedb/text_runs.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -51,15 +52,13 @@ uint8_t *text_alloc(struct text_zone *zone, size_t len)
         zone->chunks = chunk;
     }
     chunk->used += len;
+    zone->chunk_octets += len;
     return chunk->octets + chunk->used - len;
 }
 
-/* Room for one more element; 0 or -ENOMEM. */
-static int grow(void **array, size_t count, size_t *cap, size_t element)
+/* Double the array; 0 or -ENOMEM. */
+static int grow_to(void **array, size_t count, size_t *cap, size_t element)
 {
-    if (count < *cap)
-        return 0;
-
     const size_t wanted = *cap == 0 ? 64 : *cap * 2;
     void *grown = text_array(wanted, element);
     if (grown == NULL)
@@ -70,6 +69,51 @@ static int grow(void **array, size_t count, size_t *cap, size_t element)
     *array = grown;
     *cap = wanted;
     return 0;
+}
+
+/* Room for one more element; 0 or -ENOMEM. */
+static int grow(void **array, size_t count, size_t *cap, size_t element)
+{
+    return count < *cap ? 0 : grow_to(array, count, cap, element);
+}
+
+int text_reserve(struct text_zone *zone, size_t records)
+{
+    if (zone->record_count + records > UINT32_MAX || zone->owner_count == UINT32_MAX)
+        return -EOVERFLOW;
+    int error =
+        grow((void **)&zone->owners, zone->owner_count, &zone->owner_cap, sizeof(zone->owners[0]));
+    while (error == 0 && zone->record_cap - zone->record_count < records)
+        error = grow_to((void **)&zone->records, zone->record_count, &zone->record_cap,
+                        sizeof(zone->records[0]));
+    return error;
+}
+
+void text_clear(struct text_zone *zone)
+{
+    struct text_chunk *largest = zone->chunks;
+
+    while (largest != NULL && largest->next != NULL) {
+        struct text_chunk *next = largest->next;
+        struct text_chunk *kept = next->cap > largest->cap ? next : largest;
+        struct text_chunk *rest = next->next;
+        free(kept == next ? largest : next);
+        kept->next = rest;
+        largest = kept;
+    }
+    if (largest != NULL)
+        largest->used = 0;
+    zone->chunks = largest;
+    zone->chunk_octets = 0;
+    zone->owner_count = zone->record_count = 0;
+    zone->last_owner_len = 0;
+    zone->is_sorted = true;
+}
+
+size_t text_memory(const struct text_zone *zone)
+{
+    return zone->chunk_octets + zone->owner_count * sizeof(zone->owners[0]) +
+           zone->record_count * sizeof(zone->records[0]);
 }
 
 const uint8_t *text_owner_name(const struct text_owner *owner)
@@ -209,10 +253,11 @@ const struct text_counts *text_zone_counts(const struct text_zone *zone)
 
 uint32_t text_zone_serial(const struct text_zone *zone)
 {
-    const struct text_record *soa = text_owner_record(zone, 0, TYPE_SOA);
+    const struct text_record *soa =
+        zone->owner_count == 0 ? NULL : text_owner_record(zone, 0, TYPE_SOA);
 
     if (soa == NULL)
-        return 0;
+        return zone->runs_serial;
     const size_t len = (size_t)(soa->rdata[0] << 8 | soa->rdata[1]);
     const uint8_t *serial = soa->rdata + 2 + len - 20;
     return (uint32_t)serial[0] << 24 | (uint32_t)serial[1] << 16 | (uint32_t)serial[2] << 8 |
@@ -245,6 +290,8 @@ void text_zone_free(struct text_zone *zone)
     }
     for (size_t i = 0; i < zone->file_count; i++)
         text_file_close(&zone->files[i]);
+    text_runs_free(zone->runs);
+    free(zone->digest);
     free(zone->files);
     free(zone->owners);
     free(zone->records);

@@ -72,6 +72,17 @@ struct text_owner {
 };
 
 struct text_chunk;
+struct text_runs;
+struct text_digest;
+
+/* How far the denial chains have been followed, window by window. */
+struct text_links {
+    struct text_record nsec, nsec3; /* the last of each; rdata NULL: there was none */
+    uint8_t nsec_next[2 + NAME_MAX_LEN], nsec3_next[2 + 6 + 255 + 20];
+    uint8_t first_hash[20];
+    uint64_t errors; /* told of them */
+    bool is_broken;  /* that is enough of it */
+};
 
 struct text_zone {
     uint8_t apex[NAME_MAX_LEN];
@@ -82,11 +93,18 @@ struct text_zone {
     bool is_incomplete; /* syntax errors: checks of the whole make no sense */
     bool is_sorted;
     bool has_include;
-    bool is_change; /* the text is a change: see text_scan_changes() */
+    bool is_change;    /* the text is a change: see text_scan_changes() */
+    bool is_part;      /* one window of several: see text_runs.h */
+    bool is_continued; /* not the first: the apex, owner 0, has been dealt with */
 
     struct text_file *files;
     size_t file_count, file_cap;
     struct text_chunk *chunks;
+    size_t chunk_octets; /* in use */
+    struct text_runs *runs;
+    uint32_t runs_serial; /* of a zone in runs, once it is stored */
+    struct text_links links;
+    struct text_digest *digest; /* between text_zonemd_begin() and _end() */
     struct text_owner *owners;
     size_t owner_count, owner_cap;
     struct text_record *records;
@@ -126,6 +144,12 @@ uint8_t *text_alloc(struct text_zone *zone, size_t len);
 /* Add a record; RDATA has been checked. Outcomes: 0; -ENOMEM; -EOVERFLOW 2^32 records. */
 int text_append(struct text_zone *zone, const uint8_t *owner, size_t owner_len,
                 const struct text_record *record, const uint8_t *rdata, size_t rdata_len);
+/* Room for one more owner and so many more records. 0; -ENOMEM; -EOVERFLOW. */
+int text_reserve(struct text_zone *zone, size_t records);
+/* Forget all owners and records; their memory stays for the next ones. */
+void text_clear(struct text_zone *zone);
+/* Octets in memory of owners and records. */
+size_t text_memory(const struct text_zone *zone);
 const uint8_t *text_owner_name(const struct text_owner *owner);
 /* Index of the owner with this key at or after `from`; owner_count: none. */
 size_t text_find(const struct text_zone *zone, const uint8_t *key, size_t key_len, size_t from);
@@ -208,11 +232,20 @@ int text_scan_changes(struct text_zone *zone, const char *file, const char *text
 /* ---- text_rules.c, text_chain.c, text_zonemd.c ---- */
 
 int text_check_nodes(struct text_zone *zone);
-int text_check_chain(struct text_zone *zone);
+/* Name servers of the apex, which may be in any window, once all are written. `find`: as
+ * zonedb_writer_change_walk(). 0; negative errno. */
+struct zonedb_writer;
+int text_check_apex_servers(struct text_zone *zone, struct zonedb_writer *writer);
+/* For each window in order, then once. */
+void text_check_chain(struct text_zone *zone);
+void text_check_chain_end(struct text_zone *zone);
+/* Once with the apex, for each window in order, then once. 0; -ENOMEM. */
+int text_zonemd_begin(struct text_zone *zone);
+void text_zonemd_add(struct text_zone *zone);
+void text_zonemd_end(struct text_zone *zone);
 /* The NSEC3PARAM that this server can use; NULL. Several: told. */
 const struct text_record *text_chain_param(struct text_zone *zone);
 /* What is wrong with an NSEC3 apart from its successor; NULL: nothing. */
 const char *text_chain_fault(const struct text_record *nsec3, const struct text_record *param);
-int text_check_zonemd(struct text_zone *zone);
 
 #endif

@@ -17,14 +17,15 @@
 #define HASH_SHA384 1
 #define HASH_SHA512 2
 
-struct digest {
+struct text_digest {
     struct sha384_ctx sha384;
     struct sha512_ctx sha512;
     bool has_sha384, has_sha512;
-    uint8_t *buffer; /* one record */
+    uint8_t buffer[NAME_MAX_LEN + 10 + TEXT_RDATA_MAX]; /* one record */
 };
 
-static void add_record(struct digest *digest, const uint8_t *name, const struct text_record *record)
+static void add_record(struct text_digest *digest, const uint8_t *name,
+                       const struct text_record *record)
 {
     const size_t rdata_len = (size_t)(record->rdata[0] << 8 | record->rdata[1]);
     uint8_t *out = digest->buffer;
@@ -57,7 +58,7 @@ static bool is_excluded(const struct text_zone *zone, const struct text_owner *o
 
 /* Records stand with their RRSIGs behind them; here all RRSIGs of a name are one RRset of type 46,
  * whose canonical order is that of the covered types. So: types below, RRSIGs, types above. */
-static void add_owner(struct digest *digest, const struct text_zone *zone,
+static void add_owner(struct text_digest *digest, const struct text_zone *zone,
                       const struct text_owner *owner)
 {
     const uint8_t *name = text_owner_name(owner);
@@ -139,31 +140,46 @@ static void judge(struct text_zone *zone, const struct text_owner *apex, const u
         text_tell(zone, TEXT_ERROR, first, TEXT_AT_RDATA, "%s", first_fault);
 }
 
-int text_check_zonemd(struct text_zone *zone)
+int text_zonemd_begin(struct text_zone *zone)
 {
-    struct digest digest = {0};
     const struct text_owner *apex = &zone->owners[0];
+    bool has_sha384 = false, has_sha512 = false;
 
     for (uint32_t i = 0; i < apex->count; i++) {
         const struct text_record *record = &zone->records[apex->first + i];
         if (record->type != TYPE_ZONEMD || record->rdata[6] != SCHEME_SIMPLE)
             continue;
-        digest.has_sha384 |= record->rdata[7] == HASH_SHA384;
-        digest.has_sha512 |= record->rdata[7] == HASH_SHA512;
+        has_sha384 |= record->rdata[7] == HASH_SHA384;
+        has_sha512 |= record->rdata[7] == HASH_SHA512;
     }
-    uint8_t sha384[SHA384_DIGEST_SIZE] = {0}, sha512[SHA512_DIGEST_SIZE] = {0};
-    if (digest.has_sha384 || digest.has_sha512) {
-        digest.buffer = malloc(NAME_MAX_LEN + 10 + TEXT_RDATA_MAX);
-        if (digest.buffer == NULL)
-            return -ENOMEM;
-        sha384_init(&digest.sha384);
-        sha512_init(&digest.sha512);
-        for (size_t i = 0; i < zone->owner_count; i++)
-            add_owner(&digest, zone, &zone->owners[i]);
-        sha384_digest(&digest.sha384, sizeof(sha384), sha384);
-        sha512_digest(&digest.sha512, sizeof(sha512), sha512);
-        free(digest.buffer);
-    }
-    judge(zone, apex, sha384, sha512);
+    if (!has_sha384 && !has_sha512)
+        return 0;
+    struct text_digest *digest = calloc(1, sizeof(*digest));
+    if (digest == NULL)
+        return -ENOMEM;
+    digest->has_sha384 = has_sha384;
+    digest->has_sha512 = has_sha512;
+    sha384_init(&digest->sha384);
+    sha512_init(&digest->sha512);
+    zone->digest = digest;
     return 0;
+}
+
+void text_zonemd_add(struct text_zone *zone)
+{
+    for (size_t i = zone->is_continued ? 1 : 0; zone->digest != NULL && i < zone->owner_count; i++)
+        add_owner(zone->digest, zone, &zone->owners[i]);
+}
+
+void text_zonemd_end(struct text_zone *zone)
+{
+    uint8_t sha384[SHA384_DIGEST_SIZE] = {0}, sha512[SHA512_DIGEST_SIZE] = {0};
+
+    if (zone->digest != NULL) {
+        sha384_digest(&zone->digest->sha384, sizeof(sha384), sha384);
+        sha512_digest(&zone->digest->sha512, sizeof(sha512), sha512);
+        free(zone->digest);
+        zone->digest = NULL;
+    }
+    judge(zone, &zone->owners[0], sha384, sha512);
 }
