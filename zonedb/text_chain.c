@@ -88,24 +88,40 @@ static void check_iterations(struct text_zone *zone, const struct text_record *p
 }
 
 /* SHA-1, no flags (RFC 5155 4.1.2). */
-const struct text_record *text_chain_param(struct text_zone *zone)
+static bool is_usable(const struct text_record *record)
+{
+    return record->type == TYPE_NSEC3PARAM && record->rdata[2] == 1 && record->rdata[3] == 0;
+}
+
+const struct text_record *text_chain_param(const struct text_zone *zone)
 {
     const struct text_owner *apex = &zone->owners[0];
     const struct text_record *found = NULL;
-    /* It is said of the first window only, and before the end. */
-    const bool is_first =
-        !zone->is_continued && zone->links.nsec.rdata == NULL && zone->links.nsec3.rdata == NULL;
+
+    for (uint32_t i = 0; i < apex->count; i++)
+        if (is_usable(&zone->records[apex->first + i]))
+            found = &zone->records[apex->first + i];
+    return found;
+}
+
+static void check_params(struct text_zone *zone, const struct text_record *param)
+{
+    const struct text_owner *apex = &zone->owners[0];
+    bool is_first = true;
 
     for (uint32_t i = 0; i < apex->count; i++) {
         const struct text_record *record = &zone->records[apex->first + i];
-        if (record->type != TYPE_NSEC3PARAM || record->rdata[2] != 1 || record->rdata[3] != 0)
+        if (!is_usable(record))
             continue;
-        if (found != NULL && is_first)
+        if (!is_first)
             text_tell(zone, TEXT_ERROR, record, TEXT_AT_RDATA,
                       "several NSEC3PARAMs: one NSEC3 chain is supported");
-        found = record;
+        is_first = false;
     }
-    return found;
+    if (zone->apex_len + 33 > NAME_MAX_LEN)
+        text_tell(zone, TEXT_WARNING, param, TEXT_AT_TYPE,
+                  "the zone's name is too long for NSEC3: a hashed owner has no room below it");
+    check_iterations(zone, param);
 }
 
 const char *text_chain_fault(const struct text_record *nsec3, const struct text_record *param)
@@ -171,12 +187,8 @@ void text_check_chain(struct text_zone *zone)
     const uint64_t errors = zone->counts.errors;
     const struct text_record *param = text_chain_param(zone);
 
-    if (param != NULL && !zone->is_continued) {
-        if (zone->apex_len + 33 > NAME_MAX_LEN)
-            text_tell(zone, TEXT_WARNING, param, TEXT_AT_TYPE,
-                      "the zone's name is too long for NSEC3: a hashed owner has no room below it");
-        check_iterations(zone, param);
-    }
+    if (param != NULL && !zone->is_continued)
+        check_params(zone, param);
     check_nsec_chain(zone);
     check_nsec3_chain(zone, param);
     zone->links.errors += zone->counts.errors - errors;

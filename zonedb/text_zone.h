@@ -243,8 +243,8 @@ void text_check_chain_end(struct text_zone *zone);
 int text_zonemd_begin(struct text_zone *zone);
 void text_zonemd_add(struct text_zone *zone);
 void text_zonemd_end(struct text_zone *zone);
-/* The NSEC3PARAM that this server can use; NULL. Several: told. */
-const struct text_record *text_chain_param(struct text_zone *zone);
+/* The NSEC3PARAM that this server can use; NULL. */
+const struct text_record *text_chain_param(const struct text_zone *zone);
 /* What is wrong with an NSEC3 apart from its successor; NULL: nothing. */
 const char *text_chain_fault(const struct text_record *nsec3, const struct text_record *param);
 
