@@ -16,6 +16,8 @@
 
 /* How soon an address that came or went is noticed, where addresses were not named. */
 #define ADDRESSES_AGE_S 2
+/* More than wait in any backend's memory. */
+#define DRAIN_BATCHES 256
 
 struct raw_worker {
     struct raw_place place;
@@ -36,6 +38,7 @@ struct raw_worker {
     uint64_t keys_s;      /* when they were so */
     uint64_t committed_s; /* of the view's snapshot, or later; 0: not yet known */
     uint64_t now_s;
+    uint64_t from_us, until_us; /* frames from before, and since then, are not its to answer */
     uint8_t *stream;
     uint8_t *recent_memory; /* of `recent`; NULL: there is none */
     struct recent recent;
@@ -48,6 +51,7 @@ static int worker_make(struct raw_worker *worker, const struct raw_config *confi
     worker->tcp = *config->tcp;
     worker->secret = *config->secret;
     worker->keys_s = UINT64_MAX;
+    worker->until_us = UINT64_MAX;
     worker->warn = config->warn;
     worker->first = config->first;
     worker->stream = malloc(SERVE_STREAM_CAP);
@@ -144,8 +148,10 @@ static int worker_open_io(struct raw_worker *worker, const struct raw_config *co
 static int worker_attach(struct raw_worker *worker, const struct raw_config *config,
                          struct io_error *error)
 {
-    if (worker->first != NULL)
+    if (worker->first != NULL) {
+        worker->from_us = worker->first->from_us;
         return worker_try_io(worker, worker->first->backend, config, error);
+    }
     int result = worker_open_io(worker, config, error);
     const struct guard_config guard_config = {
         .interface = worker->place.interface,
@@ -158,6 +164,8 @@ static int worker_attach(struct raw_worker *worker, const struct raw_config *con
     };
     if (result == 0)
         result = guard_open(&guard_config, &worker->guard, error);
+    if (result == 0)
+        worker->from_us = guard_since_us(worker->guard);
     return result;
 }
 
@@ -232,6 +240,8 @@ static int worker_tick(struct raw_worker *worker)
     worker->now_s = now_s;
     if (worker->keys_s == now_s)
         return 0;
+    if (worker->keys_s != UINT64_MAX)
+        worker->from_us = 0; /* the clock may be set back */
     keys_refresh(worker);
     bool is_due = now_s - worker->place.endpoints_s >= ADDRESSES_AGE_S;
     if (is_due) {
@@ -271,6 +281,9 @@ static int worker_answer(struct raw_worker *worker, const struct respond_policy 
     };
     for (int i = 0; i < frame_count; i++) {
         struct train train;
+        bool is_mine = frames[i].time_us >= worker->from_us && frames[i].time_us < worker->until_us;
+        if (!is_mine && frames[i].time_us != 0)
+            continue;
         worker->backend->lend(worker->io, &train);
         serve_frame(&serve, &frames[i], &train);
         outcome = worker->backend->send(worker->io, &train);
@@ -297,10 +310,12 @@ static int worker_pass(struct raw_worker *worker, const struct respond_policy *p
     return proxy_worker_step(worker->proxy, worker->backend, worker->io, &place, RAW_STOP_MS);
 }
 
-static int worker_serve(struct raw_worker *worker, const struct respond_policy *policy)
+static int worker_serve(struct raw_worker *worker, const struct respond_policy *policy,
+                        int timeout_ms, int *frame_count_out)
 {
     struct io_frame frames[IO_BATCH];
-    int frame_count = worker->backend->receive(worker->io, RAW_STOP_MS, frames, IO_BATCH);
+    int frame_count = worker->backend->receive(worker->io, timeout_ms, frames, IO_BATCH);
+    *frame_count_out = frame_count;
     int outcome = frame_count < 0 ? frame_count : worker_tick(worker);
     if (outcome != 0 || frame_count == 0)
         return outcome;
@@ -312,10 +327,10 @@ static int worker_serve(struct raw_worker *worker, const struct respond_policy *
 int raw_worker_run(struct raw_worker *worker, const struct respond_policy *policy,
                    const atomic_bool *stop)
 {
-    int outcome = worker_tick(worker);
+    int outcome = worker_tick(worker), frame_count;
     while (outcome == 0 && !atomic_load(stop)) {
-        outcome =
-            worker->proxy != NULL ? worker_pass(worker, policy) : worker_serve(worker, policy);
+        outcome = worker->proxy != NULL ? worker_pass(worker, policy)
+                                        : worker_serve(worker, policy, RAW_STOP_MS, &frame_count);
         if (outcome == -ENETDOWN) { /* it may come up again, and the capture with it */
             poll(NULL, 0, RAW_STOP_MS);
             outcome = 0;
@@ -324,6 +339,36 @@ int raw_worker_run(struct raw_worker *worker, const struct respond_policy *polic
     if (outcome == 0 && worker->backend->flush != NULL)
         outcome = worker->backend->flush(worker->io);
     return outcome;
+}
+
+void raw_worker_unguard(struct raw_worker *worker)
+{
+    guard_close(worker->guard);
+    worker->guard = NULL;
+}
+
+void raw_worker_discard(struct raw_worker *worker)
+{
+    struct io_frame frames[IO_BATCH];
+    for (int i = 0; i < DRAIN_BATCHES; i++)
+        if (worker->backend->receive(worker->io, 0, frames, IO_BATCH) <= 0)
+            return;
+}
+
+void raw_worker_begin(struct raw_worker *worker, uint64_t from_us)
+{
+    worker->from_us = from_us;
+}
+
+void raw_worker_drain(struct raw_worker *worker, const struct respond_policy *policy,
+                      uint64_t until_us)
+{
+    worker->until_us = until_us;
+    int outcome = 0, frame_count = 1;
+    for (int i = 0; i < DRAIN_BATCHES && outcome == 0 && frame_count > 0; i++)
+        outcome = worker->proxy != NULL ? -ENODATA : worker_serve(worker, policy, 0, &frame_count);
+    if (outcome == 0 && worker->backend->flush != NULL)
+        worker->backend->flush(worker->io);
 }
 
 unsigned raw_worker_count(const struct raw_worker *worker)

@@ -73,6 +73,20 @@ int raw_worker_open(const struct raw_config *config, struct raw_worker **worker_
 int raw_worker_run(struct raw_worker *worker, const struct respond_policy *policy,
                    const atomic_bool *stop);
 
+/* Before a close, when no worker of the interface runs: let the kernel have what comes from now on;
+ * then, each worker, answer what was captured before until_us (Unix time) and waits: the kernel's
+ * sockets never saw that. A proxy's clients ask again. */
+void raw_worker_unguard(struct raw_worker *first);
+void raw_worker_drain(struct raw_worker *worker, const struct respond_policy *policy,
+                      uint64_t until_us);
+
+/* Before the first run: forget what was captured, so that there is room. */
+void raw_worker_discard(struct raw_worker *worker);
+
+/* Before the first run: leave what was captured before from_us to who was there before. Without this
+ * call it is what came before the guard. */
+void raw_worker_begin(struct raw_worker *worker, uint64_t from_us);
+
 /* How many workers there are to be on the interface, 1 up to what was wanted. */
 unsigned raw_worker_count(const struct raw_worker *worker);
 

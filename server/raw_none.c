@@ -25,6 +25,27 @@ int raw_worker_run(struct raw_worker *worker, const struct respond_policy *polic
     return -ENOTSUP;
 }
 
+void raw_worker_unguard(struct raw_worker *first)
+{
+    (void)first;
+}
+
+void raw_worker_drain(struct raw_worker *worker, const struct respond_policy *policy,
+                      uint64_t until_us)
+{
+    (void)worker, (void)policy, (void)until_us;
+}
+
+void raw_worker_discard(struct raw_worker *worker)
+{
+    (void)worker;
+}
+
+void raw_worker_begin(struct raw_worker *worker, uint64_t from_us)
+{
+    (void)worker, (void)from_us;
+}
+
 unsigned raw_worker_count(const struct raw_worker *worker)
 {
     (void)worker;

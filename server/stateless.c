@@ -50,6 +50,7 @@ struct stateless {
     atomic_bool is_ending;
     atomic_bool is_failing; /* a worker met a failure: all of them shall end */
     atomic_int problem;     /* which; 0: none */
+    uint64_t until_us;      /* once it is shut: it has answered what came before */
 };
 
 struct stateless_set {
@@ -155,10 +156,23 @@ static void warn(const char *text)
     log_write(LOG_LEVEL_WARNING, "%s", text);
 }
 
+/* Unix time, as frames bear it. */
+static uint64_t now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 /* Close what is open; as if the process ended if is_leaving. The first came first and goes last. */
 static void member_shut(struct stateless *member, bool is_leaving)
 {
     struct io_lost lost = {0}, some;
+    if (member->crew_count != 0 && !is_leaving)
+        raw_worker_unguard(member->crew[0].raw);
+    member->until_us = now_us();
+    for (unsigned w = 0; w < member->crew_count; w++)
+        raw_worker_drain(member->crew[w].raw, &member->policy, member->until_us);
     for (unsigned w = member->crew_count; w-- > 0;) {
         struct crew *crew = &member->crew[w];
         raw_worker_count_lost(crew->raw, &some);
@@ -463,9 +477,29 @@ void stateless_halt(struct stateless_set *set)
     }
 }
 
+/* What two captures have seen is answered once: by the former one until it is shut. Where that left UDP
+ * to sockets, the guard is the border. */
+static void set_succeed(struct stateless_set *set, struct stateless_set *former)
+{
+    for (size_t i = 0; former != NULL && i < former->count; i++) {
+        struct stateless *before = former->members[i];
+        struct stateless *after = set_find(set, before->interface);
+        if (after == NULL || after == before || before->crew_count == 0)
+            continue;
+        bool is_same_kind = before->config.udp == after->config.udp;
+        raw_worker_unguard(before->crew[0].raw); /* takes the longest */
+        for (unsigned w = 0; is_same_kind && w < after->crew_count; w++)
+            raw_worker_discard(after->crew[w].raw);
+        member_shut(before, false);
+        for (unsigned w = 0; is_same_kind && w < after->crew_count; w++)
+            raw_worker_begin(after->crew[w].raw, before->until_us);
+    }
+}
+
 int stateless_start(struct stateless_set *set, struct stateless_set *former)
 {
     int outcome = 0;
+    set_succeed(set, former);
     set_close(former, set);
     for (size_t i = 0; i < set->count && outcome == 0; i++)
         outcome = member_start(set->members[i], set->policy);

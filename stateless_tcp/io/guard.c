@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Makes names differ: while addresses change, the new guard goes up before the old one goes. */
@@ -24,11 +25,13 @@ static atomic_uint guard_serial;
 struct guard {
     pid_t keeper; /* the child whose netlink socket owns the table */
     int fd;       /* to it; it notices when this end is closed */
+    uint64_t since_us;
 };
 
 /* What the child says first. */
 struct keeper_report {
     int result;
+    uint64_t since_us;
     struct io_error error;
 };
 
@@ -123,8 +126,11 @@ static char *guard_rules(const struct guard_config *config, enum place place, un
 
 /* Put the table up. The context stays: its socket owns the table. */
 static int keeper_apply(const char *interface, const char *rules, struct nft_ctx *nft,
-                        struct io_error *error)
+                        uint64_t *since_us_out, struct io_error *error)
 {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    *since_us_out = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
     errno = 0;
     if (nft_run_cmd_from_buffer(nft, rules) == 0)
         return 0;
@@ -140,7 +146,7 @@ static int keeper_apply(const char *interface, const char *rules, struct nft_ctx
 
 /* The first rules that the kernel takes. */
 static int keeper_apply_first(const char *interface, char *const rules[PLACE_COUNT],
-                              struct io_error *error)
+                              uint64_t *since_us_out, struct io_error *error)
 {
     struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
     if (nft == NULL)
@@ -149,7 +155,7 @@ static int keeper_apply_first(const char *interface, char *const rules[PLACE_COU
     nft_ctx_buffer_error(nft);
     int result = -EOPNOTSUPP;
     for (unsigned i = 0; i < PLACE_COUNT && result == -EOPNOTSUPP; i++)
-        result = keeper_apply(interface, rules[i], nft, error);
+        result = keeper_apply(interface, rules[i], nft, since_us_out, error);
     return result;
 }
 
@@ -174,7 +180,7 @@ _Noreturn static void keeper_run(int fd, const struct guard_config *config,
 {
     struct keeper_report report = {0};
     keeper_detach(fd);
-    report.result = keeper_apply_first(config->interface, rules, &report.error);
+    report.result = keeper_apply_first(config->interface, rules, &report.since_us, &report.error);
     capng_clear(CAPNG_SELECT_BOTH);
     capng_apply(CAPNG_SELECT_BOTH);
     if (send(3, &report, sizeof(report), 0) != (ssize_t)sizeof(report) || report.result != 0)
@@ -208,6 +214,7 @@ static int guard_spawn(struct guard *guard, const struct guard_config *config,
     if (recv(guard->fd, &report, sizeof(report), 0) != (ssize_t)sizeof(report))
         return guard_fail(error, -ECHILD, interface, "the process that is to keep it up died");
     *error = report.error;
+    guard->since_us = report.since_us;
     return report.result;
 }
 
@@ -246,6 +253,11 @@ bool guard_is_up(const struct guard *guard)
 {
     char octet;
     return recv(guard->fd, &octet, sizeof(octet), MSG_PEEK | MSG_DONTWAIT) < 0;
+}
+
+uint64_t guard_since_us(const struct guard *guard)
+{
+    return guard->since_us;
 }
 
 void guard_close(struct guard *guard)

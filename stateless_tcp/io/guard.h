@@ -63,6 +63,9 @@ int guard_open(const struct guard_config *config, struct guard **guard_out, stru
 /* Whether it is up still: somebody may have killed the child. */
 bool guard_is_up(const struct guard *guard);
 
+/* Unix time when it went up, or a little earlier: what came before that the kernel has seen. */
+uint64_t guard_since_us(const struct guard *guard);
+
 /* Take it down at once. NULL is allowed. */
 void guard_close(struct guard *guard);
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Unmodified clients ask lethed: dig, kdig, drill and a validating Unbound.
 
-    clients.py [--build DIR] kernel|stateless
+    clients.py [--build DIR] kernel|stateless|classic|fast
 
 lethed serves the root and the test zones in a network namespace of its own, on 198.18.0.53 and
 fd00:198:18::53, with TCP of the kernel or without state.  The clients live in another namespace
@@ -206,7 +206,7 @@ def resolve(directory, address, is_tcp, more):
 def main():
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     options.add_argument("--build", default="build")
-    options.add_argument("mode", choices=["kernel", "stateless", "classic"])
+    options.add_argument("mode", choices=["kernel", "stateless", "classic", "fast"])
     args = options.parse_args()
     if os.geteuid() != 0:
         print("SKIPPED: needs root, for network namespaces")
@@ -220,6 +220,8 @@ def main():
     how, more = ["--tcp", "kernel"], []
     if args.mode != "kernel":
         how = ["--tcp", "stateless", "--interface", "qs"]
+    if args.mode == "fast":
+        how += ["--udp", "fast"]
     if args.mode == "classic":
         # This profile ends every connection after one answer, as its model did in 2009: Unbound
         # must not send further questions behind the first.
