@@ -7,6 +7,7 @@ usage: bench_test.py --build DIR
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import netns  # pylint: disable=wrong-import-position
 BUILD = sys.argv[sys.argv.index("--build") + 1]
 BENCH, LETHE = os.path.join(BUILD, "tools/lethe-bench"), os.path.join(BUILD, "tools/lethe")
 LETHED = os.path.join(BUILD, "server/lethed")
+MANUAL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../doc/lethe-bench.1")
 SCRATCH = tempfile.mkdtemp(prefix="lethe-bench-test-")
 DATABASE, QUESTIONS = os.path.join(SCRATCH, "db"), os.path.join(SCRATCH, "questions")
 SOURCES = {"4": "198.18.64.0/24", "6": "fd00:198:18:64::/120"}
@@ -135,6 +137,17 @@ def test_bad_command_lines():
     assert netns.Here().run(BENCH, "--version").stdout.startswith("lethe-bench ")
 
 
+def test_manual():
+    """Every option, and every member of the result, is in the manual, and no other option is."""
+    with open(MANUAL, encoding="utf-8") as file:
+        manual = file.read()
+    usage = set(re.findall(r"--([a-z-]+)", netns.Here().run(BENCH, "--help").stdout))
+    described = set(re.findall(r"\\-([a-z]+(?:-[a-z]+)*)", manual))
+    assert usage == described, usage ^ described
+    for name in (*SCHEMA, *SCHEMA["tcp"], *INTERVAL, *DURATIONS, *SCHEMA["generator"]):
+        assert re.search(rf"\.(Va|It Va) .*\b{name}\b", manual), name
+
+
 def test_bad_files():
     bad = os.path.join(SCRATCH, "bad")
     with open(bad, "w", encoding="ascii") as file:
@@ -197,6 +210,13 @@ def test_open_loop():
         for row, interval in zip(rows, result["intervals"]):
             for name in ("second", "sent", "answered", "lost"):
                 assert int(row[name]) == interval[name], (row, interval)
+        result = bench(net.client, "-s", net.v4, "-n", "1000", "--histogram", path)
+        with open(path, encoding="ascii") as file:
+            rows = list(csv.DictReader(file))
+        assert sum(int(row["count"]) for row in rows) == 1000, rows
+        assert float(rows[-1]["share"]) == 1, rows
+        half = next(float(row["latency_us"]) for row in rows if float(row["share"]) >= 0.5)
+        assert abs(half - result["latency_us"]["p50"]) < 0.002, (half, result)
         for mode in ("udp", "tcp"):
             result = bench(net.client, "-s", net.v4, "-Q", "500", "-l", "2", "--arrivals",
                            "poisson", mode=mode)
@@ -223,6 +243,15 @@ def test_nobody_answers():
             result = bench(net.client, "-s", net.v4, "-n", "20", "-t", "0.5", mode=mode, status=3)
             assert result["lost"] == 20, result
         assert result["tcp"]["refused"] == 20, result
+
+
+def test_no_port_is_left():
+    """That is the generator's own limit: it says so, and no query is lost for it."""
+    with netns.Network() as net, lethed(net, "--tcp", "kernel"):
+        net.client.sysctl(net__ipv4__ip_local_port_range="40000 40049")
+        result = bench(net.client, "-s", net.v4, "-l", "0.5", mode="tcp")
+        assert result["tcp"]["no_port"] > 0 and result["lost"] == 0, result
+        assert any("no source port" in text for text in result["generator"]["warnings"]), result
 
 
 def open_roads(net):

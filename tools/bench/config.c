@@ -49,7 +49,7 @@ static const char help_text[] =
     "  -a, --source PREFIX           addresses to ask from, 198.18.64.0/18\n"
     "      --ports FIRST-LAST        raw: ports to ask from (1024-65535)\n"
     "  -i, --interface NAME          raw: where frames leave\n"
-    "      --backend NAME            raw: what carries them (--help-backends)\n"
+    "      --backend NAME            raw: what carries them, packet or libpcap\n"
     "      --gateway ADDRESS         raw: the router towards the server\n"
     "      --mac MAC                 raw: its or the server's, not asked for\n"
     "      --handshake-ack own|joined  raw: the handshake ends in a segment of its own (own) or\n"
@@ -62,6 +62,7 @@ static const char help_text[] =
     "Telling:\n"
     "      --json                    as JSON, on standard output\n"
     "      --csv FILE                a line each second\n"
+    "      --histogram FILE          all latencies, for plots\n"
     "      --quiet                   no progress, no warnings\n"
     "  -h, --help, --version\n"
     "\n"
@@ -91,6 +92,7 @@ enum {
     OPTION_COMPARE_EVERY,
     OPTION_JSON,
     OPTION_CSV,
+    OPTION_HISTOGRAM,
     OPTION_QUIET,
     OPTION_VERSION,
 };
@@ -134,6 +136,7 @@ static const struct option long_options[] = {
     {"compare-every", required_argument, NULL, OPTION_COMPARE_EVERY},
     {"json", no_argument, NULL, OPTION_JSON},
     {"csv", required_argument, NULL, OPTION_CSV},
+    {"histogram", required_argument, NULL, OPTION_HISTOGRAM},
     {"quiet", no_argument, NULL, OPTION_QUIET},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, OPTION_VERSION},
@@ -364,6 +367,9 @@ static bool parse_option(int option, const char *value, struct bench_config *con
         return parse_count32(value, 1, 1000000000, &config->compare_every);
     case OPTION_CSV:
         config->csv = value;
+        return true;
+    case OPTION_HISTOGRAM:
+        config->histogram = value;
         return true;
     default:
         return parse_amount_option(option, value, config);

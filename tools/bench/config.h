@@ -79,6 +79,7 @@ struct bench_config {
     /* telling */
     bool is_json, is_quiet;
     const char *csv;
+    const char *histogram;
 };
 
 /* Read the command line. Returns BENCH_EXIT_GOOD with *is_done_out telling whether --help or the

@@ -11,8 +11,7 @@ static unsigned bucket_of(uint64_t ns)
     return (shift << HISTOGRAM_BITS) + (unsigned)(ns >> shift);
 }
 
-/* The largest value that counts in a bucket. */
-static uint64_t bucket_end(unsigned bucket)
+uint64_t histogram_bucket_ns(unsigned bucket)
 {
     unsigned octave = bucket >> HISTOGRAM_BITS;
     unsigned shift = octave > 1 ? octave - 1 : 0;
@@ -54,7 +53,7 @@ uint64_t histogram_quantile_ns(const struct histogram *histogram, double quantil
     for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
         seen += histogram->buckets[i];
         if (seen > 0 && (double)seen >= wanted) {
-            uint64_t end = bucket_end(i);
+            uint64_t end = histogram_bucket_ns(i);
             return end < histogram->max_ns && i < HISTOGRAM_BUCKETS - 1 ? end : histogram->max_ns;
         }
     }

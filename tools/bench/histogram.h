@@ -39,6 +39,9 @@ void histogram_add(struct histogram *into, const struct histogram *from);
  * true one and never above it by more than 1/128. 0 when nothing was counted. */
 uint64_t histogram_quantile_ns(const struct histogram *histogram, double quantile);
 
+/* The longest duration that counts in a bucket, but for the last one. */
+uint64_t histogram_bucket_ns(unsigned bucket);
+
 /* 0 when nothing was counted. */
 double histogram_mean_ns(const struct histogram *histogram);
 

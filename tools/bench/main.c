@@ -182,13 +182,19 @@ static enum bench_exit run_workers(struct worker *workers, struct report *report
     return BENCH_EXIT_GOOD;
 }
 
+/* Files to write. Opened before the run, so that it is not for nothing. */
+struct outputs {
+    FILE *csv, *histogram; /* NULL: none */
+};
+
 static enum bench_exit run(const struct bench_config *config, const struct question_pool *pool,
-                           struct zonedb *compare, FILE *csv)
+                           struct zonedb *compare, const struct outputs *outputs)
 {
     struct report *report = malloc(sizeof *report);
     struct worker *workers = calloc(config->threads, sizeof *workers);
     enum bench_exit exit_code = BENCH_EXIT_GOOD;
-    if (report == NULL || workers == NULL || report_begin(report, config, pool->count, csv) != 0) {
+    if (report == NULL || workers == NULL ||
+        report_begin(report, config, pool->count, outputs->csv) != 0) {
         free(report);
         free(workers);
         return refuse("out of memory");
@@ -201,6 +207,8 @@ static enum bench_exit run(const struct bench_config *config, const struct quest
         exit_code = run_workers(workers, report, config->threads);
     if (exit_code == BENCH_EXIT_GOOD) {
         report_print(report, stdout);
+        if (outputs->histogram != NULL)
+            report_print_histogram(report, outputs->histogram);
         if (report->total.answered == 0)
             exit_code = BENCH_EXIT_UNANSWERED;
     }
@@ -212,18 +220,37 @@ static enum bench_exit run(const struct bench_config *config, const struct quest
     return exit_code;
 }
 
-static enum bench_exit run_with_csv(const struct bench_config *config,
-                                    const struct question_pool *pool, struct zonedb *compare)
+static enum bench_exit open_output(const char *path, FILE **file_out)
 {
-    FILE *csv = NULL;
-    if (config->csv != NULL && (csv = fopen(config->csv, "we")) == NULL) {
-        char text[512];
-        snprintf(text, sizeof text, "cannot write %s: %s", config->csv, strerror(errno));
-        return refuse(text);
-    }
-    enum bench_exit exit_code = run(config, pool, compare, csv);
-    if (csv != NULL && fclose(csv) != 0 && exit_code == BENCH_EXIT_GOOD)
-        exit_code = refuse("cannot write all of the CSV file");
+    char text[512];
+    if (path == NULL || (*file_out = fopen(path, "we")) != NULL)
+        return BENCH_EXIT_GOOD;
+    snprintf(text, sizeof text, "cannot write %s: %s", path, strerror(errno));
+    return refuse(text);
+}
+
+static enum bench_exit close_output(const char *path, FILE *file)
+{
+    char text[512];
+    if (file == NULL || fclose(file) == 0)
+        return BENCH_EXIT_GOOD;
+    snprintf(text, sizeof text, "cannot write all of %s: %s", path, strerror(errno));
+    return refuse(text);
+}
+
+static enum bench_exit run_with_outputs(const struct bench_config *config,
+                                        const struct question_pool *pool, struct zonedb *compare)
+{
+    struct outputs outputs = {.csv = NULL};
+    enum bench_exit exit_code = open_output(config->csv, &outputs.csv);
+    if (exit_code == BENCH_EXIT_GOOD)
+        exit_code = open_output(config->histogram, &outputs.histogram);
+    if (exit_code == BENCH_EXIT_GOOD)
+        exit_code = run(config, pool, compare, &outputs);
+    enum bench_exit csv_code = close_output(config->csv, outputs.csv);
+    enum bench_exit histogram_code = close_output(config->histogram, outputs.histogram);
+    if (exit_code == BENCH_EXIT_GOOD)
+        exit_code = csv_code != BENCH_EXIT_GOOD ? csv_code : histogram_code;
     return exit_code;
 }
 
@@ -251,7 +278,7 @@ int main(int argc, char **argv)
         exit_code = colon != NULL ? make_questions(&config, databases.zone, colon + 1, &pool)
                                   : read_questions(&config, &pool);
     if (exit_code == BENCH_EXIT_GOOD)
-        exit_code = run_with_csv(&config, &pool, databases.compare);
+        exit_code = run_with_outputs(&config, &pool, databases.compare);
     close_databases(&databases);
     question_pool_end(&pool);
     free(directory);

@@ -249,25 +249,22 @@ static uint64_t raw_close(struct raw *raw)
 
 /* ---- running ---- */
 
-/* Wait for frames, finer than receive() can. */
-static void wait_for_frames(const struct raw *raw, uint64_t now_ns)
+/* Wait for frames, finer than receive() can. Returns whether there are some. */
+static bool wait_for_frames(const struct raw *raw, uint64_t now_ns)
 {
     bool has_place = is_tcp(raw) ? raw_tcp_has_place(&raw->tcp) : raw_udp_has_place(&raw->udp);
     uint64_t wait_ns = worker_patience_ns(raw->worker, now_ns, has_place, WAIT_NS);
     struct timespec wait = {.tv_nsec = (long)wait_ns};
     struct pollfd descriptor = {.fd = raw->backend->descriptor(raw->io), .events = POLLIN};
-    if (wait_ns > 0)
-        ppoll(&descriptor, 1, &wait, NULL);
+    return wait_ns > 0 && ppoll(&descriptor, 1, &wait, NULL) != 0;
 }
 
 static bool turn(struct raw *raw, uint64_t now_ns)
 {
     struct io_frame frames[IO_BATCH];
     int count = raw->backend->receive(raw->io, 0, frames, IO_BATCH);
-    if (count == 0) {
-        wait_for_frames(raw, now_ns);
+    if (count == 0 && wait_for_frames(raw, now_ns))
         count = raw->backend->receive(raw->io, 0, frames, IO_BATCH);
-    }
     if (count < 0 || raw->problem != 0)
         return fail(raw, count < 0 ? count : raw->problem, "cannot send and receive");
     now_ns = worker_turn(raw->worker);

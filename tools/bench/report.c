@@ -255,3 +255,17 @@ void report_print(const struct report *report, FILE *out)
         for (size_t i = 0; i < count; i++)
             fprintf(stderr, "lethe-bench: warning: %s\n", warnings[i]);
 }
+
+void report_print_histogram(const struct report *report, FILE *out)
+{
+    const struct histogram *latency = &report->total.latency;
+    uint64_t seen = 0;
+    fputs("latency_us,count,share\n", out);
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        if (latency->buckets[i] == 0)
+            continue;
+        seen += latency->buckets[i];
+        fprintf(out, "%.3f,%" PRIu64 ",%.9f\n", us(histogram_bucket_ns(i)), latency->buckets[i],
+                (double)seen / (double)latency->count);
+    }
+}

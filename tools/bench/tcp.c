@@ -193,8 +193,12 @@ static void open_connection(struct tcp *tcp, struct tcp_connection *c)
     if (worker->config->has_fast_open)
         setsockopt(c->fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on, sizeof on);
     bool is_connected = kernel_connect(worker, c->fd) == 0;
+    if (!is_connected && errno == EADDRNOTAVAIL) { /* not the server's fault */
+        worker->tally.no_port++;
+        close_connection(tcp, c, false, TCP_BROKEN);
+        return;
+    }
     if (!is_connected && errno != EINPROGRESS) {
-        worker->tally.no_port += errno == EADDRNOTAVAIL;
         break_connection(tcp, c);
         return;
     }
@@ -223,7 +227,7 @@ static void ask(struct tcp *tcp, struct tcp_connection *c, uint64_t now_ns)
         uint16_t len = question_copy(pool, q->query.question, id, nonce, at + 2);
         wire_store_be16(at, len);
         c->unsent_len += 2u + len;
-    } while (c->state != TCP_IDLE && has_place(tcp, c) && worker_may_send(worker, now_ns));
+    } while (has_place(tcp, c) && worker_may_send(worker, now_ns));
 }
 
 static void send_due(struct tcp *tcp, uint64_t now_ns)
@@ -233,10 +237,12 @@ static void send_due(struct tcp *tcp, uint64_t now_ns)
      * this ends. */
     while (tcp->queue_len > 0 && worker->result == 0 && worker_may_send(worker, now_ns)) {
         struct tcp_connection *c = dequeue(tcp);
-        ask(tcp, c, now_ns);
         if (c->state == TCP_IDLE)
             open_connection(tcp, c);
-        else if (c->state == TCP_OPEN)
+        if (!has_place(tcp, c))
+            continue;
+        ask(tcp, c, now_ns);
+        if (c->state == TCP_OPEN)
             send_queries(tcp, c);
         enqueue(tcp, c);
     }
