@@ -210,6 +210,28 @@ def test_interface_comes_back():
             wait_until(lambda: link.dig(V4, "+tcp"), "an answer")
 
 
+def test_privileges():
+    """Four capabilities do; without those for programs it says what it lacks."""
+    with Scratch() as scratch, Link() as link:
+        subprocess.run(["chmod", "-R", "a+rwX", scratch.db], check=True)
+        for more in BOTH_WAYS:
+            for names, is_enough in (("+net_raw,+net_admin,+bpf,+perfmon", True),
+                                     ("+net_raw,+net_admin", False)):
+                daemon = Daemon("--db", scratch.db, *listen(V4), *more, wait=False, prefix=(
+                    "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--nnp",
+                    *(f"--{kind}=-all,{names}" for kind in ("inh-caps", "ambient-caps",
+                                                            "bounding-set"))))
+                if is_enough:
+                    with daemon:
+                        daemon.wait_for("ready")
+                        assert link.dig(V4, "+tcp")
+                        assert int(daemon.status("CapEff"), 16) == 1 << 12 | 1 << 13
+                else:
+                    daemon.wait_for("CAP_BPF")
+                    assert daemon.process.wait(30) == 1
+                    daemon.end()
+
+
 def test_nobody_hears_the_driver():
     """The other end lets what drivers send fall: after a moment our worker answers instead."""
     with Scratch() as scratch, Link(is_heard=False) as link:
