@@ -168,6 +168,8 @@ def test_bad_interfaces():
         refused(1, "No such device", *raw, "-i", "v9", place=net.client)
         refused(1, "no such --backend", *raw, "-i", "v1", "--backend", "carrier-pigeon",
                 place=net.client)
+        refused(1, "the host itself has an address of --source", *raw[:-1], "198.18.0.0/24", "-i",
+                "v1", place=net.client)
         refused(1, "name that with --gateway", *raw[:2], "198.18.0.99", *raw[3:], "-i", "v1",
                 place=net.client)
 

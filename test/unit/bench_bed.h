@@ -50,6 +50,7 @@ struct bed {
     struct raw_udp udp;
     uint64_t now_ns, order;
     uint64_t frames_to_server, frames_to_client;
+    size_t longest_to_server;
     struct bed_frame *wire;
     size_t wire_count;
     uint8_t train_octets[TRAIN_CAP], server_octets[TRAIN_CAP], stream[SERVE_STREAM_CAP];
@@ -68,6 +69,8 @@ static inline void bed_fly(struct bed *bed, bool is_to_server, const uint8_t *oc
         bed->frames_to_server++;
     else
         bed->frames_to_client++;
+    if (is_to_server && len > bed->longest_to_server)
+        bed->longest_to_server = len;
     unsigned copies = bed_chance(bed, bed->loss) ? 0 : bed_chance(bed, bed->doubling) ? 2 : 1;
     for (unsigned i = 0; i < copies; i++) {
         MUST(bed->wire_count < BED_WIRE_CAP);

@@ -81,6 +81,30 @@ START_TEST(queries_ahead_of_answers)
 }
 END_TEST
 
+/* Many queries in one segment, in whole, within what a frame holds. */
+START_TEST(segments_are_filled)
+{
+    for (int family = 4; family <= 6; family += 2) {
+        struct bed *bed = bed_begin(BENCH_RAW, family);
+        bed->config.queries_per_connection = 64;
+        bed->config.pipeline = 64;
+        bed->config.connections = 1;
+        bed->config.query_limit = 640;
+        bed->config.form.has_checksum = true;
+        bed->config.form.checksum_code = RESPOND_CHECKSUM_CODE_DEFAULT;
+        bed->tcp_config.mss = STATELESS_TCP_MSS_MAX;
+        bed_open(bed);
+        bed_run(bed);
+        bed_expect_all(bed);
+        ck_assert_uint_eq(bed->worker.tally.connections, 10);
+        ck_assert_uint_eq(bed->worker.tally.checksum_good, 640);
+        ck_assert_uint_gt(bed->longest_to_server, 1400);
+        ck_assert_uint_le(bed->longest_to_server, 1514);
+        bed_end(bed);
+    }
+}
+END_TEST
+
 START_TEST(classic)
 {
     struct bed *bed = bed_begin(BENCH_RAW, 4);
@@ -343,6 +367,6 @@ END_TEST
 
 TEST_MAIN("bench/raw", a_connection_for_each_query, reset_ends_it_sooner,
           nothing_is_lost_of_what_the_wire_loses, many_queries_on_a_connection,
-          queries_ahead_of_answers, classic, fast_open, nobody_answers, somebody_refuses,
-          a_server_forgets, open_loop_counts_from_when_it_was_due,
+          queries_ahead_of_answers, segments_are_filled, classic, fast_open, nobody_answers,
+          somebody_refuses, a_server_forgets, open_loop_counts_from_when_it_was_due,
           segments_of_connections_that_are_over, hostile_frames, udp)

@@ -1,6 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * lethe-bench - a load generator for DNS.
+ *
+ *     config     the command line
+ *     question   the queries, rendered before the run; from a file, or by mix from a zone
+ *     worker     a thread: what to ask next and when (schedule), is the answer right (verify)
+ *       udp, tcp       on the kernel's sockets (kernel)
+ *       raw            on frames of its own: raw_udp, raw_tcp with raw_send and raw_stream, put
+ *                      together by raw_frame, reached by raw_link; pure but for raw.c itself
+ *     report     what the threads counted (tally, histogram), each second and in total
  */
 #include "tools/bench/mix.h"
 #include "tools/bench/worker.h"

@@ -13,6 +13,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <ifaddrs.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -75,6 +76,26 @@ static bool read_mac(struct raw *raw)
         setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &all, sizeof all);
     raw->multicast = fd;
     return result == 0 || fail(raw, result, "cannot use it");
+}
+
+/* The host's own kernel would reset connections of its addresses that it knows nothing of. */
+static bool are_sources_free(struct raw *raw)
+{
+    const struct bench_config *config = raw->worker->config;
+    struct ifaddrs *first;
+    struct packet_endpoint own;
+    uint32_t number;
+    bool is_free = true;
+    if (getifaddrs(&first) != 0)
+        return fail(raw, -errno, "cannot list the host's addresses");
+    for (const struct ifaddrs *i = first; i != NULL; i = i->ifa_next)
+        if (i->ifa_addr != NULL && address_to_endpoint(i->ifa_addr, &own) &&
+            source_number(&config->source, &own.address, &number))
+            is_free = false;
+    freeifaddrs(first);
+    return is_free || fail(raw, -EADDRINUSE,
+                           "the host itself has an address of --source; name others, to which the "
+                           "server has a route");
 }
 
 /* This thread's share of the ports, and as many tuples as are a whole number of rounds. */
@@ -219,7 +240,7 @@ static bool find_peer(struct raw *raw)
 static bool raw_open(struct raw *raw)
 {
     raw->multicast = -1;
-    if (!set_path(raw) || !open_backend(raw) || !find_peer(raw))
+    if (!are_sources_free(raw) || !set_path(raw) || !open_backend(raw) || !find_peer(raw))
         return false;
     memcpy(raw->path.headers, raw->path.mac_peer, 6);
     lend(raw);

@@ -5,6 +5,7 @@
 
 /* SYNs, and servers' FINs, take longer than data (RFC 6298: 1 s and 200 ms in most kernels). */
 #define SYN_PATIENCE 5
+#define OPTIONS_MAX 40u
 
 void raw_send_frame(struct raw_tcp *tcp, uint32_t tuple, const struct raw_segment *segment,
                     const uint8_t *payload, size_t payload_len, uint16_t payload_sum)
@@ -52,7 +53,8 @@ static uint32_t burst_make(const struct raw_tcp *tcp, const struct raw_connectio
 {
     const struct worker *worker = tcp->worker;
     const struct question_pool *pool = worker->pool;
-    size_t cap = c->mss < sizeof burst->octets ? c->mss : sizeof burst->octets;
+    /* options count as data here (RFC 9293 3.7.1) */
+    size_t cap = (c->mss < sizeof burst->octets ? c->mss : sizeof burst->octets) - OPTIONS_MAX;
     burst->len = 0;
     burst->sum = 0;
     while (from != c->asked) {
@@ -75,6 +77,7 @@ static uint32_t burst_make(const struct raw_tcp *tcp, const struct raw_connectio
         burst->len += 2u + len;
         from++;
     }
+    burst->sum = (burst->sum & 0xffff) + (burst->sum >> 16);
     burst->sum = (burst->sum & 0xffff) + (burst->sum >> 16);
     return from;
 }

@@ -3,7 +3,6 @@
 
 #include "stateless_tcp/wire.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +15,8 @@
 #define SWEEP_NS 5000000
 #define SWEEP_PARTS 4
 #define FIN_TRIES 4
-#define ID_STEP 40503u /* so that IDs of connections differ */
+#define MSS_DEFAULT 536 /* RFC 9293 3.7.1; less is not believed */
+#define ID_STEP 40503u  /* so that IDs of connections differ */
 
 uint32_t raw_tcp_places(const struct bench_config *config)
 {
@@ -184,7 +184,7 @@ static bool open_connection(struct raw_tcp *tcp, uint64_t now_ns)
                                      .next = iss + 1,
                                      .end = iss + 1,
                                      .window = UINT16_MAX,
-                                     .mss = 536};
+                                     .mss = MSS_DEFAULT};
         tcp->busy++;
         ask(tcp, c, now_ns);
         raw_send_syn(tcp, c, now_ns);
@@ -263,7 +263,8 @@ static void opened(struct raw_tcp *tcp, struct raw_connection *c, uint64_t now_n
     c->has_sack = packet->has_sack_permitted;
     c->echo = packet->timestamp_value;
     c->window = packet->window;
-    c->mss = packet->mss != 0 ? packet->mss : 536;
+    if (packet->mss > c->mss)
+        c->mss = packet->mss;
     tcp->worker->tally.connections++;
     if (packet->has_fast_open_cookie) {
         struct raw_cookie *cookie = &tcp->cookies[c->tuple % tcp->path->address_count];
@@ -433,7 +434,6 @@ static void send_again(struct raw_tcp *tcp, struct raw_connection *c, uint64_t n
     raw_arm(tcp, c, now_ns);
     tcp->worker->tally.retransmissions++;
     if (c->state == RAW_SYN_SENT) {
-        c->next = c->una + 1;
         raw_send_syn(tcp, c, now_ns);
         return;
     }
