@@ -3,9 +3,9 @@
  * checksum.h - the Internet checksum (RFC 1071).
  *
  * The sum does not care for octet order as long as it is kept, nor for the width of what is added:
- * add in the machine's order, eight octets at a time, with the carry that goes out at the top coming
- * in at the bottom (2^64 is 1 modulo 2^16 - 1), and turn the folded result at the end. Every piece
- * but the last is of even length.
+ * add in the machine's order, eight octets at a time, with the carry that goes out at the top
+ * coming in at the bottom (2^64 is 1 modulo 2^16 - 1), and turn the folded result at the end. Every
+ * piece but the last is of even length.
  *
  * Pure; any thread.
  */

@@ -13,8 +13,8 @@
  * shares the keys and has a cache of its own, while the entry of the first grows old. What a cache
  * keeps is compared with what was sent after each step.
  *
- * DRIVER. "driver" on the command line: the same, behind an XDP program that answers what it can and
- * knows no cache. Without a cache it is compared with what the server answers, frame by frame.
+ * DRIVER. "driver" on the command line: the same, behind an XDP program that answers what it can
+ * and knows no cache. Without a cache it is compared with what the server answers, frame by frame.
  *
  * RESPONSES CHANGE at any moment in the last scenarios, and are not settled afterwards. The client
  * then gets each response whole, old or new, or RST. Out of bounds is what modern.h leaves under

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * stateless_modern_fixture.h - a server of profile `modern` with a cache, for the tests that talk to
- * it frame by frame: what it is given is in `frame`, what it sends in `train`.
+ * stateless_modern_fixture.h - a server of profile `modern` with a cache, for the tests that talk
+ * to it frame by frame: what it is given is in `frame`, what it sends in `train`.
  */
 #ifndef TEST_UNIT_STATELESS_MODERN_FIXTURE_H
 #define TEST_UNIT_STATELESS_MODERN_FIXTURE_H
