@@ -198,19 +198,17 @@ receive_data(const struct stateless_tcp_config *config, const struct packet *pac
         return reply_ack(packet, packet->seq + LENGTH_LEN, 0,
                          point_make(point->offset, point->seq, true), train);
     }
-    *query = (struct stateless_tcp_query){
-        .config = config,
-        .packet = packet,
-        .recent = recent,
-        .connection = proof->connection,
-        .base = packet->ack - proof->offset,
-        .request_seq = packet->seq,
-        .ack = packet->seq,
-        .segment_size = segment_size(config, packet, proof->mss_class),
-        .held = proof->offset,
-        .point_offset = point->offset,
-        .is_closing = !packet->has_timestamps,
-    };
+    memset(query, 0, offsetof(struct stateless_tcp_query, joined));
+    query->config = config;
+    query->packet = packet;
+    query->recent = recent;
+    query->connection = proof->connection;
+    query->base = packet->ack - proof->offset;
+    query->request_seq = query->ack = packet->seq;
+    query->segment_size = segment_size(config, packet, proof->mss_class);
+    query->held = proof->offset;
+    query->point_offset = point->offset;
+    query->is_closing = !packet->has_timestamps;
     struct recent_entry *entry = recent_find(recent, proof->connection);
     if (packet->has_timestamps && !has_fin && is_all_there(entry, proof->offset) &&
         entry->seq_end - packet->seq - packet->payload_len < MODERN_WINDOW) /* whatever it echoes */

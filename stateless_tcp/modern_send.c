@@ -33,19 +33,31 @@ enum stateless_tcp_outcome modern_send_ack(const struct packet *packet, uint32_t
                                                               : STATELESS_TCP_DROP;
 }
 
-/* Segments from `from` up to `to`, `count` at most. Returns where they end. */
+/* `len` octets of a train, from `from` on. False: no room. */
+static inline bool send_segment(const struct stateless_tcp_query *query,
+                                const struct recent_entry *entry, const uint8_t *octets,
+                                uint32_t from, uint32_t len, uint32_t ack, bool is_done,
+                                struct train *train)
+{
+    uint8_t end_flags = entry->has_fin ? PACKET_PSH | PACKET_FIN : PACKET_PSH;
+    const struct packet_segment segment = {
+        .seq = query->base + from,
+        .ack = ack,
+        .window = MODERN_WINDOW,
+        .flags = PACKET_ACK | (from + len == entry->end ? end_flags : 0),
+        .has_timestamps = query->packet->has_timestamps,
+        .timestamp_value = point_make(entry->end, entry->seq_end, is_done),
+        .timestamp_echo = query->packet->timestamp_value,
+    };
+    return packet_reply_tcp(query->packet, &segment, octets + (from - entry->start), len, train);
+}
+
+/* Segments that are not the last word, from `from` up to `to`, `count` at most. Returns where they
+ * end. */
 static uint32_t send_range(const struct stateless_tcp_query *query,
                            const struct recent_entry *entry, const uint8_t *octets, uint32_t from,
-                           uint32_t to, unsigned count, uint32_t ack, bool is_done,
-                           struct train *train)
+                           uint32_t to, unsigned count, struct train *train)
 {
-    const struct packet *packet = query->packet;
-    struct packet_segment segment = {
-        .window = MODERN_WINDOW,
-        .has_timestamps = packet->has_timestamps,
-        .timestamp_value = point_make(entry->end, entry->seq_end, is_done),
-        .timestamp_echo = packet->timestamp_value,
-    };
     for (; count > 0 && from < to; count--) {
         uint32_t rest = entry->end - from, len = least(rest, query->segment_size);
         if (len > to - from && from != query->held) /* RFC 9293 3.8.6.2.1: no silly pieces */
@@ -53,15 +65,11 @@ static uint32_t send_range(const struct stateless_tcp_query *query,
         len = least(len, to - from);
         if (len == 1 && rest > 1) /* one octet more than a point must be a FIN */
             break;
-        segment.seq = query->base + from;
         /* What begins where the client waits brings its point, and so may acknowledge all
          * before. */
-        bool is_next = from == query->held && from >= entry->start && !is_done;
-        segment.ack = is_next ? entry->seq : ack;
-        segment.flags = PACKET_ACK;
-        if (len == rest)
-            segment.flags |= entry->has_fin ? PACKET_PSH | PACKET_FIN : PACKET_PSH;
-        if (!packet_reply_tcp(packet, &segment, octets + (from - entry->start), len, train))
+        bool is_next = from == query->held && from >= entry->start;
+        if (!send_segment(query, entry, octets, from, len, is_next ? entry->seq : entry->ack, false,
+                          train))
             break;
         from += len;
     }
@@ -88,7 +96,7 @@ static void press(const struct stateless_tcp_query *query, const struct recent_e
 {
     if (entry->is_pressing && !entry->has_fin && entry->sent == entry->end &&
         train->frame_count > 0 && train->frame_count < query->config->burst)
-        send_range(query, entry, octets, entry->end - 1, entry->end, 1, entry->ack, false, train);
+        send_range(query, entry, octets, entry->end - 1, entry->end, 1, train);
 }
 
 /* Begin at what the client holds. */
@@ -100,16 +108,16 @@ static void begin(const struct stateless_tcp_query *query, struct recent_entry *
     entry->repaired = entry->recover = query->held;
     entry->sent = most(query->held, entry->start);
     if (is_single(query, entry)) {
-        entry->sent =
-            send_range(query, entry, octets, query->held, entry->end, 1, ack_done, true, train);
+        uint32_t len = entry->end - query->held;
+        if (send_segment(query, entry, octets, query->held, len, ack_done, true, train))
+            entry->sent = entry->end;
         return;
     }
     uint32_t flight = entry->sent - query->held; /* of responses before these */
     uint32_t room = entry->cwnd > flight ? entry->cwnd - flight : 0;
     room = least(room, config->burst * query->segment_size);
     uint32_t to = least(least(entry->end, window_end(query)), entry->sent + room);
-    entry->sent =
-        send_range(query, entry, octets, entry->sent, to, config->burst, entry->ack, false, train);
+    entry->sent = send_range(query, entry, octets, entry->sent, to, config->burst, train);
     press(query, entry, octets, train);
 }
 
@@ -216,15 +224,14 @@ void modern_send_more(const struct stateless_tcp_query *query, struct recent_ent
         }
         uint32_t from = most(query->held, entry->repaired);
         if (from < holes.first_end)
-            entry->repaired = send_range(query, entry, octets, from, holes.first_end, burst,
-                                         entry->ack, false, train);
+            entry->repaired = send_range(query, entry, octets, from, holes.first_end, burst, train);
         pipe -= holes.first_end - query->held;
     }
     uint32_t room = entry->cwnd > pipe ? entry->cwnd - pipe : 0;
     uint32_t to = least(least(entry->end, window_end(query)), entry->sent + room);
     bool is_at_end = entry->sent == entry->end;
-    entry->sent = send_range(query, entry, octets, entry->sent, to, burst - train->frame_count,
-                             entry->ack, false, train);
+    entry->sent =
+        send_range(query, entry, octets, entry->sent, to, burst - train->frame_count, train);
     if (!is_at_end)
         press(query, entry, octets, train);
 }

@@ -111,11 +111,13 @@ struct stateless_tcp_query {
     uint32_t point_len;      /* and how many octets of the requests are before it */
     uint32_t start;          /* place of the first response in our stream, once known */
     bool is_start_known;
-    bool is_ahead;        /* responses before these are still on their way */
-    bool is_closing;      /* our FIN ends what is sent */
-    bool is_half_closed;  /* the client's FIN is behind the requests */
-    bool is_fast_open;    /* they came with the SYN */
-    struct packet joined; /* `packet`, where the beginning of its first request came before it */
+    bool is_ahead;       /* responses before these are still on their way */
+    bool is_closing;     /* our FIN ends what is sent */
+    bool is_half_closed; /* the client's FIN is behind the requests */
+    bool is_fast_open;   /* they came with the SYN */
+    /* `packet`, where the beginning of its first request came before it; else undefined. The last
+     * member, so that the others can be cleared without it. */
+    struct packet joined;
 };
 
 /* Look at one segment, already parsed and sent to an address that is ours.
