@@ -85,7 +85,7 @@ def parse():
                          help="how often a run that others disturbed is done again")
     options.add_argument("--quiet", type=float, default=5,
                          help="seconds to wait, at most, for an idle machine before a run")
-    options.add_argument("--settle", type=float, default=2,
+    options.add_argument("--settle", type=float, default=1,
                          help="seconds before memory is measured")
     options.add_argument("--install", action="store_true",
                          help="first install the packages it needs")
@@ -133,7 +133,8 @@ def rotated(row, by):
 
 def throughput(comparison, there, wanted):
     """Rounds over all servers and loads; each round begins with another server."""
-    options = comparison.options
+    options, done = comparison.options, 0
+    total = options.rounds * sum(loads.fits(server, load) for server in there for load in wanted)
     for number in range(options.rounds):
         for zone_set in measure.zone_sets_of(wanted):
             for server in rotated(there, number):
@@ -142,10 +143,11 @@ def throughput(comparison, there, wanted):
                 instance = comparison.serving(server, zone_set) if fitting else None
                 for load in fitting if instance else ():
                     measured = comparison.run(instance, load, number)
+                    done += 1
                     if measured is None:
                         continue
                     comparison.measurements.append(measured)
-                    say(f"{number + 1}/{options.rounds} {load.name:10} {server.name:18}"
+                    say(f"{done:4} of {total} {load.name:10} {server.name:22}"
                         f"{figures.cost_us(measured):8.2f} us"
                         f"{measured['answered'] / measured['seconds']:10,.0f}/s"
                         f"{'  disturbed' if measured['foreign'] > machine.FOREIGN_LIMIT else ''}")

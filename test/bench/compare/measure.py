@@ -17,7 +17,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 # Beyond the time of the run itself.
 GENERATOR_LIMIT_S = 60
 WARM_UP = 3000
-GIVE_UP_MS = "2000"
+GIVE_UP_MS = "5000"
 IDLE_NAME, IDLE_TYPE = "www.host.example", 1
 # Kernel memory of connections: caches that hardly anything else is in; buffers; and for each open
 # descriptor what a file needs, of which strangers have too many to count the caches.
@@ -104,6 +104,8 @@ class Comparison:
         """A running instance; those on the device make place for each other, and for those that the
         kernel serves. None if it does not come up."""
         instance = self.instance(server, zone_set)
+        if instance.is_hopeless():
+            return None
         if self.on_device is not None and self.on_device is not instance:
             self.on_device.stop()
             self.on_device = None
