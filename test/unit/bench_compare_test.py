@@ -16,6 +16,7 @@ import data  # noqa: E402
 import figures  # noqa: E402
 import loads  # noqa: E402
 import machine  # noqa: E402
+import measure  # noqa: E402
 import plots  # noqa: E402
 import report  # noqa: E402
 import servers  # noqa: E402
@@ -184,6 +185,13 @@ class Machine(unittest.TestCase):
         sum(range(3000000))
         self.assertGreater(group.used_s(), before)
         self.assertIn(os.getpid(), group.processes())
+
+
+    def test_kernel_memory_without_a_socket_more_is_of_others(self):
+        before = {"octets": 1000, "sockets": 5, "files": 9}
+        self.assertEqual(measure.kernel_growth(before, {**before, "octets": 9000}), (0, 0))
+        grown = {"octets": 9000, "sockets": 7, "files": 11}
+        self.assertEqual(measure.kernel_growth(before, grown), (8000, 2))
 
 
 class Generators(unittest.TestCase):

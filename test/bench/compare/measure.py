@@ -25,15 +25,26 @@ SLABS = r"^(?:TCP|request_sock_TCP|sock_inode_cache|eventpoll_)\w* +\d+ +(\d+) +
 OF_FILES = r"^(?:filp|dentry) +\d+ +\d+ +(\d+)"
 
 
-def socket_memory(side, group):
-    """Octets of kernel memory for the connections of a server; sockets of TCP in use beside it."""
+def kernel_now(side, group):
+    """Kernel memory of sockets on the machine and of the server's descriptors; how many sockets of TCP
+    there are in the server's namespace, and how many descriptors the server has."""
     slabs = machine.read("/proc/slabinfo")
     octets = sum(int(count) * int(size) for count, size in re.findall(SLABS, slabs, re.M))
     files = sum(len(list(pathlib.Path(f"/proc/{pid}/fd").glob("*"))) for pid in group.processes())
     octets += files * sum(int(size) for size in re.findall(OF_FILES, slabs, re.M))
     stat = side.run("cat", "/proc/net/sockstat").stdout
     tcp = re.search(r"^TCP: inuse (\d+) .* mem (\d+)", stat, re.M)
-    return octets + int(tcp[2]) * os.sysconf("SC_PAGE_SIZE"), int(tcp[1])
+    return {"octets": octets + int(tcp[2]) * os.sysconf("SC_PAGE_SIZE"), "sockets": int(tcp[1]),
+            "files": files}
+
+
+def kernel_growth(before, after):
+    """Octets, and sockets. Without a socket or descriptor more there is nothing of the server's: what
+    has grown is others'."""
+    sockets = after["sockets"] - before["sockets"]
+    if sockets <= 0 and after["files"] <= before["files"]:
+        return 0, sockets
+    return after["octets"] - before["octets"], sockets
 
 
 class IdleClients:
@@ -187,19 +198,18 @@ class Comparison:
             clients.say("ask", WARM_UP, 1)
             time.sleep(self.options.settle)
             own, _ = instance.group.memory_kb()
-            kernel, sockets = socket_memory(self.link.server, instance.group)
+            before = kernel_now(self.link.server, instance.group)
             opened = clients.say("open", count)["opened"]
             right = clients.say("ask", count, 2)["right"]
             time.sleep(self.options.settle)
             own_later, _ = instance.group.memory_kb()
-            kernel_later, sockets_later = socket_memory(self.link.server, instance.group)
+            kernel, sockets = kernel_growth(before, kernel_now(self.link.server,
+                                                               instance.group))
             clients.say("close")
-        each = max(1, opened)
+        own_growth = (own_later - own) * 1024
         return {"server": instance.server.name, "wanted": count, "opened": opened,
-                "answered": right, "own_octets": (own_later - own) * 1024,
-                "kernel_octets": kernel_later - kernel,
-                "sockets": sockets_later - sockets,
-                "each_octets": ((own_later - own) * 1024 + kernel_later - kernel) / each}
+                "answered": right, "own_octets": own_growth, "kernel_octets": kernel,
+                "sockets": sockets, "each_octets": (own_growth + kernel) / max(1, opened)}
 
 
 def starts(comparison):
