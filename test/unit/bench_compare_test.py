@@ -254,6 +254,7 @@ class Reports(unittest.TestCase):
         self.assertIn("| NSD | **9.20 (9.00-9.40)** | 2.87 |", text)
         self.assertIn("NSD: **2.87 x** (2.6-3.1) of 2.8 x", text)
         self.assertIn("froot is not installed", text)
+        self.assertIn("**reached**, as far as measured", text)
         self.assertIn("12.0 ms", text)
         self.assertIn("| visible_ms | 12.5 | 10 | not reached |", text)
 

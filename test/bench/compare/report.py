@@ -42,7 +42,10 @@ def table(head, rows):
     return "\n".join(lines) + "\n"
 
 
-def verdict(is_reached):
+def verdict(is_reached, rows=()):
+    """In words; rows: the comparisons that it is made of."""
+    if is_reached and any(row["name"] is None for row in rows):
+        return "**reached**, as far as measured"
     return {True: "**reached**", False: "not reached", None: NOT}[is_reached]
 
 
@@ -108,8 +111,9 @@ class Report:
                 continue
             goal = self.factor_cells(v["goal"]) if "goal" in v else self.ceiling_cell(v["ceiling"])
             rows.append((v["work"], f"{spread(v['cost_us'])}, {self.label(v['ours'])}",
-                         self.factor_cells(v["least"]), verdict(v["is_least_reached"]), goal,
-                         verdict(v["is_goal_reached"])))
+                         self.factor_cells(v["least"]),
+                         verdict(v["is_least_reached"], v["least"]), goal,
+                         verdict(v["is_goal_reached"], v.get("goal", ()))))
         text = "## To be reached\n\nMicroseconds of the whole server side for a query, medians "\
             "(least-greatest); how many times less than the cheapest server of each kind.\n\n" + \
             table(("work", "Lethe, its cheapest mode", "at least", "", "goal", ""), rows)
