@@ -159,7 +159,7 @@ def latencies(comparison, there):
         load = loads.BY_NAME[name]
         for server in there:
             instance = comparison.serving(server, load.zone_set) if \
-                rates and loads.fits(server, load) else None
+                rates and loads.fits(server, load) and server.answers == "all" else None
             for rate in rates if instance else ():
                 measured = comparison.run(instance, load, 0, rate)
                 if measured is None:

@@ -26,8 +26,8 @@ OF_FILES = r"^(?:filp|dentry) +\d+ +\d+ +(\d+)"
 
 
 def kernel_now(side, group):
-    """Kernel memory of sockets on the machine and of the server's descriptors; how many sockets of TCP
-    there are in the server's namespace, and how many descriptors the server has."""
+    """Kernel memory of sockets on the machine and of the server's descriptors; how many sockets of
+    TCP there are in the server's namespace, and how many descriptors the server has."""
     slabs = machine.read("/proc/slabinfo")
     octets = sum(int(count) * int(size) for count, size in re.findall(SLABS, slabs, re.M))
     files = sum(len(list(pathlib.Path(f"/proc/{pid}/fd").glob("*"))) for pid in group.processes())
@@ -39,8 +39,8 @@ def kernel_now(side, group):
 
 
 def kernel_growth(before, after):
-    """Octets, and sockets. Without a socket or descriptor more there is nothing of the server's: what
-    has grown is others'."""
+    """Octets, and sockets. Without a socket or descriptor more there is nothing of the server's:
+    what has grown is others'."""
     sockets = after["sockets"] - before["sockets"]
     if sockets <= 0 and after["files"] <= before["files"]:
         return 0, sockets

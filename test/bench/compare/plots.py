@@ -106,12 +106,13 @@ def lines(title, x_unit, y_unit, curves):
                   text(left - 8, y + 4, short(value), 'text-anchor="end"')]
     for number, (name, points) in enumerate(curves):
         colour = LINES[number % len(LINES)]
+        style = 'stroke-width="2"' + (' stroke-dasharray="6 3"' if number >= len(LINES) else "")
         places = [(across.place(x), up.place(y)) for x, y in points]
-        parts.append(f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="'
+        parts.append(f'<polyline fill="none" stroke="{colour}" {style} points="'
                      + " ".join(f"{x:.1f},{y:.1f}" for x, y in places) + '"/>')
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places]
         key = 60 + number * 20
-        parts += [line(656, key, 680, key, colour, 'stroke-width="2"'), text(686, key + 4, name)]
+        parts += [line(656, key, 680, key, colour, style), text(686, key + 4, name)]
     parts += [text(360, bottom + 40, x_unit, 'text-anchor="middle"'),
               text(0, 0, y_unit, 'text-anchor="middle" transform="translate(18 225) rotate(-90)"')]
     return page(width, height, parts)
