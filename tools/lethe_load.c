@@ -24,15 +24,19 @@ static int read_zone(struct session *session, const uint8_t *apex, bool is_thoro
 {
     struct text_options options = session_options(session, is_thorough);
 
-    if (!is_thorough) /* a thorough check looks everywhere at any time */
+    if (!is_thorough) { /* a thorough check looks everywhere at any time */
         options.spill_directory = spill_directory();
+        options.database = session_database;
+    }
     const int error =
         text_zone_read(apex, session->arguments->words[1], &options, zone_out, counts_out);
 
     session_clear(session);
     if (error == -ENOMEM)
         lethe_fail("out of memory");
-    else if (error != 0 && error != -EINVAL)
+    else if (error != 0 && error != -EINVAL && session->db != NULL)
+        session_fail_write(session, session->arguments->words[0], error);
+    else if (error != 0 && error != -EINVAL && error != -EACCES)
         lethe_fail("cannot sort the zone in %s: %s", spill_directory(), strerror(-error));
     return error;
 }
@@ -88,7 +92,7 @@ static int refuse(const struct session *session, const uint8_t *apex, uint64_t e
 static int store(struct session *session, const uint8_t *apex, struct text_zone *zone,
                  double read_s)
 {
-    struct zonedb *db = lethe_open(session->arguments, ZONEDB_CREATE);
+    struct zonedb *db = session_database(session);
     char text[NAME_TEXT_MAX];
 
     if (db == NULL)
@@ -96,7 +100,6 @@ static int store(struct session *session, const uint8_t *apex, struct text_zone 
     const double begun_s = session_clock_s();
     const int error = text_zone_store(zone, db, (uint64_t)time(NULL));
     const double write_s = session_clock_s() - begun_s;
-    zonedb_close(db);
     session_clear(session);
     session_hidden_warnings(session, text_zone_counts(zone));
     if (error == -EINVAL)
@@ -123,12 +126,15 @@ int lethe_zone_load(const struct lethe_arguments *arguments)
     const double begun_s = session_clock_s();
     const int error = read_zone(&session, apex, false, &zone, &counts);
     const double read_s = session_clock_s() - begun_s;
-    if (error != 0)
+    int exit_code = EXIT_REFUSED;
+    if (error == 0)
+        exit_code = store(&session, apex, zone, read_s);
+    else
         session_hidden_warnings(&session, &counts);
-    if (error != 0)
-        return error == -EINVAL ? refuse(&session, apex, counts.errors) : EXIT_REFUSED;
-    const int exit_code = store(&session, apex, zone, read_s);
+    if (error == -EINVAL)
+        refuse(&session, apex, counts.errors);
     text_zone_free(zone);
+    zonedb_close(session.db);
     return exit_code;
 }
 

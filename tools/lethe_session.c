@@ -89,6 +89,15 @@ static void show_progress(void *context, enum text_phase phase, uint64_t done, u
         session_draw(session, phase_name(phase), done, total);
 }
 
+struct zonedb *session_database(void *context)
+{
+    struct session *session = context;
+
+    if (session->db == NULL)
+        session->db = lethe_open(session->arguments, ZONEDB_CREATE);
+    return session->db;
+}
+
 struct text_options session_options(struct session *session, bool is_thorough)
 {
     return (struct text_options){

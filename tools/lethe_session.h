@@ -10,6 +10,7 @@
 
 struct session {
     const struct lethe_arguments *arguments;
+    struct zonedb *db;    /* once it is open */
     bool has_bar;         /* a terminal looks on */
     bool is_phase_hidden; /* of many small zones: the bar is drawn by the caller */
     bool is_bar_drawn;
@@ -23,6 +24,9 @@ struct session session_begin(const struct lethe_arguments *arguments);
 
 /* Options for reading that show messages, and progress on a terminal, through `session`. */
 struct text_options session_options(struct session *session, bool is_thorough);
+
+/* Open the database of the session, if it is not yet; NULL: told. */
+struct zonedb *session_database(void *session);
 
 /* Draw the bar if it is time; wipe it off before other output. */
 void session_draw(struct session *session, const char *what, uint64_t done, uint64_t total);

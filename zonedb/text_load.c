@@ -3,6 +3,7 @@
 #include "zonedb/base32hex.h"
 #include "zonedb/store.h"
 #include "zonedb/text_runs.h"
+#include "zonedb/text_stream.h"
 #include "zonedb/text_zone.h"
 
 #include <errno.h>
@@ -28,6 +29,8 @@ struct text_zone *text_zone_new(const uint8_t *apex, const struct text_options *
 /* After the text: order, then rules from the small to the large. */
 static int finish(struct text_zone *zone)
 {
+    if (zone->stream != NULL)
+        return text_stream_finish(zone);
     if (zone->runs != NULL) /* the rules are tried where the runs are merged */
         return zone->counts.errors > 0 ? -EINVAL : text_runs_spill(zone);
 
@@ -69,11 +72,22 @@ int text_zone_read(const uint8_t *apex, const char *file, const struct text_opti
                    struct text_zone **zone_out, struct text_counts *counts_out)
 {
     struct text_zone *zone = text_zone_new(apex, options);
+    struct text_counts counts;
 
     *zone_out = NULL;
     if (zone == NULL)
         return -ENOMEM;
-    return read_zone(zone, text_scan_file(zone, file), zone_out, counts_out);
+    int error = read_zone(zone, text_scan_file(zone, file), zone_out, &counts);
+    if (error == -EAGAIN) { /* not in order after all, or with errors */
+        zone = text_zone_new(apex, options);
+        if (zone == NULL)
+            return -ENOMEM;
+        zone->options.database = NULL;
+        error = read_zone(zone, text_scan_file(zone, file), zone_out, &counts);
+    }
+    if (counts_out != NULL)
+        *counts_out = counts;
+    return error;
 }
 
 int text_zone_read_memory(const uint8_t *apex, const char *name, const char *text, size_t text_len,
@@ -143,10 +157,7 @@ static int write_whole(struct text_zone *zone, struct zonedb_writer *writer)
     return error;
 }
 
-/* The rules, then the database, of one window. With errors nothing more is written: they are all to
- * be told, and then the transaction is given up. */
-static int write_window(struct text_zone *part, struct zonedb_writer *writer,
-                        struct text_node *node)
+int text_write_window(struct text_zone *part, struct zonedb_writer *writer, struct text_node *node)
 {
     int error = text_arrange(part);
 
@@ -165,6 +176,19 @@ static int write_window(struct text_zone *part, struct zonedb_writer *writer,
     return error;
 }
 
+int text_write_end(struct text_zone *part, struct zonedb_writer *writer)
+{
+    int error = 0;
+
+    if (part->counts.errors == part->links.errors)
+        text_check_chain_end(part);
+    if (part->counts.errors == 0)
+        text_zonemd_end(part);
+    if (part->counts.errors == 0)
+        error = text_check_apex_servers(part, writer);
+    return part->counts.errors > 0 ? -EINVAL : error;
+}
+
 static int write_windows(struct text_merge *merge, struct text_zone *part,
                          struct zonedb_writer *writer)
 {
@@ -173,7 +197,7 @@ static int write_windows(struct text_merge *merge, struct text_zone *part,
     int status;
 
     while ((status = text_merge_next(merge)) == 1 && !text_is_full(part)) {
-        status = write_window(part, writer, &node);
+        status = text_write_window(part, writer, &node);
         if (status != 0)
             break;
         text_merge_progress(merge, &done, &total);
@@ -182,13 +206,7 @@ static int write_windows(struct text_merge *merge, struct text_zone *part,
     text_node_free(&node);
     if (status < 0)
         return status;
-    if (part->counts.errors == part->links.errors)
-        text_check_chain_end(part);
-    if (part->counts.errors == 0)
-        text_zonemd_end(part);
-    if (part->counts.errors == 0)
-        status = text_check_apex_servers(part, writer);
-    return part->counts.errors > 0 ? -EINVAL : status < 0 ? status : 0;
+    return text_write_end(part, writer);
 }
 
 static int write_runs(struct text_zone *zone, struct zonedb_writer *writer)
@@ -241,6 +259,8 @@ static int write_zones(struct text_zone *const *zones, size_t count, struct zone
 int text_zones_store(struct text_zone *const *zones, size_t count, struct zonedb *db,
                      uint64_t loaded_s)
 {
+    if (count == 1 && zones[0]->stream != NULL)
+        return text_stream_commit(zones[0], loaded_s);
     for (unsigned i = 0;; i++) {
         int error = write_zones(zones, count, db, loaded_s);
         if (error != -ENOSPC || i == GROW_MAX)

@@ -71,8 +71,12 @@ struct text_options {
     void *context;
     const char *spill_directory; /* where records go that memory_octets do not hold; NULL: nowhere,
                                     all are held */
-    size_t memory_octets;        /* for records, with a spill_directory; 0: TEXT_MEMORY_DEFAULT */
-    bool is_thorough; /* also the warnings that cost look-ups: targets that are CNAMEs, occluded
+    /* Called when a zone whose text is in canonical order outgrows memory: the database that
+     * text_zone_store() will be given, so that it is written while the text is read, and locked so
+     * long; NULL: it is not to be. */
+    struct zonedb *(*database)(void *context);
+    size_t memory_octets; /* for records, with a spill_directory; 0: TEXT_MEMORY_DEFAULT */
+    bool is_thorough;     /* also the warnings that cost look-ups: targets that are CNAMEs, occluded
                          data, sibling name servers without address */
 };
 

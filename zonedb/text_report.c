@@ -84,6 +84,30 @@ static void find_line(struct text_file *file, size_t offset, uint64_t *line_out,
     *column_out = offset - line_at + 1;
 }
 
+/* What is found of a zone that is written while it is read may come of its not being in order: then
+ * it is read again, and what is wrong is told then. */
+static void hold(struct text_zone *zone, struct text_message message)
+{
+    if (message.severity == TEXT_ERROR)
+        return;
+    message.text = strdup(message.text);
+    if (message.text != NULL)
+        zone->held[zone->held_count++] = message;
+}
+
+void text_tell_held(struct text_zone *zone)
+{
+    for (size_t i = 0; i < zone->held_count; i++)
+        zone->options.message(zone->options.context, &zone->held[i]);
+    text_drop_held(zone);
+}
+
+void text_drop_held(struct text_zone *zone)
+{
+    while (zone->held_count > 0)
+        free((char *)(uintptr_t)zone->held[--zone->held_count].text);
+}
+
 static void tell(struct text_zone *zone, enum text_severity severity, size_t file, size_t offset,
                  const char *format, va_list arguments)
 {
@@ -101,7 +125,10 @@ static void tell(struct text_zone *zone, enum text_severity severity, size_t fil
         if (offset != SIZE_MAX)
             find_line(&zone->files[file], offset, &message.line, &message.column);
     }
-    zone->options.message(zone->options.context, &message);
+    if (zone->stream != NULL)
+        hold(zone, message);
+    else
+        zone->options.message(zone->options.context, &message);
 }
 
 void text_tell_at(struct text_zone *zone, enum text_severity severity, size_t file, size_t offset,

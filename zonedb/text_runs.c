@@ -19,8 +19,6 @@
 #define OWNER_HEAD 12
 #define RECORD_HEAD 16
 #define BUFFER ((size_t)1 << 20)
-/* A window that stays in the processor's cache. */
-#define WINDOW ((size_t)2 << 20)
 
 struct run {
     uint64_t begin, end;
@@ -340,8 +338,8 @@ int text_merge_begin(struct text_zone *zone, struct text_merge **merge_out,
         return error;
     merge->runs = zone->runs;
     merge->window = zone->options.memory_octets / 4;
-    if (merge->window == 0 || merge->window > WINDOW)
-        merge->window = WINDOW;
+    if (merge->window == 0 || merge->window > TEXT_WINDOW)
+        merge->window = TEXT_WINDOW;
     merge->part = text_zone_new(zone->apex, &zone->options);
     merge->top = text_zone_new(zone->apex, NULL);
     if (merge->part != NULL && merge->top != NULL &&
@@ -406,10 +404,8 @@ static int take_owner(struct text_zone *part, const struct source *source)
     return 0;
 }
 
-/* The apex of the first window, arranged, is kept. */
-static int keep_top(struct text_merge *merge)
+int text_top_keep(const struct text_zone *part, struct text_zone *top)
 {
-    const struct text_zone *part = merge->part;
     const struct text_owner *apex = &part->owners[0];
     int error = 0;
 
@@ -417,18 +413,14 @@ static int keep_top(struct text_merge *merge)
         return 0;
     for (uint32_t i = 0; i < apex->count && error == 0; i++) {
         const struct text_record *record = &part->records[apex->first + i];
-        error = text_append(merge->top, part->apex, part->apex_len, record, record->rdata + 2,
+        error = text_append(top, part->apex, part->apex_len, record, record->rdata + 2,
                             rdata_octets(record) - 2);
     }
     return error;
 }
 
-/* Begin a window with the apex. */
-static int put_top(struct text_merge *merge)
+int text_top_put(struct text_zone *part, const struct text_zone *top)
 {
-    const struct text_zone *top = merge->top;
-    struct text_zone *part = merge->part;
-
     text_clear(part);
     part->is_continued = true;
     if (top->owner_count == 0)
@@ -442,18 +434,25 @@ static int put_top(struct text_merge *merge)
     return 0;
 }
 
-/* The owner is in another subtree of the apex than the last one of the window. */
-static bool is_border(const struct text_zone *part, const struct source *source)
+bool text_is_border(const struct text_zone *zone, const struct text_owner *a,
+                    const struct text_owner *b)
 {
-    const struct text_owner *last = &part->owners[part->owner_count - 1];
-    size_t at = part->apex_key_len;
+    size_t at = zone->apex_key_len;
 
-    if (last->key_len <= at || source->key_len <= at)
+    if (a->key_len <= at || b->key_len <= at)
         return false;
-    for (; at < last->key_len && at < source->key_len && last->key[at] == source->key[at]; at++)
-        if (last->key[at] == 0)
+    for (; at < a->key_len && at < b->key_len && a->key[at] == b->key[at]; at++)
+        if (a->key[at] == 0)
             return false;
     return true;
+}
+
+/* The next owner begins another subtree than the last one of the window. */
+static bool is_border(const struct text_zone *part, const struct source *source)
+{
+    const struct text_owner next = {.key = source->key, .key_len = source->key_len};
+
+    return text_is_border(part, &part->owners[part->owner_count - 1], &next);
 }
 
 int text_merge_next(struct text_merge *merge)
@@ -465,8 +464,8 @@ int text_merge_next(struct text_merge *merge)
         return 0;
     if (!merge->is_begun)
         merge->is_begun = true;
-    else if ((!part->is_continued && (error = keep_top(merge)) != 0) ||
-             (error = put_top(merge)) != 0)
+    else if ((!part->is_continued && (error = text_top_keep(part, merge->top)) != 0) ||
+             (error = text_top_put(part, merge->top)) != 0)
         return error;
     while (merge->heap_count > 0 && error == 0) {
         struct source *source = merge->heap[0];

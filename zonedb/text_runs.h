@@ -34,4 +34,11 @@ void text_merge_progress(const struct text_merge *merge, uint64_t *done_out, uin
 /* NULL is allowed. */
 void text_merge_end(struct text_merge *merge);
 
+/* The apex of the first window, arranged, is kept in `top`; each further one begins with it. */
+int text_top_keep(const struct text_zone *part, struct text_zone *top);
+int text_top_put(struct text_zone *part, const struct text_zone *top);
+/* Owner `b` is in another subtree of the apex than `a`. */
+bool text_is_border(const struct text_zone *zone, const struct text_owner *a,
+                    const struct text_owner *b);
+
 #endif

@@ -5,6 +5,7 @@
  */
 #include "zonedb/text_rdata.h"
 #include "zonedb/text_runs.h"
+#include "zonedb/text_stream.h"
 #include "zonedb/text_zone.h"
 
 #include <errno.h>
@@ -90,9 +91,12 @@ static int take_record(struct text_zone *zone, const zs_scanner_t *scanner, size
                                   scanner->r_data, scanner->r_data_length);
     if (error != 0 || zone->options.spill_directory == NULL)
         return error;
+    if (zone->stream != NULL)
+        return text_stream_next(zone);
     const size_t limit = zone->options.memory_octets;
-    return text_memory(zone) >= (limit == 0 ? TEXT_MEMORY_DEFAULT : limit) ? text_runs_spill(zone)
-                                                                           : 0;
+    if (text_memory(zone) < (limit == 0 ? TEXT_MEMORY_DEFAULT : limit))
+        return 0;
+    return text_stream_is_possible(zone) ? text_stream_begin(zone) : text_runs_spill(zone);
 }
 
 /* ---- the scanner ---- */

@@ -161,6 +161,7 @@ int text_sort(struct text_zone *zone)
     reorder_owners(zone, items, owners, rank);
     reorder_records(zone, records, rank);
     zone->is_sorted = true;
+    zone->last_owner_len = 0; /* the last record's owner may not be the last one any more */
     free(items);
     free(rank);
     return 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "zonedb/text_zone.h"
 #include "zonedb/text_runs.h"
+#include "zonedb/text_stream.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -291,7 +292,9 @@ void text_zone_free(struct text_zone *zone)
     for (size_t i = 0; i < zone->file_count; i++)
         text_file_close(&zone->files[i]);
     text_runs_free(zone->runs);
+    text_stream_free(zone->stream);
     free(zone->digest);
+    text_drop_held(zone);
     free(zone->files);
     free(zone->owners);
     free(zone->records);

@@ -73,7 +73,11 @@ struct text_owner {
 
 struct text_chunk;
 struct text_runs;
+struct text_stream;
 struct text_digest;
+struct zonedb_writer;
+/* A window of owners that stays in the processor's cache. */
+#define TEXT_WINDOW ((size_t)2 << 20)
 
 /* How far the denial chains have been followed, window by window. */
 struct text_links {
@@ -102,6 +106,9 @@ struct text_zone {
     struct text_chunk *chunks;
     size_t chunk_octets; /* in use */
     struct text_runs *runs;
+    struct text_stream *stream;
+    struct text_message held[TEXT_WARNINGS_MAX]; /* texts are ours: not to be told before the end */
+    size_t held_count;
     uint32_t runs_serial; /* of a zone in runs, once it is stored */
     struct text_links links;
     struct text_digest *digest; /* between text_zonemd_begin() and _end() */
@@ -132,6 +139,11 @@ struct text_zone *text_zone_new(const uint8_t *apex, const struct text_options *
 /* Keep the RRsets of the NSEC3 side or of the other; RRSIGs that cover nothing go. Returns how many
  * are left. */
 size_t text_node_select(struct text_node *node, bool is_nsec3);
+/* The rules, then the database, of one window. With errors nothing more is written: they are all to
+ * be told, and then the transaction is given up. */
+int text_write_window(struct text_zone *part, struct zonedb_writer *writer, struct text_node *node);
+/* The rules that span the zone, after the last window. 0; -EINVAL told; other negative errno. */
+int text_write_end(struct text_zone *part, struct zonedb_writer *writer);
 
 /* ---- text_zone.c ---- */
 
@@ -209,6 +221,9 @@ void text_tell(struct text_zone *zone, enum text_severity severity,
 /* At an octet of a file; offset SIZE_MAX: the file as a whole. */
 void text_tell_at(struct text_zone *zone, enum text_severity severity, size_t file, size_t offset,
                   const char *format, ...) __attribute__((format(printf, 5, 6)));
+/* Of a zone that is written while it is read: tell the warnings now, or never. */
+void text_tell_held(struct text_zone *zone);
+void text_drop_held(struct text_zone *zone);
 bool text_is_full(const struct text_zone *zone); /* enough errors */
 /* Name to text like name_to_text(), but all that zone files do not take unescaped is \DDD. */
 char *text_name(const uint8_t *name, char *text);
@@ -234,7 +249,6 @@ int text_scan_changes(struct text_zone *zone, const char *file, const char *text
 int text_check_nodes(struct text_zone *zone);
 /* Name servers of the apex, which may be in any window, once all are written. `find`: as
  * zonedb_writer_change_walk(). 0; negative errno. */
-struct zonedb_writer;
 int text_check_apex_servers(struct text_zone *zone, struct zonedb_writer *writer);
 /* For each window in order, then once. */
 void text_check_chain(struct text_zone *zone);

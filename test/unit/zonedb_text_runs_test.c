@@ -79,14 +79,26 @@ struct outcome {
     uint32_t serial;
 };
 
-static void load(const uint8_t *apex, const char *file, size_t memory_octets, struct outcome *out)
+static struct fixture f;
+static unsigned streams; /* begun */
+
+static struct zonedb *database(void *context)
 {
-    struct fixture f;
+    (void)context;
+    streams++;
+    zonedb_view_rest(f.view);
+    return f.db;
+}
+
+static void load(const uint8_t *apex, const char *file, size_t memory_octets, bool has_stream,
+                 struct outcome *out)
+{
     struct text_zone *zone;
     struct text_options options = {.message = note, .context = &out->told};
     memset(out, 0, sizeof *out);
     options.spill_directory = memory_octets == 0 ? NULL : "/tmp";
     options.memory_octets = memory_octets;
+    options.database = has_stream ? database : NULL;
     fixture_open(&f);
     out->error = text_zone_read(apex, file, &options, &zone, &out->counts);
     if (out->error == 0) {
@@ -97,6 +109,7 @@ static void load(const uint8_t *apex, const char *file, size_t memory_octets, st
         ck_assert_int_ge(zonedb_view_refresh(f.view), 0);
     }
     text_zone_free(zone);
+    ck_assert_int_ge(zonedb_view_refresh(f.view), 0);
     if (out->error == 0) {
         ck_assert_int_eq(text_dump(f.view, apex, put, &out->dump), 0);
         ck_assert_int_eq(zonedb_zone_get(f.view, apex, &out->zone), 0);
@@ -144,10 +157,10 @@ static void try_sizes(const char *apex_text, const char *file, const size_t *mem
     struct outcome whole, parts;
     uint8_t apex[NAME_MAX_LEN];
     ck_assert_uint_gt(name_from_text(apex_text, apex), 0);
-    load(apex, file, 0, &whole);
-    for (size_t i = 0; i < memory_count; i++) {
-        load(apex, file, memories[i], &parts);
-        expect_same(file, memories[i], &whole, &parts);
+    load(apex, file, 0, false, &whole);
+    for (size_t i = 0; i < 2 * memory_count; i++) {
+        load(apex, file, memories[i / 2], i % 2 == 1, &parts);
+        expect_same(file, memories[i / 2], &whole, &parts);
         told_free(&parts.told);
         free(parts.dump.octets);
     }
@@ -263,6 +276,57 @@ START_TEST(test_any_order)
 }
 END_TEST
 
+/* In order but for some names that come late, by a little or by far. */
+static void write_in_order(FILE *file)
+{
+    fputs(HEAD, file);
+    for (unsigned i = 0; i < 2000; i++) {
+        fprintf(file, "d%04u NS ns2.d%04u\nd%04u NS ns1.d%04u\n", i, i, i, i);
+        fprintf(file, "ns2.d%04u A 192.0.2.2\n", i);
+        if (i > 500 && i % 3 == 0)
+            fprintf(file, "NS1.D%04u A 192.0.2.1\nns1.d%04u AAAA ::1\n", i, i);
+        if (i > 500 && i % 5 == 0)
+            fprintf(file, "d%04u 30 DS 1 13 2 %064u\n", i, i);
+    }
+}
+
+static void write_late_name(FILE *file)
+{
+    write_in_order(file);
+    fputs("d0003 TXT late\nx A 192.0.2.1\n", file);
+}
+
+static void write_late_apex(FILE *file)
+{
+    write_in_order(file);
+    fputs("@ TXT late\n", file);
+}
+
+static void write_late_error(FILE *file)
+{
+    write_in_order(file);
+    fputs("d1998 CNAME a\nd1999 CNAME oops oops\nx CNAME a\nx CNAME b\n", file);
+}
+
+static void write_rule_errors(FILE *file)
+{
+    write_in_order(file);
+    fputs("d1998 CNAME a\nd1999 CNAME oops\nx CNAME a\nx CNAME b\n", file);
+}
+
+START_TEST(test_in_order)
+{
+    streams = 0;
+    try_written(write_in_order);
+    ck_assert_uint_eq(streams, 3);
+    try_written(write_late_name);
+    try_written(write_late_apex);
+    try_written(write_late_error);
+    try_written(write_rule_errors);
+    ck_assert_uint_eq(streams, 15);
+}
+END_TEST
+
 static void write_nsec(FILE *file)
 {
     fputs(HEAD "@ NSEC alias SOA NS NSEC\nalias NSEC n0000 CNAME NSEC\n", file);
@@ -337,5 +401,5 @@ START_TEST(test_no_directory)
 }
 END_TEST
 
-TEST_MAIN("zonedb_text_runs", test_root_zone, test_bad_zones, test_any_order, test_chains,
-          test_dname_at_apex, test_no_directory)
+TEST_MAIN("zonedb_text_runs", test_root_zone, test_bad_zones, test_any_order, test_in_order,
+          test_chains, test_dname_at_apex, test_no_directory)
