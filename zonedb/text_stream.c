@@ -98,6 +98,7 @@ int text_stream_begin(struct text_zone *zone)
     if (stream->top == NULL || stream->rest == NULL)
         return -ENOMEM;
     int error = zonedb_writer_begin(db, &stream->writer);
+    text_progress(zone, TEXT_WRITING, 0, 0); /* the lock is ours */
     if (error == 0)
         error = zonedb_writer_zone_begin(stream->writer, zone->apex);
     stream->window = text_memory(zone);
