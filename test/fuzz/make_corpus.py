@@ -111,6 +111,7 @@ def main():
             file.write(text)
     make_frames(os.path.join(top, "frame"))
     make_proxied(os.path.join(top, "proxy"), requests)
+    make_client(os.path.join(top, "client"))
     make_dialogues(os.path.join(top, "dialogue"))
 
 
@@ -213,6 +214,31 @@ def make_proxied(directory, requests):
             for choice in (1, 6, 9, 0x1f, 0x29, 0x3f):
                 with open(os.path.join(directory, f"{title}-{what}-{choice}"), "wb") as file:
                     file.write(bytes([choice]) + struct.pack(">H", len(octets)) + octets + response)
+
+
+def make_client(directory):
+    """Scripts of a server for the client of lethe-bench."""
+    os.makedirs(directory, exist_ok=True)
+    wait, syn_ack, answer, fin, reset, segment, ack, ahead = range(8)
+    opened = bytes([syn_ack, 0, 11])
+    scripts = {
+        "one": bytes([answer, 0, 0, 0, ack, 0, fin, 0, wait, 50]),
+        "all": b"".join(bytes([syn_ack, i, 15, answer, i, 0, 0, fin, i, ack, i]) for i in range(16)),
+        "cut": bytes([answer, 0, 0, 9, wait, 10, answer, 0, 0, 0, fin, 0]),
+        "ahead": bytes([ahead, 0, 0, 0, 0, 40, ahead, 0, 0, 0, 0, 90, wait, 60, answer, 0, 0, 0]),
+        "old": bytes([answer, 0, 0, 0, ahead, 0, 0, 0, 0xff, 0xf0, wait, 60]),
+        "reset": bytes([reset, 0, wait, 60]),
+        "closed": bytes([fin, 0, wait, 60, ack, 0]),
+        "silent": bytes([wait, 100, wait, 250, wait, 250]),
+        "segments": bytes([segment, 0, 0x18, 0, 0, 0, 0, 0x13, 3, 0, 1, 7,
+                           segment, 0, 0x11, 0, 1, 0xff, 0xff, 8, 0]),
+        "challenged": bytes([segment, 1, 0x10, 0, 9, 0, 9, 0, 0, syn_ack, 1, 3]),
+        "many": b"".join(bytes([answer, 0, i, 0, ack, 0]) for i in range(5)) + bytes([fin, 0]),
+    }
+    for title, script in scripts.items():
+        for how in (0, 1, 2, 6, 8, 16, 0x26, 0x20, 0x40, 0x4F):
+            with open(os.path.join(directory, f"{title}-{how:02x}"), "wb") as file:
+                file.write(bytes([how]) + opened + script)
 
 
 main()
