@@ -6,15 +6,11 @@
 
 size_t name_len(const uint8_t *name, size_t available)
 {
-    size_t at = 0;
-    while (at < available && at < NAME_MAX_LEN) {
-        uint8_t label_len = name[at];
-        at++;
-        if (label_len == 0)
-            return at;
-        if (label_len > 63)
-            return 0;
-        at += label_len;
+    size_t at = 0, end = available < NAME_MAX_LEN ? available : NAME_MAX_LEN;
+    while (at < end && name[at] <= 63) {
+        if (name[at] == 0)
+            return at + 1;
+        at += 1u + name[at];
     }
     return 0;
 }

@@ -159,6 +159,7 @@ static void hosts_add(struct answer *a, bool is_required)
         }
         bool is_below = a->hosts_cut != NULL &&
                         name_ends_in(host.name, host_len, a->hosts_cut, a->hosts_cut_len);
+        a->has_server_below |= is_below;
         if (is_below == is_required &&
             (is_below || name_ends_in(host.name, host_len, a->hosts_apex, a->hosts_apex_len)))
             addresses_add(a, host, is_required);
@@ -204,7 +205,7 @@ static void no_data(struct answer *a, const struct subject *subject, const struc
 /* All names without node between the same two get the same response. */
 static struct template_use negative_use(const struct answer *a, const struct found *found)
 {
-    struct template_use use = {TEMPLATE_NEGATIVE, found->zone.depth, 0, a->query->edns.is_do};
+    struct template_use use = {TEMPLATE_NEGATIVE, found->zone.depth, .is_do = a->query->edns.is_do};
     if (use.is_do && found->zone.signing == ZONEDB_NSEC) {
         use.depth = found->encloser_depth;
         use.of = (uintptr_t)found->predecessor_key;
@@ -244,6 +245,30 @@ static void hosts_want(struct answer *a, const struct subject *subject, const st
     a->hosts_cut_len = cut != NULL ? name_len(cut, NAME_MAX_LEN) : 0;
 }
 
+/* A referral that was asked for before is kept for all names below the cut. Others have what
+ * depends on their servers only, unless there is DS or a proof, from whichever cut had the same
+ * ones. Returns whether that was written. */
+static bool referral_from_template(struct answer *a, const struct found *found,
+                                   const struct zonedb_rrset *ns)
+{
+    bool is_do = a->query->edns.is_do;
+    if (a->use.kind == TEMPLATE_NONE)
+        return false;
+    if (zonedb_find_is_all_in_zone(a->view, found, found->node_depth)) {
+        a->use = (struct template_use){TEMPLATE_REFERRAL, found->node_depth, .is_do = is_do};
+        if (template_seen(a->view->templates, a->name, &a->use))
+            return false;
+    }
+    if (is_do && found->zone.signing != ZONEDB_UNSIGNED) {
+        a->use.kind = TEMPLATE_NONE;
+        return false;
+    }
+    a->use = template_use_servers(found->zone.depth, found->node_depth, is_do, ns);
+    a->is_from_template =
+        template_write(a->view->templates, a->name, &a->use, a->response, &a->ede);
+    return a->is_from_template;
+}
+
 /* RFC 1034 4.3.2 step 3b. */
 static void referral(struct answer *a, const struct subject *subject, const struct found *found,
                      bool is_first)
@@ -251,14 +276,12 @@ static void referral(struct answer *a, const struct subject *subject, const stru
     struct zonedb_rrset ns, ds, sigs;
     unsigned labels = (unsigned)found->key.label_count - found->node_depth;
     struct owner cut = answer_owner(subject, labels);
-    if (is_first && zonedb_find_is_all_in_zone(a->view, found, found->node_depth) &&
-        a->use.kind != TEMPLATE_NONE)
-        a->use =
-            (struct template_use){TEMPLATE_REFERRAL, found->node_depth, 0, a->query->edns.is_do};
     if (!node_rrset(a, &found->node, RR_NS, &ns, NULL)) {
         a->is_corrupt = true;
         return;
     }
+    if (is_first && referral_from_template(a, found, &ns))
+        return;
     answer_add(a, SECTION_AUTHORITY, cut, &ns, NULL, TTL_AS_STORED);
     if (a->query->edns.is_do && found->zone.signing != ZONEDB_UNSIGNED) {
         if (node_rrset(a, &found->node, RR_DS, &ds, &sigs))
@@ -489,14 +512,19 @@ static void answer_in(struct answer *a)
     if (has_templates) {
         template_name_set(&name, query->qname, query->qname_len);
         a->name = &name;
-        a->use = (struct template_use){TEMPLATE_EXACT, name.label_count,
-                                       (uint64_t)a->policy->is_any_full << 16 | query->qtype,
-                                       query->edns.is_do};
+        a->use = (struct template_use){
+            .kind = TEMPLATE_EXACT,
+            .depth = name.label_count,
+            .of = (uint64_t)a->policy->is_any_full << 16 | query->qtype,
+            .is_do = query->edns.is_do,
+        };
         if (template_answer(templates, &name, &a->use, query->qtype, a->response, &a->ede))
             return;
     }
     find_key_set(&found.key, 0, query->qname);
     answer_chain(a, &found);
+    if (a->use.kind == TEMPLATE_SERVERS && a->has_server_below)
+        return;
     if (has_templates && !a->is_corrupt && !a->is_from_template)
         template_keep(templates, &name, &a->use, a->response, a->ede);
 }

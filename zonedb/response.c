@@ -3,40 +3,19 @@
 
 #include "zonedb/name.h"
 
-/* Hash of a label and the offset of the suffix behind it. Four octets of the label are enough: they
- * tell ns1 from ns2 and a.nic from b.nic, and what falls together is told apart by comparing. Bit 5
- * is what upper and lower case differ in. */
-static uint16_t suffix_hash(const uint8_t *label, uint16_t parent)
+static uint32_t suffix_mark(const uint8_t *label, uint16_t parent)
 {
-    unsigned len = label[0];
-    uint32_t hash = parent * 0x9e3779b1u + len;
-    hash = hash * 31 + (label[1] | 0x20u);
-    hash = hash * 31 + (label[1 + len / 2] | 0x20u);
-    hash = hash * 31 + (label[len > 1 ? len - 1 : 1] | 0x20u);
-    hash = hash * 31 + (label[len] | 0x20u);
-    return (uint16_t)(hash ^ hash >> 16);
+    return (uint32_t)parent << 16 | (uint32_t)label[0] << 8 | label[label[0]] | 0x20u;
 }
 
 /* The offset at which this label stands before that suffix; 0: nowhere. */
-static uint16_t suffix_find(const struct response *r, const uint8_t *label, uint16_t parent,
-                            uint16_t hash)
+static uint16_t suffix_find(const struct response *r, const uint8_t *label, uint16_t parent)
 {
-    for (unsigned i = r->suffix_chains[hash % SUFFIX_CHAINS]; i != 0;) {
-        const struct suffix *s = &r->suffixes[i - 1];
-        if (s->hash == hash && s->parent == parent && name_label_equal(label, r->octets + s->at))
-            return s->at;
-        i = s->next;
-    }
+    uint32_t mark = suffix_mark(label, parent);
+    for (unsigned i = 0; i < r->suffix_count; i++)
+        if (r->suffix_mark[i] == mark && name_label_equal(label, r->octets + r->suffix_at[i]))
+            return r->suffix_at[i];
     return 0;
-}
-
-static void suffix_add(struct response *r, size_t at, uint16_t parent, uint16_t hash)
-{
-    if (at > POINTER_MAX || r->suffix_count == SUFFIX_COUNT_MAX)
-        return;
-    uint8_t *chain = &r->suffix_chains[hash % SUFFIX_CHAINS];
-    r->suffixes[r->suffix_count++] = (struct suffix){(uint16_t)at, parent, hash, *chain};
-    *chain = (uint8_t)r->suffix_count;
 }
 
 /* Where the labels of a name begin, the root's included; returns their number without it, and the
@@ -67,9 +46,11 @@ static void suffixes_add(struct response *r, size_t begin, const uint8_t *label_
     while (kept > 0) {
         kept--;
         size_t at = begin + label_at[kept];
-        if (at > POINTER_MAX)
+        if (at > POINTER_MAX || r->suffix_count == SUFFIX_COUNT_MAX)
             return;
-        suffix_add(r, at, parent, suffix_hash(r->octets + at, parent));
+        r->suffix_mark[r->suffix_count] = suffix_mark(r->octets + at, parent);
+        r->suffix_at[r->suffix_count] = (uint16_t)at;
+        r->suffix_count++;
         parent = (uint16_t)at;
     }
 }
@@ -79,7 +60,6 @@ static void suffixes_begin(struct response *r)
     uint8_t label_at[NAME_LABELS_MAX + 1];
     size_t len;
     r->has_suffixes = true;
-    memset(r->suffix_chains, 0, sizeof r->suffix_chains);
     if (r->question_end == HEADER_LEN)
         return;
     unsigned labels = labels_of(r->octets + HEADER_LEN, NAME_MAX_LEN, label_at, &len);
@@ -128,8 +108,7 @@ static size_t put_name(struct response *r, const uint8_t *name, size_t available
     /* From the top label down, as far as the message has it. */
     uint16_t known = 0;
     while (kept > 0) {
-        const uint8_t *label = name + label_at[kept - 1];
-        uint16_t at = suffix_find(r, label, known, suffix_hash(label, known));
+        uint16_t at = suffix_find(r, name + label_at[kept - 1], known);
         if (at == 0)
             break;
         known = at;
@@ -218,10 +197,8 @@ static bool put_records(struct response *r, struct owner owner, const struct zon
 
 static void roll_back(struct response *r, size_t len)
 {
-    for (; r->suffix_count > 0 && r->suffixes[r->suffix_count - 1].at >= len; r->suffix_count--) {
-        const struct suffix *last = &r->suffixes[r->suffix_count - 1];
-        r->suffix_chains[last->hash % SUFFIX_CHAINS] = last->next;
-    }
+    while (r->suffix_count > 0 && r->suffix_at[r->suffix_count - 1] >= len)
+        r->suffix_count--;
     while (r->pointer_count > 0 && r->pointer_count <= POINTER_COUNT_MAX &&
            r->pointer_at[r->pointer_count - 1] >= len)
         r->pointer_count--;

@@ -10,15 +10,16 @@
  * An RRset goes in whole or not at all. The first one that does not fit sets `is_overflow`, after
  * which every add is a no-op. Sections must be written in their order.
  *
- * Names are compressed against all names written so far (RFC 1035 4.1.4) by a small hash table of
- * suffixes. An entry is the offset of a label that stands in the message, and the offset of the
- * suffix behind it (0: the root), so that a suffix one label longer is found by comparing one
- * label:
+ * Names are compressed against all names written so far (RFC 1035 4.1.4) by a list of suffixes. An
+ * entry is the offset of a label that stands in the message, and the offset of the suffix behind it
+ * (0: the root), so that a suffix one label longer is found by comparing one label:
  *
  *     www.example.org   suffixes  {org, 0}  {example, org}  {www, example}
  *
- * Entries are chained, the latest first, so that taking back the last ones is easy. The question's
- * own are made when the first name is to be compressed: many responses have none.
+ * Entries are in the order of writing, so that taking back the last ones is easy, and a word holds
+ * all of a label that is worth comparing first: a list of some twenty is searched faster than a
+ * hash is computed. The question's own are made when the first name is to be compressed: many
+ * responses have none.
  */
 #ifndef ZONEDB_RESPONSE_H
 #define ZONEDB_RESPONSE_H
@@ -28,7 +29,6 @@
 
 /* Farthest offset that a compression pointer reaches. */
 #define POINTER_MAX 0x3fff
-#define SUFFIX_CHAINS 64
 #define SUFFIX_COUNT_MAX 192
 /* Compression pointers whose places are kept. */
 #define POINTER_COUNT_MAX 160
@@ -39,13 +39,6 @@ enum section {
     SECTION_ANSWER,
     SECTION_AUTHORITY,
     SECTION_ADDITIONAL,
-};
-
-struct suffix {
-    uint16_t at;
-    uint16_t parent;
-    uint16_t hash;
-    uint8_t next; /* 1 + index of the next one in the chain; 0: none */
 };
 
 struct response {
@@ -67,10 +60,11 @@ struct response {
     size_t needed;                   /* from this limit on, more would have gone in */
     bool has_suffixes;               /* those of the question are entered */
     unsigned suffix_count;
-    unsigned pointer_count;                   /* more than POINTER_COUNT_MAX: not all are kept */
-    uint16_t pointer_at[POINTER_COUNT_MAX];   /* where the compression pointers stand, ascending */
-    uint8_t suffix_chains[SUFFIX_CHAINS];     /* 1 + index of the first one; 0: none */
-    struct suffix suffixes[SUFFIX_COUNT_MAX]; /* in the order of writing */
+    unsigned pointer_count;                 /* more than POINTER_COUNT_MAX: not all are kept */
+    uint16_t pointer_at[POINTER_COUNT_MAX]; /* where the compression pointers stand, ascending */
+    /* Offset of the suffix behind << 16, length of the label << 8, its last octet but for case. */
+    uint32_t suffix_mark[SUFFIX_COUNT_MAX];
+    uint16_t suffix_at[SUFFIX_COUNT_MAX]; /* offset of the label */
 };
 
 /* An owner name: where it already stands in the message, or, if `at` is 0, the name itself. */

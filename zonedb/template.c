@@ -7,7 +7,7 @@
 #define SEQUENCE_MASK (((uint64_t)1 << SEQUENCE_BITS) - 1)
 
 /* As it stands in the ring, followed by the places of its pointers and of its labels right below the
- * suffix (two octets each, counted from the body's begin), the suffix, and the body. */
+ * suffix (two octets each, counted from the body's begin), the suffix, the content, and the body. */
 struct template
 {
     uint64_t hash;
@@ -16,7 +16,9 @@ struct template
     bool is_do;
     uint8_t child_count;
     uint8_t rcode;
-    uint16_t pointer_count;
+    uint16_t pointer_count; /* of all */
+    uint16_t
+        cut_pointer_count; /* of the first, which point to the zone cut of a SERVERS' question */
     uint8_t suffix_len;
     bool is_overflow;
     uint16_t body_len;
@@ -26,6 +28,7 @@ struct template
     uint16_t aa;       /* FLAG_AA or 0 */
     uint16_t ede;
     uint16_t count[3];
+    uint16_t content_len;
 };
 
 static uint64_t mix(uint64_t hash, uint64_t word)
@@ -78,7 +81,7 @@ void template_name_set(struct template_name *name, const uint8_t *qname, size_t 
 
 static uint64_t use_hash(const struct template_name *name, const struct template_use *use)
 {
-    return mix(name->hash[use->depth], use->of << 3 | (unsigned)use->kind << 1 | use->is_do);
+    return mix(name->hash[use->depth], use->of << 4 | (unsigned)use->kind << 1 | use->is_do);
 }
 
 static size_t suffix_at(const struct template_name *name, unsigned depth)
@@ -104,6 +107,20 @@ static const uint8_t *template_suffix(const struct template *t)
 void template_clear(struct template_cache *cache)
 {
     cache->floor = cache->head;
+    cache->cut_depths = 0;
+}
+
+static bool is_of_use(const struct template *t, uint64_t hash, const struct template_name *name,
+                      const struct template_use *use, size_t room)
+{
+    size_t at = suffix_at(name, use->depth), suffix_len = name->len - at;
+    const uint8_t *suffix = template_suffix(t);
+    return t->hash == hash && t->of == use->of && t->kind == use->kind && t->is_do == use->is_do &&
+           room >= t->room_min && room < t->room_end && t->suffix_len == suffix_len &&
+           t->content_len == use->content.len &&
+           memcmp(suffix, name->lower + at, suffix_len) == 0 &&
+           (t->content_len == 0 ||
+            memcmp(suffix + suffix_len, use->content.at, use->content.len) == 0);
 }
 
 static const struct template *find(const struct template_cache *cache,
@@ -120,10 +137,7 @@ static const struct template *find(const struct template_cache *cache,
             continue;
         const struct template *t =
             (const struct template *)(const void *)(cache->ring + ring_place(sequence));
-        size_t at = suffix_at(name, use->depth);
-        if (t->hash == hash && t->of == use->of && t->kind == use->kind && t->is_do == use->is_do &&
-            room >= t->room_min && room < t->room_end && t->suffix_len == name->len - at &&
-            memcmp(template_suffix(t), name->lower + at, t->suffix_len) == 0)
+        if (is_of_use(t, hash, name, use, room))
             return t;
     }
     return NULL;
@@ -143,6 +157,16 @@ static bool has_child(const struct template *t, const uint8_t *body,
     return false;
 }
 
+static void pointers_move(uint8_t *body, const struct template *t, uint16_t by, size_t cut_at)
+{
+    const uint16_t *places = template_places(t);
+    unsigned i = 0;
+    for (; i < t->cut_pointer_count; i++)
+        store_be16(body + places[i], (uint16_t)(0xc000u | cut_at));
+    for (; by != 0 && i < t->pointer_count; i++)
+        store_be16(body + places[i], (uint16_t)(load_be16(body + places[i]) + by));
+}
+
 bool template_write(const struct template_cache *cache, const struct template_name *name,
                     const struct template_use *use, struct response *r, uint16_t *ede_out)
 {
@@ -151,7 +175,7 @@ bool template_write(const struct template_cache *cache, const struct template_na
     const struct template *t = find(cache, name, use, r->limit - r->len);
     if (t == NULL)
         return false;
-    const uint8_t *body = template_suffix(t) + t->suffix_len;
+    const uint8_t *body = template_suffix(t) + t->suffix_len + t->content_len;
     if (has_child(t, body, name, use->depth))
         return false;
     *ede_out = t->ede;
@@ -160,12 +184,9 @@ bool template_write(const struct template_cache *cache, const struct template_na
     r->is_overflow = t->is_overflow;
     if (t->is_overflow)
         return true; /* all that was written is taken back */
-    uint8_t *out = r->octets + r->len;
-    memcpy(out, body, t->body_len);
-    uint16_t moved = (uint16_t)(r->len - t->question_end);
-    const uint16_t *pointers = template_places(t);
-    for (unsigned i = 0; moved != 0 && i < t->pointer_count; i++)
-        store_be16(out + pointers[i], (uint16_t)(load_be16(out + pointers[i]) + moved));
+    memcpy(r->octets + r->len, body, t->body_len);
+    pointers_move(r->octets + r->len, t, (uint16_t)(r->len - t->question_end),
+                  HEADER_LEN + suffix_at(name, use->cut_depth));
     r->len += t->body_len;
     memcpy(r->count, t->count, sizeof r->count);
     return true;
@@ -175,13 +196,33 @@ bool template_answer(const struct template_cache *cache, const struct template_n
                      const struct template_use *exact, uint16_t qtype, struct response *r,
                      uint16_t *ede_out)
 {
-    struct template_use cut = {TEMPLATE_REFERRAL, 1, 0, exact->is_do};
+    struct template_use cut = {.kind = TEMPLATE_REFERRAL, .is_do = exact->is_do};
     /* The parent's side of a cut answers for DS itself. */
-    unsigned below = qtype == RR_DS;
-    for (; cut.depth + below <= name->label_count && cut.depth <= TEMPLATE_DEPTH_MAX; cut.depth++)
-        if (template_write(cache, name, &cut, r, ede_out))
+    unsigned end = name->label_count + (qtype != RR_DS);
+    for (; cut.depth < end && cache->cut_depths >> cut.depth != 0; cut.depth++)
+        if ((cache->cut_depths >> cut.depth & 1) != 0 &&
+            template_write(cache, name, &cut, r, ede_out))
             return true;
     return template_write(cache, name, exact, r, ede_out);
+}
+
+/* A hash of the octets is enough to find them: they are compared then. */
+struct template_use template_use_servers(unsigned depth, unsigned cut_depth, bool is_do,
+                                         const struct zonedb_rrset *servers)
+{
+    struct rrsets content = {servers->rdata - RRSET_FIXED_LEN,
+                             RRSET_FIXED_LEN + servers->rdata_len};
+    uint64_t hash = 0, last = 0;
+    size_t at = 0;
+    for (; content.len - at >= 8; at += 8)
+        hash = mix(hash, load_word(content.at + at));
+    memcpy(&last, content.at + at, content.len - at);
+    return (struct template_use){.kind = TEMPLATE_SERVERS,
+                                 .depth = depth,
+                                 .of = mix(hash, last),
+                                 .is_do = is_do,
+                                 .cut_depth = cut_depth,
+                                 .content = content};
 }
 
 /* The labels of the body whose suffix stands at `parent`. Returns their number, -1: too many. */
@@ -190,21 +231,26 @@ static int children_of(const struct response *r, size_t parent,
 {
     int count = 0;
     for (unsigned i = 0; r->has_suffixes && i < r->suffix_count; i++) {
-        const struct suffix *s = &r->suffixes[i];
-        if (s->parent != parent || s->at < r->question_end)
+        if (r->suffix_mark[i] >> 16 != parent || r->suffix_at[i] < r->question_end)
             continue;
         if (count == TEMPLATE_CHILDREN_MAX)
             return -1;
-        children[count++] = (uint16_t)(s->at - r->question_end);
+        children[count++] = (uint16_t)(r->suffix_at[i] - r->question_end);
     }
     return count;
 }
 
-/* A pointer to a part of the question that is not of the suffix serves this question only. */
-static bool points_into_suffix(const struct response *r, size_t begin)
+static size_t pointer_target(const struct response *r, unsigned i)
+{
+    return load_be16(r->octets + r->pointer_at[i]) & POINTER_MAX;
+}
+
+/* A pointer to a part of the question that is not of the suffix, nor just the zone cut, serves this
+ * question only. */
+static bool points_into_suffix(const struct response *r, size_t begin, size_t cut_at)
 {
     for (unsigned i = 0; i < r->pointer_count; i++)
-        if ((load_be16(r->octets + r->pointer_at[i]) & POINTER_MAX) < begin)
+        if (pointer_target(r, i) < begin && pointer_target(r, i) != cut_at)
             return false;
     return true;
 }
@@ -219,9 +265,12 @@ static bool is_known(const struct response *r, enum template_kind kind)
            r->suffix_count < SUFFIX_COUNT_MAX;
 }
 
-/* Was its like asked for before? It is then, from now on. */
-static bool was_seen(struct template_cache *cache, uint64_t hash)
+bool template_seen(struct template_cache *cache, const struct template_name *name,
+                   const struct template_use *use)
 {
+    if (use->kind == TEMPLATE_NONE || use->depth > TEMPLATE_DEPTH_MAX)
+        return false;
+    uint64_t hash = use_hash(name, use);
     uint16_t *seen = cache->seen[(hash >> 16) % TEMPLATE_BUCKETS];
     uint16_t mark = (uint16_t)(hash | 1);
     for (unsigned i = 0; i < TEMPLATE_WAYS; i++)
@@ -248,25 +297,39 @@ static void *ring_take(struct template_cache *cache, uint64_t hash, size_t len)
     return place;
 }
 
+/* The places of the pointers to the zone cut, or of all others. Returns their number. */
+static uint16_t places_write(const struct response *r, bool is_to_cut, size_t cut_at,
+                             uint16_t *places_out)
+{
+    uint16_t count = 0;
+    for (unsigned i = 0; i < r->pointer_count; i++)
+        if ((pointer_target(r, i) == cut_at) == is_to_cut)
+            places_out[count++] = (uint16_t)(r->pointer_at[i] - r->question_end);
+    return count;
+}
+
 void template_keep(struct template_cache *cache, const struct template_name *name,
                    const struct template_use *use, const struct response *r, uint16_t ede)
 {
-    if (use->kind == TEMPLATE_NONE || use->depth > TEMPLATE_DEPTH_MAX)
+    size_t room = r->limit - r->question_end, body_len = r->len - r->question_end;
+    if (!template_seen(cache, name, use) || !is_known(r, use->kind) ||
+        find(cache, name, use, room) != NULL)
         return;
     uint64_t hash = use_hash(name, use);
-    size_t room = r->limit - r->question_end, body_len = r->len - r->question_end;
-    if (!was_seen(cache, hash) || !is_known(r, use->kind) || find(cache, name, use, room) != NULL)
-        return;
     size_t at = suffix_at(name, use->depth), suffix_len = name->len - at;
+    size_t cut_at =
+        use->kind == TEMPLATE_SERVERS ? HEADER_LEN + suffix_at(name, use->cut_depth) : SIZE_MAX;
     uint16_t children[TEMPLATE_CHILDREN_MAX];
     int child_count = 0;
     if (use->kind != TEMPLATE_EXACT)
         child_count = children_of(r, use->depth == 0 ? 0 : HEADER_LEN + at, children);
-    if (child_count < 0 || !points_into_suffix(r, HEADER_LEN + at))
+    if (child_count < 0 || !points_into_suffix(r, HEADER_LEN + at, cut_at))
         return;
-    struct template *t =
-        ring_take(cache, hash,
-                  sizeof *t + 2 * (r->pointer_count + (size_t)child_count) + suffix_len + body_len);
+    struct template *t = ring_take(cache, hash,
+                                   sizeof *t + 2 * (r->pointer_count + (size_t)child_count) +
+                                       suffix_len + use->content.len + body_len);
+    if (use->kind == TEMPLATE_REFERRAL)
+        cache->cut_depths |= 1u << use->depth;
     *t = (struct template){
         .hash = hash,
         .of = use->of,
@@ -284,12 +347,17 @@ void template_keep(struct template_cache *cache, const struct template_name *nam
         .aa = r->flags & FLAG_AA,
         .ede = ede,
         .count = {r->count[0], r->count[1], r->count[2]},
+        .content_len = (uint16_t)use->content.len,
     };
     uint16_t *places = (uint16_t *)(void *)(t + 1);
-    for (unsigned i = 0; i < r->pointer_count; i++)
-        *places++ = (uint16_t)(r->pointer_at[i] - r->question_end);
+    t->cut_pointer_count = places_write(r, true, cut_at, places);
+    places_write(r, false, cut_at, places + t->cut_pointer_count);
+    places += r->pointer_count;
     memcpy(places, children, 2 * (size_t)child_count);
     uint8_t *octets = (uint8_t *)(places + child_count);
     memcpy(octets, name->lower + at, suffix_len);
-    memcpy(octets + suffix_len, r->octets + r->question_end, body_len);
+    octets += suffix_len;
+    if (use->content.len > 0)
+        memcpy(octets, use->content.at, use->content.len);
+    memcpy(octets + use->content.len, r->octets + r->question_end, body_len);
 }

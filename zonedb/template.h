@@ -16,6 +16,10 @@
  *     REFERRAL  the zone cut                       all names below it
  *     NEGATIVE  the apex; with an NSEC proof, the  all names without node (and with the same
  *               closest encloser                   NSEC before them)
+ *     SERVERS   the apex                           all cuts with the same NS records, none of
+ *                                                  which is below the cut
+ *
+ * (For SERVERS the records' owner, the cut, is a pointer of its own kind.)
  *
  * The slow path would compress better if a name of the body began like the question's next label
  * (ns1.example.org in a referral, asked for ns1.example.org). The body's labels that stand right
@@ -49,6 +53,7 @@ enum template_kind {
     TEMPLATE_EXACT,
     TEMPLATE_REFERRAL,
     TEMPLATE_NEGATIVE,
+    TEMPLATE_SERVERS,
 };
 
 /* What a response depends on besides its suffix. */
@@ -57,6 +62,8 @@ struct template_use {
     unsigned depth; /* labels of the suffix */
     uint64_t of;    /* EXACT: type and policy; NEGATIVE: which NSEC, 0 if there is none */
     bool is_do;
+    unsigned cut_depth;    /* SERVERS: labels of the zone cut */
+    struct rrsets content; /* SERVERS: the NS RRset as stored */
 };
 
 /* The name asked for, in lower case, and the hash of each of its suffixes, the root's first. */
@@ -69,8 +76,9 @@ struct template_name {
 };
 
 struct template_cache {
-    uint64_t head;  /* where the next one begins: units written so far */
-    uint64_t floor; /* those that begin before are forgotten */
+    uint64_t head;       /* where the next one begins: units written so far */
+    uint64_t floor;      /* those that begin before are forgotten */
+    unsigned cut_depths; /* bit n: there may be referrals with suffixes of n labels */
     uint64_t index[TEMPLATE_BUCKETS][TEMPLATE_WAYS];
     uint16_t seen[TEMPLATE_BUCKETS][TEMPLATE_WAYS]; /* asked for once; it is kept the second time */
     uint64_t ring[TEMPLATE_RING_UNITS];
@@ -92,6 +100,15 @@ bool template_write(const struct template_cache *cache, const struct template_na
 bool template_answer(const struct template_cache *cache, const struct template_name *name,
                      const struct template_use *exact, uint16_t qtype, struct response *response,
                      uint16_t *ede_out);
+
+/* What depends on the NS RRset `servers` of a zone cut, as it stands in its node, and the apex of
+ * `depth` labels. */
+struct template_use template_use_servers(unsigned depth, unsigned cut_depth, bool is_do,
+                                         const struct zonedb_rrset *servers);
+
+/* Was a response of this use wanted before? It was, from now on. */
+bool template_seen(struct template_cache *cache, const struct template_name *name,
+                   const struct template_use *use);
 
 /* Keep what stands in `response`, complete but for OPT, if it can serve again and its like was asked
  * for before. */

@@ -110,6 +110,45 @@ START_TEST(test_better_compressed)
 }
 END_TEST
 
+/* What depends on the servers only is made of one cut and serves the others. */
+START_TEST(test_servers)
+{
+    char text[2048] = "@ 60 SOA a b 1 2 3 4 5\n@ 60 NS a\nhost 60 NS ns.host\nns.host 60 A "
+                      "192.0.2.1\nfar.off 60 NS ns.host\nhost2 60 NS ns.host\nns 60 A 192.0.2.1\n"
+                      "x.y 60 NS z.y\nw.y 60 NS z.y\nz.y 60 A 192.0.2.9\nself 60 NS self\n"
+                      "selfish 60 NS self\n";
+    for (unsigned i = 0; i < 9; i++)
+        sprintf(text + strlen(text), "n%u 60 NS ns.host\nn%u 60 NS o.ut.\nm%u 5%u NS ns.host\n", i,
+                i, i, i % 2);
+    fixture_load(&fixture, "tld.", text);
+    struct template_cache *templates = fixture.view->templates;
+    for (unsigned i = 0; i < 9; i++) {
+        uint8_t request[512];
+        struct respond_client client = {.transport = RESPOND_UDP};
+        char name[32];
+        sprintf(name, "a.N%u.tld.", i);
+        size_t len = request_make(request, name, 1, 1232, false, NULL, 0);
+        uint64_t head = templates->head;
+        respond(fixture.view, &policy, &client, request, len, response, sizeof response);
+        /* The first is noted, the second kept, the others are served. */
+        ck_assert((templates->head > head) == (i == 1));
+        ck_assert_uint_eq(ask(name, 1, 1232, false)->count[1], 2);
+        ck_assert_uint_eq(message.count[2], 2); /* an address and OPT */
+        kept();
+        sprintf(name, "m%u.tld.", i); /* the same but for the TTL */
+        ck_assert_uint_eq(ask(name, 1, 1232, true)->record[0].ttl, 50 + i % 2);
+    }
+    static const char *const others[] = {
+        "host.tld.",  "a.host.tld.", "far.off.tld.", "q.host2.tld.",   "x.y.tld.", "w.y.tld.",
+        "a.x.y.tld.", "self.tld.",   "selfish.tld.", "b.selfish.tld.", "n1.tld.",  "ns.host.tld."};
+    for (unsigned round = 0; round < 3; round++) {
+        for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+            ask(others[(i * (round + 1)) % 12], 1 + 42 * (round == 1), round == 2 ? 0 : 512, false);
+        template_clear(templates);
+    }
+}
+END_TEST
+
 START_TEST(test_zone_below_cut)
 {
     kept();
@@ -279,8 +318,7 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        test_referral, test_better_compressed, test_zone_below_cut, test_negative,
-        test_exact,    test_snapshot,          test_room,           test_ring,
-        test_is_used};
+        test_referral, test_better_compressed, test_servers, test_zone_below_cut, test_negative,
+        test_exact,    test_snapshot,          test_room,    test_ring,           test_is_used};
     return test_run("template", tests, sizeof tests / sizeof *tests, setup, teardown);
 }
