@@ -214,6 +214,10 @@ def make_proxied(directory, requests):
             for choice in (1, 6, 9, 0x1f, 0x29, 0x3f):
                 with open(os.path.join(directory, f"{title}-{what}-{choice}"), "wb") as file:
                     file.write(bytes([choice]) + struct.pack(">H", len(octets)) + octets + response)
+    # Its length comes alone (the response has two octets, there it is cut), and a request is inside.
+    octets = requests["plain"][:12] + b"\1" + framed(requests["plain"])
+    with open(os.path.join(directory, "request-inside"), "wb") as file:
+        file.write(bytes([0x29]) + struct.pack(">H", len(octets)) + octets + b"\0\0")
 
 
 def make_client(directory):
