@@ -11,7 +11,7 @@ Load = collections.namedtuple("Load", "name about kind zone_set questions")
 # Kernel sockets of the generator are spread over these addresses: one has too few ports. No kernel
 # owns those of its own frames.
 CLIENTS, RAW_CLIENTS = "198.18.0.128/28", "198.18.96.0/24"
-# Kinds: udp; tcp1, a connection per query; tcpp, 100 connections that stay, one question
+# Kinds: udp, 200 questions outstanding (a veth device holds 256 frames); tcp1, a connection per query; tcpp, 100 connections that stay, one question
 # outstanding on each; tcpw, 20 connections that stay, 20 questions outstanding on each.
 LOADS = (
     Load("udp-tld", "UDP, zone of delegations, 60 % existing", "udp", "tld", "tld"),
@@ -52,13 +52,13 @@ class LetheBench:
     """Our own: open loop where there is a rate, percentiles, frames of its own for raw loads."""
 
     name = "lethe-bench"
-    HOW = {"udp": ["udp", "-c", "16", "-q", "400"],
+    HOW = {"udp": ["udp", "-c", "16", "-q", "200"],
            "tcp1": ["tcp", "-c", "200"],
            "tcpp": ["tcp", "-c", "100", "--queries-per-connection", "0"],
            "tcpw": ["tcp", "-c", "20", "--queries-per-connection", "0", "--pipeline", "20"],
            "raw1": ["raw", "-c", "200"],
            "rawp": ["raw", "-c", "100", "--queries-per-connection", "0"],
-           "rawudp": ["raw-udp", "-c", "16", "-q", "400"]}
+           "rawudp": ["raw-udp", "-c", "16", "-q", "200"]}
 
     def __init__(self, build):
         self.program = pathlib.Path(build, "tools", "lethe-bench").resolve()
@@ -99,7 +99,7 @@ class Dnsperf:
     """dnsperf, of the package of that name: closed loop, kernel sockets, one address."""
 
     name = "dnsperf"
-    HOW = {"udp": ["-c", "16", "-q", "400"],
+    HOW = {"udp": ["-c", "16", "-q", "200"],
            "tcp1": ["-m", "tcp", "-c", "200", "-q", "200", "-O", "num-queries-per-conn=1"],
            "tcpp": ["-m", "tcp", "-c", "100", "-q", "100"],
            "tcpw": ["-m", "tcp", "-c", "20", "-q", "400"]}
