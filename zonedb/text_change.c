@@ -65,6 +65,8 @@ static int fetch_rrset(void *context, const uint8_t *owner, const struct zonedb_
         if (end - at < 2 || end - at - 2 < (at[0] << 8 | at[1]))
             return -EBADMSG;
         const size_t len = (size_t)(at[0] << 8 | at[1]);
+        if (!text_rdata_is_valid(rrset->type, at + 2, len))
+            return -EBADMSG;
         error = text_append(fetch->zone, fetch->owner, owner_len, &fetch->place, at + 2, len);
         at += 2 + len;
     }

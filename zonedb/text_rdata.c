@@ -2,7 +2,6 @@
 #include "zonedb/text_rdata.h"
 #include "zonedb/name.h"
 
-#include <assert.h>
 #include <string.h>
 
 /* Shapes, one letter a field:
@@ -191,42 +190,43 @@ void text_rdata_canonical(uint16_t type, const uint8_t *rdata, size_t rdata_len,
     }
 }
 
-/* Up to here the names of a record can reach: 2 names and 2 + 1 + 1 + 3 * 4 + 2 octets before, or
- * NAPTR's strings. What follows is compared as it is. */
-#define HEAD_MAX (4 + 3 * 256 + 2 * NAME_MAX_LEN)
-
-static size_t head_len(const char *shape, const uint8_t *rdata, size_t rdata_len)
+/* Two names in their canonical form, behind `*at`, which moves behind them if they are equal. */
+static int names_compare(const uint8_t *a, const uint8_t *b, size_t *at)
 {
-    size_t at = 0;
-
-    for (; strchr(shape, 'N') != NULL; shape++)
-        at += field_len(*shape, rdata + at, rdata_len - at);
-    return at;
+    for (;;) {
+        const unsigned len = a[*at];
+        if (len != b[*at])
+            return len < b[*at] ? -1 : 1;
+        for (size_t end = ++*at + len; *at < end; ++*at) {
+            const uint8_t mine = name_octet_lower(a[*at]), other = name_octet_lower(b[*at]);
+            if (mine != other)
+                return mine < other ? -1 : 1;
+        }
+        if (len == 0)
+            return 0;
+    }
 }
 
+/* Each field tells its own end, so that the fields behind equal ones begin at the same place. */
 int text_rdata_compare(uint16_t type, const uint8_t *a, size_t a_len, const uint8_t *b,
                        size_t b_len)
 {
     const char *shape = shape_of(type);
+    const char *last_name = shape == NULL ? NULL : strrchr(shape, 'N');
     const size_t common = a_len < b_len ? a_len : b_len;
+    size_t at = 0;
+    int order = 0;
 
-    if (shape == NULL || strchr(shape, 'N') == NULL) {
-        const int order = memcmp(a, b, common);
-        return order != 0 ? order : (a_len > b_len) - (a_len < b_len);
+    for (; last_name != NULL && shape <= last_name && order == 0; shape++) {
+        if (*shape == 'N') {
+            order = names_compare(a, b, &at);
+        } else {
+            const size_t len = field_len(*shape, a + at, a_len - at);
+            order = memcmp(a + at, b + at, len < common - at ? len : common - at);
+            at += len;
+        }
     }
-
-    uint8_t a_head[HEAD_MAX], b_head[HEAD_MAX];
-    size_t a_head_len = head_len(shape, a, a_len);
-    size_t b_head_len = head_len(shape, b, b_len);
-    size_t head = a_head_len < b_head_len ? a_head_len : b_head_len;
-
-    text_rdata_canonical(type, a, a_head_len, a_head);
-    text_rdata_canonical(type, b, b_head_len, b_head);
-    int order = memcmp(a_head, b_head, head);
-    if (order != 0)
-        return order;
-    /* Each field tells its own end: equal octets mean equal fields, so the heads end together. */
-    assert(a_head_len == b_head_len);
-    order = memcmp(a + head, b + head, common - head);
+    if (order == 0)
+        order = memcmp(a + at, b + at, common - at);
     return order != 0 ? order : (a_len > b_len) - (a_len < b_len);
 }
