@@ -5,6 +5,7 @@ Two sets of zones, each served by an instance of its own: `tld`, a large zone of
 host.example. with one response of three kilobytes; `root`, the root zone alone. Questions are in
 dnsperf's format; the same numbers give the same questions.
 """
+import itertools
 import lzma
 import os
 import pathlib
@@ -19,6 +20,7 @@ EXISTING = 60
 TYPES = ["A"] * 55 + ["AAAA"] * 22 + ["NS"] * 8 + ["DS"] * 8 + ["MX"] * 4 + ["TXT"] * 2 + ["SOA"]
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 BIG_STRINGS = 12
+HOT = 1000
 HOST_ZONE = """$ORIGIN host.example.
 $TTL 3600
 @ SOA ns1 hostmaster 2026080501 1800 900 604800 300
@@ -95,7 +97,7 @@ class Data:
                       "host.example.": self.directory / "host.zone",
                       ".": self.directory / "root.zone"}
         self.questions = {name: self.directory / f"{name}-{delegations}-{questions}.questions"
-                          for name in ("tld", "root", "big", "small")}
+                          for name in ("tld", "hot", "root", "big", "small")}
 
     def zone_set(self, name):
         return {apex: self.zones[apex] for apex in ZONE_SETS[name]}
@@ -106,6 +108,7 @@ class Data:
         self._make(self.zones["host.example."], self._write_host)
         self._make(self.zones["."], self._write_root)
         self._make(self.questions["tld"], self._ask_tld)
+        self._make(self.questions["hot"], self._ask_hot)
         self._make(self.questions["root"], self._ask_root)
         self._make(self.questions["big"], lambda p: p.write_text("big.host.example. TXT\n"))
         self._make(self.questions["small"], lambda p: p.write_text("www.host.example. A\n"))
@@ -136,6 +139,10 @@ class Data:
         dice, names = Dice(1), delegations_of(self.zones["tld."])
         known = set(names)
         write_questions(path, self.question_count, lambda: tld_question(dice, names, known))
+
+    def _ask_hot(self, path):
+        with open(self.questions["tld"], encoding="ascii") as file:
+            path.write_text("".join(itertools.islice(file, HOT)), encoding="ascii")
 
     def _ask_root(self, path):
         with open(self.zones["."], encoding="ascii") as file:

@@ -40,6 +40,8 @@ LETHE_MODES = (
      [*STATELESS, *FAST, "--io", "xdp", "--driver", "off"]),
     ("xdp-driver", "AF_XDP, handshakes in the driver", ("udp", "tcp"),
      [*STATELESS, *FAST, "--io", "xdp", "--driver", "on"]),
+    ("xdp-hot", "AF_XDP, handshakes and what is asked often in the driver", ("udp-hot",),
+     [*STATELESS, *FAST, "--io", "xdp", "--driver", "hot"]),
 )
 
 
@@ -130,7 +132,7 @@ class LetheMode:
         self.name, self.about, self.loads, self.options = f"lethe-{name}", about, loads, options
         self.label = f"Lethe, {name}"
         self.build, self.databases = pathlib.Path(build).resolve(), databases
-        self.wants_pass = "--driver" in options and options[options.index("--driver") + 1] == "on"
+        self.wants_pass = not {"on", "hot"}.isdisjoint(options)
         # Where the kernel serves TCP, a descriptor for each.
         self.connections = 15000 if "kernel" in options else 1000000
         self.ceiling = {"socket": "socket", "pcap": None}.get(name, name.split("-")[0])
