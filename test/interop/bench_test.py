@@ -9,10 +9,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 import netns  # pylint: disable=wrong-import-position
@@ -395,15 +395,26 @@ zone:
 
 
 def test_interrupted():
-    """SIGINT ends the sending, and what was counted is told."""
+    """SIGINT ends the sending, and what was counted is told. Lines of seconds are there before."""
+    path = os.path.join(SCRATCH, "seconds")
     with netns.Network() as net, lethed(net, "--tcp", "kernel"):
         run = net.client.start(BENCH, "udp", "-s", net.v4, "-d", QUESTIONS, "-Q", "100", "-l",
-                               "600", "--json", stdout=subprocess.PIPE, text=True)
-        time.sleep(1.5)
-        subprocess.run(["kill", "-INT", str(run.pid)], check=True)
-        result = json.loads(run.communicate(timeout=30)[0])
+                               "600", "--json", "--csv", path, "--quiet", stdout=subprocess.PIPE,
+                               text=True)
+        try:
+            netns.wait_until(lambda: os.path.exists(path) and len(lines(path)) >= 3, "two seconds")
+        finally:
+            run.send_signal(signal.SIGINT)
+        result = json.loads(run.communicate(timeout=60)[0])
         must_hold(result)
-        assert 50 < result["sent"] < 1000 and run.returncode == 0, result
+        must_be_right(result, result["sent"])
+        assert result["sent"] >= 200 and run.returncode == 0, result
+        assert len(lines(path)) == 1 + len(result["intervals"]), result
+
+
+def lines(path):
+    with open(path, encoding="ascii") as file:
+        return file.readlines()
 
 
 netns.skip_unless("dig")

@@ -251,6 +251,8 @@ static enum bench_exit run_with_outputs(const struct bench_config *config,
 {
     struct outputs outputs = {.csv = NULL};
     enum bench_exit exit_code = open_output(config->csv, &outputs.csv);
+    if (outputs.csv != NULL)
+        setvbuf(outputs.csv, NULL, _IOLBF, BUFSIZ); /* a line is there when its second is over */
     if (exit_code == BENCH_EXIT_GOOD)
         exit_code = open_output(config->histogram, &outputs.histogram);
     if (exit_code == BENCH_EXIT_GOOD)
