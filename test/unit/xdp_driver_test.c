@@ -102,8 +102,12 @@ static enum taken program_run(const struct frame *frame, bool *too_long_out)
 {
     uint64_t before[DRIVER_COUNTERS], after[DRIVER_COUNTERS];
     static uint8_t out[2 * FRAME_CAP];
-    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame->octets, .data_size_in = frame->len,
-                .data_out = out, .data_size_out = sizeof(out), .repeat = 1);
+    struct bpf_test_run_opts options = {.sz = sizeof(options),
+                                        .data_in = frame->octets,
+                                        .data_size_in = frame->len,
+                                        .data_out = out,
+                                        .data_size_out = sizeof(out),
+                                        .repeat = 1};
     loader_counters(loader, before);
     ck_assert_int_eq(bpf_prog_test_run_opts(loader_program(loader), &options), 0);
     loader_counters(loader, after);

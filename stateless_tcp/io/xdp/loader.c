@@ -76,7 +76,7 @@ static int loader_check_alone(const struct loader *loader, struct io_error *erro
 {
     struct bpf_prog_info info = {0};
     uint32_t id = 0, info_len = sizeof(info);
-    LIBBPF_OPTS(bpf_xdp_query_opts, query);
+    struct bpf_xdp_query_opts query = {.sz = sizeof(query)};
     if (bpf_xdp_query(loader->interface_index, 0, &query) != 0)
         return 0; /* attaching will tell */
     uint32_t ids[] = {query.drv_prog_id, query.skb_prog_id, query.hw_prog_id, query.prog_id};
@@ -97,7 +97,7 @@ static int loader_check_alone(const struct loader *loader, struct io_error *erro
 
 static int loader_load(struct loader *loader, struct io_error *error)
 {
-    LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "lethe");
+    const struct bpf_object_open_opts options = {.sz = sizeof(options), .object_name = "lethe"};
     last_words[0] = '\0';
     struct bpf_object *object = bpf_object__open_mem(driver_object, driver_object_len, &options);
     int result = object == NULL ? -errno : bpf_object__load(object);
@@ -128,7 +128,7 @@ static int loader_load(struct loader *loader, struct io_error *error)
 
 static int loader_attach(struct loader *loader, struct io_error *error)
 {
-    LIBBPF_OPTS(bpf_link_create_opts, options, .flags = XDP_FLAGS_DRV_MODE);
+    struct bpf_link_create_opts options = {.sz = sizeof(options), .flags = XDP_FLAGS_DRV_MODE};
     loader->is_native = true;
     loader->link = bpf_link_create(loader->program, loader->interface_index, BPF_XDP, &options);
     if (loader->link < 0 && loader->link != -EBUSY && loader->link != -EPERM) {
