@@ -18,7 +18,8 @@ else to do.
     delegations, records, text_octets
     sorted, shuffled    a load: wall_s, user_s, system_s (of all of `lethe zone load`, the wait for
                         the disk in wall_s only), read_s, write_s (as it says itself), peak_octets
-                        (largest resident set), records_per_s (by wall_s)
+                        (largest resident set), records_per_s (by wall_s), records_per_cpu_s (by
+                        user_s + system_s: what a machine with other work to do does not change)
     database_octets     allocated on disk after the sorted load; database_to_text: that / text
     start               server name -> first_answer_s (from exec to the first answer, files warm in
                         the page cache), resident_octets (Pss of all its processes then),
@@ -129,7 +130,8 @@ class Scale:
         return told, {"wall_s": wall_s, "user_s": usage.ru_utime, "system_s": usage.ru_stime,
                       "read_s": told["read_s"], "write_s": told["write_s"],
                       "peak_octets": usage.ru_maxrss * 1024,
-                      "records_per_s": told["records"] / wall_s}
+                      "records_per_s": told["records"] / wall_s,
+                      "records_per_cpu_s": told["records"] / (usage.ru_utime + usage.ru_stime)}
 
     @staticmethod
     def start(server):
