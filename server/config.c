@@ -11,7 +11,7 @@
 
 const char *const config_tcp_choices[] = {"kernel", "stateless", "off", NULL};
 const char *const config_io_choices[] = {"auto", "libpcap", "packet", "xdp", NULL};
-static const char *const driver_choices[] = {"auto", "on", "off", NULL};
+static const char *const driver_choices[] = {"auto", "on", "off", "hot", NULL};
 static const char *const udp_choices[] = {"socket", "fast", NULL};
 static const char *const switch_choices[] = {"off", "on", NULL};
 static const char *const any_choices[] = {"minimal", "full", NULL};
@@ -49,7 +49,7 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
         "write the process ID there while running", TEXT(pid_file)},
     [CONFIG_KEY_IO] = {NULL, "io", "io", "auto|libpcap|packet|xdp",
         "what carries frames of stateless TCP (default: auto)", CHOICE(io, config_io_choices)},
-    [CONFIG_KEY_DRIVER] = {NULL, "driver", "driver", "auto|on|off",
+    [CONFIG_KEY_DRIVER] = {NULL, "driver", "driver", "auto|on|off|hot",
         "answer SYN and FIN in the driver (default: auto, with io: xdp)",
         CHOICE(driver, driver_choices)},
     [CONFIG_KEY_UDP] = {NULL, "udp", "udp", "socket|fast",

@@ -60,6 +60,7 @@ enum config_driver {
     CONFIG_DRIVER_AUTO, /* where there is one anyway: with CONFIG_IO_XDP */
     CONFIG_DRIVER_ON,
     CONFIG_DRIVER_OFF,
+    CONFIG_DRIVER_HOT, /* on, and UDP answers are given again */
 };
 
 /* Who answers UDP where TCP is stateless. */

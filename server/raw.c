@@ -18,6 +18,8 @@
 #define ADDRESSES_AGE_S 2
 /* More than wait in any backend's memory. */
 #define DRAIN_BATCHES 256
+/* For how long the driver may take UDP answers for right without asking. */
+#define LEASE_MS 8
 
 struct raw_worker {
     struct raw_place place;
@@ -29,7 +31,9 @@ struct raw_worker {
     struct proxy_worker *proxy; /* NULL with zones */
     const struct io_backend *backend;
     struct io *io;
-    bool is_told; /* the backend has the facts of now */
+    bool is_told;     /* the backend has the facts of now */
+    bool is_learning; /* and learns UDP answers from this worker */
+    bool has_lease;
     void (*warn)(const char *text);
     char note[sizeof((struct io_error *)0)->text];
     struct guard *guard; /* of the first alone */
@@ -100,6 +104,7 @@ static int worker_try_io(struct raw_worker *worker, const struct io_backend *bac
         .peers = worker->place.peers,
         .peer_count = worker->place.peer_count,
         .has_driver = config->has_driver,
+        .has_hot = config->has_hot,
         .has_udp = worker->place.has_udp,
         .worker = config->worker,
         .worker_count = worker->count,
@@ -109,6 +114,8 @@ static int worker_try_io(struct raw_worker *worker, const struct io_backend *bac
     int result = backend->open(&io_config, &worker->io, error);
     free(filter);
     worker->backend = backend;
+    worker->is_learning = config->has_hot && config->has_udp && config->proxy == NULL &&
+                          config->first == NULL && backend->learn != NULL;
     return result;
 }
 
@@ -253,6 +260,22 @@ static int worker_tick(struct raw_worker *worker)
     return outcome == 0 && !is_guarded ? -ECHILD : outcome;
 }
 
+/* The driver may give UDP answers again while they are right, which is looked at twice as often as it
+ * has to be. `refreshed`: outcome of zonedb_view_refresh(). Whether it is to learn the answers of now:
+ * one worker teaches, so that there is one snapshot that counts. */
+static bool worker_lease(struct raw_worker *worker, int refreshed)
+{
+    struct timespec now;
+    if (!worker->is_learning || refreshed < 0)
+        return false;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    worker->backend->lease(worker->io, refreshed != 0 || !worker->has_lease,
+                           now_ns + LEASE_MS * UINT64_C(1000000));
+    worker->has_lease = true;
+    return true;
+}
+
 /* Answer a batch. Outcomes: 0; -ESTALE; negative errno of the interface. */
 static int worker_answer(struct raw_worker *worker, const struct respond_policy *policy,
                          const struct io_frame *frames, int frame_count)
@@ -279,6 +302,7 @@ static int worker_answer(struct raw_worker *worker, const struct respond_policy 
         .recent = worker->recent_memory != NULL ? &worker->recent : NULL,
         .stream = worker->stream,
     };
+    bool is_learning = worker_lease(worker, outcome);
     for (int i = 0; i < frame_count; i++) {
         struct train train;
         bool is_mine = frames[i].time_us >= worker->from_us && frames[i].time_us < worker->until_us;
@@ -286,6 +310,8 @@ static int worker_answer(struct raw_worker *worker, const struct respond_policy 
             continue;
         worker->backend->lend(worker->io, &train);
         serve_frame(&serve, &frames[i], &train);
+        if (is_learning)
+            worker->backend->learn(worker->io, &frames[i], &train);
         outcome = worker->backend->send(worker->io, &train);
         if (outcome != 0)
             return outcome;
@@ -314,10 +340,12 @@ static int worker_serve(struct raw_worker *worker, const struct respond_policy *
                         int timeout_ms, int *frame_count_out)
 {
     struct io_frame frames[IO_BATCH];
+    if (worker->is_learning && timeout_ms > LEASE_MS / 2)
+        timeout_ms = LEASE_MS / 2;
     int frame_count = worker->backend->receive(worker->io, timeout_ms, frames, IO_BATCH);
     *frame_count_out = frame_count;
     int outcome = frame_count < 0 ? frame_count : worker_tick(worker);
-    if (outcome != 0 || frame_count == 0)
+    if (outcome != 0 || (frame_count == 0 && !worker->is_learning))
         return outcome;
     outcome = worker_answer(worker, policy, frames, frame_count);
     zonedb_view_rest(worker->view);
@@ -328,6 +356,7 @@ int raw_worker_run(struct raw_worker *worker, const struct respond_policy *polic
                    const atomic_bool *stop)
 {
     int outcome = worker_tick(worker), frame_count;
+    worker->has_lease = false; /* the policy may be another */
     while (outcome == 0 && !atomic_load(stop)) {
         outcome = worker->proxy != NULL ? worker_pass(worker, policy)
                                         : worker_serve(worker, policy, RAW_STOP_MS, &frame_count);

@@ -34,6 +34,7 @@ struct raw_config {
     const char *interface;
     const char *io;                 /* backend, by its name (io.h); NULL: the best that opens */
     bool has_driver;                /* a program in the driver answers what needs no request */
+    bool has_hot;                   /* and UDP requests that came before */
     void (*warn)(const char *text); /* what the operator should know, from the worker's thread */
     const struct raw_address *addresses;
     size_t address_count;       /* 1 or more */

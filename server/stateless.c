@@ -144,6 +144,7 @@ static bool has_driver(const struct config *config)
     case CONFIG_DRIVER_AUTO:
         return config->io == CONFIG_IO_XDP;
     case CONFIG_DRIVER_ON:
+    case CONFIG_DRIVER_HOT:
         return true;
     case CONFIG_DRIVER_OFF:
         return false;
@@ -197,6 +198,7 @@ static int member_open(struct stateless *member, struct io_error *error)
         .interface = member->interface,
         .io = member->config.io != CONFIG_IO_AUTO ? config_io_choices[member->config.io] : NULL,
         .has_driver = has_driver(&member->config),
+        .has_hot = member->config.driver == CONFIG_DRIVER_HOT,
         .warn = warn,
         .addresses = member->addresses,
         .address_count = member->address_count,

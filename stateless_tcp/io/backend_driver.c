@@ -44,7 +44,7 @@ static int driver_open(const struct io_config *config, struct io **io_out, struc
     /* The rings first: the program begins to answer when it is told to, and not before. */
     int result = rings->open(&rings_config, &io->rings, error);
     if (result == 0)
-        result = loader_open(config->interface, &io->loader, error);
+        result = loader_open(config->interface, config->has_hot, &io->loader, error);
     if (result != 0) {
         driver_close(io);
         return result;
@@ -92,6 +92,18 @@ static void driver_count_lost(struct io *io, struct io_lost *lost_out)
     rings->count_lost(io->rings, lost_out);
 }
 
+static void driver_lease(struct io *io, bool is_changed, uint64_t until_ns)
+{
+    if (loader_hot(io->loader) != NULL)
+        hot_lease(loader_hot(io->loader), is_changed, until_ns);
+}
+
+static void driver_learn(struct io *io, const struct io_frame *frame, const struct train *train)
+{
+    if (loader_hot(io->loader) != NULL && train->frame_count == 1)
+        hot_learn(loader_hot(io->loader), frame->octets, frame->len, train->octets, train->len);
+}
+
 const struct io_backend io_backend_driver = {
     .name = "packet",
     .open = driver_open,
@@ -102,6 +114,8 @@ const struct io_backend io_backend_driver = {
     .descriptor = driver_descriptor,
     .tell = driver_tell,
     .count_lost = driver_count_lost,
+    .lease = driver_lease,
+    .learn = driver_learn,
     .close = driver_close,
     .with_driver = &io_backend_driver,
 };

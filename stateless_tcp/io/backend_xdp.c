@@ -326,7 +326,7 @@ static int xdp_open(const struct io_config *config, struct io **io_out, struct i
         xdp_close(io);
         return xdp_fail(error, -ENOMEM, config->interface, "cannot open", "out of memory");
     }
-    int result = loader_open(config->interface, &io->loader, error);
+    int result = loader_open(config->interface, config->has_hot, &io->loader, error);
     if (result == 0) {
         pthread_mutex_lock(&ports_lock);
         result = port_open(config, io->loader, &io->port, error);
@@ -558,6 +558,18 @@ static int xdp_tell(struct io *io, const struct io_facts *facts)
     return loader_tell(io->loader, &io->wish, facts);
 }
 
+static void xdp_lease(struct io *io, bool is_changed, uint64_t until_ns)
+{
+    if (loader_hot(io->loader) != NULL)
+        hot_lease(loader_hot(io->loader), is_changed, until_ns);
+}
+
+static void xdp_learn(struct io *io, const struct io_frame *frame, const struct train *train)
+{
+    if (loader_hot(io->loader) != NULL && train->frame_count == 1)
+        hot_learn(loader_hot(io->loader), frame->octets, frame->len, train->octets, train->len);
+}
+
 const struct io_backend io_backend_xdp = {
     .name = "xdp",
     .is_shared = true,
@@ -569,6 +581,8 @@ const struct io_backend io_backend_xdp = {
     .descriptor = xdp_descriptor,
     .tell = xdp_tell,
     .count_lost = xdp_count_lost,
+    .lease = xdp_lease,
+    .learn = xdp_learn,
     .with_driver = &io_backend_xdp,
     .close = xdp_close,
 };

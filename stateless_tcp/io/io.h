@@ -60,6 +60,7 @@ struct io_config {
     size_t peer_count;
     bool has_udp;
     bool has_driver; /* backends with a program in the driver: it answers what needs no request */
+    bool has_hot;    /* and UDP requests that came before, as it learns */
 
     unsigned worker;       /* 0 and up */
     unsigned worker_count; /* on this interface, 1 and up; 1 unless is_shared */
@@ -103,6 +104,12 @@ struct io_backend {
     /* Frames for us that were lost since open, because they came faster than they were taken. NULL: this
      * one does not know. */
     void (*count_lost)(struct io *io, struct io_lost *lost_out);
+    /* For the same backends and the same thread, where UDP answers may be given again. lease(): what
+     * follows, and answers from now on, are right until `until_ns` (CLOCK_MONOTONIC); is_changed:
+     * others than those learned so far. learn(): `train` answers `frame`, and would to whoever sends
+     * that, the ID aside. NULL: this one does not learn. */
+    void (*lease)(struct io *io, bool is_changed, uint64_t until_ns);
+    void (*learn)(struct io *io, const struct io_frame *frame, const struct train *train);
     void (*close)(struct io *io);
     /* The same behind a program in the interface's driver; NULL: there is none. */
     const struct io_backend *with_driver;

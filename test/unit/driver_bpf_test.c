@@ -111,7 +111,7 @@ int main(int argc, char **argv)
         printf("SKIPPED: needs root\n");
         return SKIPPED;
     }
-    int outcome = loader_open("lo", &loader, &error);
+    int outcome = loader_open("lo", false, &loader, &error);
     if (outcome != 0 && !is_bpf_permitted()) {
         printf("SKIPPED: BPF is not permitted here: %s\n", error.text);
         return SKIPPED;

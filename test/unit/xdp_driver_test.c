@@ -449,10 +449,10 @@ START_TEST(test_one_program)
 {
     struct loader *again;
     struct io_error error;
-    ck_assert_int_eq(loader_open("lo", &again, &error), 0);
+    ck_assert_int_eq(loader_open("lo", false, &again, &error), 0);
     ck_assert_ptr_eq(again, loader);
     loader_close(again);
-    ck_assert_int_eq(loader_open("nosuch0", &again, &error), -ENODEV);
+    ck_assert_int_eq(loader_open("nosuch0", false, &again, &error), -ENODEV);
     ck_assert_ptr_null(again);
 }
 END_TEST
@@ -511,7 +511,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "skipped: no root, or no network namespaces\n");
         return SKIPPED;
     }
-    int result = loader_open("lo", &loader, &error);
+    int result = loader_open("lo", false, &loader, &error);
     if (result == -EPERM || result == -EOPNOTSUPP) {
         fprintf(stderr, "skipped: %s\n", error.text);
         return SKIPPED;

@@ -62,7 +62,7 @@ static __always_inline void driver_count(enum driver_counter counter)
         (*count)++;
 }
 
-#include "stateless_tcp/io/xdp/tcp.bpf.h"
+#include "stateless_tcp/io/xdp/hot.bpf.h"
 
 enum {
     TYPE_IPV4 = 0x0800,
@@ -319,12 +319,14 @@ int lethe_driver(struct xdp_md *ctx)
         driver_count(DRIVER_COUNT_TOO_LONG);
         return XDP_PASS;
     }
-    if (transport == DRIVER_TRANSPORT_TCP && parsed.is_plain && config->is_answering) {
+    bool is_answered = transport == DRIVER_TRANSPORT_TCP ? config->is_answering : config->has_hot;
+    if (parsed.is_plain && is_answered) {
         struct driver_frame frame = {.family = parsed.source.family,
                                      .ip_at = parsed.ip_at,
                                      .tcp_at = parsed.transport_at,
                                      .end_at = (uint16_t)parsed.end_at};
-        switch (driver_tcp(ctx, &frame, config)) {
+        switch (transport == DRIVER_TRANSPORT_TCP ? driver_tcp(ctx, &frame, config)
+                                                  : driver_hot(ctx, &frame, config)) {
         case DRIVER_CLIMB:
             break;
         case DRIVER_DROP:

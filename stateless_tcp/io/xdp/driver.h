@@ -18,6 +18,8 @@
  *     driver_configs     array  two banks of struct driver_config; driver_bank tells which one counts
  *     driver_sockets     xskmap queue -> AF_XDP socket
  *     driver_counters    array  enum driver_counter -> uint64_t, for each processor
+ *     driver_hot_answers array  struct driver_hot_answer, by driver_hot_place() (hot.bpf.h)
+ *     driver_hot_leases  array  one struct driver_hot_lease
  *
  * All numbers in host order. Compiled for BPF and for the host alike.
  */
@@ -69,6 +71,7 @@ struct driver_config {
     uint8_t has_stale_reset;
     uint8_t has_fast_open;
     uint8_t is_answering; /* else all that is ours climbs */
+    uint8_t has_hot;      /* UDP answers are given again */
     uint8_t has_redirect; /* send by redirecting to the interface itself, not by XDP_TX */
     uint8_t has_peers;
     uint16_t port_low; /* no endpoint has a port beyond these two */
@@ -88,8 +91,51 @@ enum driver_counter {
     DRIVER_COUNT_FIN,
     DRIVER_COUNT_RESET, /* received */
     DRIVER_COUNT_JUNK,  /* proves nothing */
+    DRIVER_COUNT_HOT,   /* a UDP answer that user space gave before */
     DRIVER_COUNTERS,
 };
+
+/* UDP answers that user space gave before (hot.bpf.h). */
+#define DRIVER_HOT_REQUEST_MAX 120u  /* octets of a request behind its ID; a multiple of 8 */
+#define DRIVER_HOT_RESPONSE_MAX 512u /* of its response */
+#define DRIVER_HOT_ANSWERS 8192u     /* a power of two */
+
+/* Zeros follow; the last word is the number of octets. */
+struct driver_hot_request {
+    uint64_t words[DRIVER_HOT_REQUEST_MAX / 8 + 1];
+};
+
+/* One answer. Whoever reads it believes what was there between two looks at the same even sequence. */
+struct driver_hot_answer {
+    uint32_t sequence; /* odd while it is written */
+    uint32_t version;
+    uint32_t len;
+    uint32_t sum; /* of the response's octets (RFC 1071), as they lie in memory */
+    struct driver_hot_request request;
+    uint8_t response[DRIVER_HOT_RESPONSE_MAX];
+};
+
+/* Answers of this version, and no others, are right until then (CLOCK_MONOTONIC). */
+struct driver_hot_lease {
+    uint64_t until_ns;
+    uint32_t version;
+    uint32_t zero;
+};
+
+/* Where the answer to a request is, if anywhere. Whoever sends what falls on one place wins nothing
+ * but that others are answered as if this were not there. */
+static inline uint64_t driver_hot_mix(const struct driver_hot_request *request)
+{
+    uint64_t mixed = 0;
+    for (unsigned i = 0; i < sizeof(request->words) / sizeof(request->words[0]); i++)
+        mixed = ((mixed << 5 | mixed >> 59) ^ request->words[i]) * 0x9e3779b97f4a7c15u;
+    return mixed;
+}
+
+static inline uint32_t driver_hot_place(uint64_t mixed)
+{
+    return (uint32_t)(mixed >> 40) & (DRIVER_HOT_ANSWERS - 1);
+}
 
 /* What driver_tcp() decides (tcp.bpf.h). */
 enum driver_verdict {

@@ -25,6 +25,8 @@
 #define DRIVER_FORGET() __asm__ volatile("" ::: "memory")
 
 enum {
+    DRIVER_TCP = 6,
+    DRIVER_UDP = 17,
     DRIVER_HEADER_WORDS = 15, /* the longest TCP header */
     DRIVER_DATA_MAX = 512,    /* octets of data that are added up here: a request is shorter */
     DRIVER_OPTIONS_MAX = 12,  /* options, paddings among them; real clients have eight at most */
@@ -219,9 +221,10 @@ DRIVER_INLINE bool driver_read_addresses(const uint8_t *ip, const uint8_t *end,
 /* ---- checksums ---- */
 
 /* The same for either direction. */
-DRIVER_INLINE uint64_t driver_sum_pseudo_header(const struct driver_segment *segment, uint32_t len)
+DRIVER_INLINE uint64_t driver_sum_pseudo_header(const struct driver_segment *segment,
+                                                uint32_t protocol, uint32_t len)
 {
-    uint64_t sum = (uint64_t)driver_be32(len) + driver_be32(6); /* TCP */
+    uint64_t sum = (uint64_t)driver_be32(len) + driver_be32(protocol);
 #pragma GCC unroll 8
     for (unsigned i = 0; i < 8; i++)
         sum += segment->addresses[i];
@@ -256,7 +259,7 @@ DRIVER_INLINE bool driver_is_sum_good(const struct driver_segment *segment, cons
     if (policy == PACKET_CHECKSUM_NEVER)
         return true;
     uint32_t len = segment->header_len + segment->data_len;
-    uint64_t pseudo = driver_sum_pseudo_header(segment, len), sum = pseudo;
+    uint64_t pseudo = driver_sum_pseudo_header(segment, DRIVER_TCP, len), sum = pseudo;
     if (segment->data_len > 0 &&
         !driver_sum_data(tcp + (segment->header_len & 0x3c), end, segment->data_len, &sum))
         return false;
@@ -298,7 +301,7 @@ DRIVER_INLINE bool driver_put_tcp(uint8_t *tcp, const uint8_t *end, uint32_t hea
                                   const struct driver_segment *segment,
                                   const struct packet_segment *reply)
 {
-    uint64_t sum = driver_sum_pseudo_header(segment, header_len);
+    uint64_t sum = driver_sum_pseudo_header(segment, DRIVER_TCP, header_len);
     uint32_t ports = segment->words[0];
     uint32_t aligning = reply->has_sack_permitted ? 0x04020000 : 0x01010000;
     uint8_t *at = tcp;
@@ -324,7 +327,7 @@ DRIVER_INLINE bool driver_put_tcp(uint8_t *tcp, const uint8_t *end, uint32_t hea
     return true;
 }
 
-DRIVER_INLINE bool driver_put_ipv4(uint8_t *ip, const uint8_t *end, uint32_t len,
+DRIVER_INLINE bool driver_put_ipv4(uint8_t *ip, const uint8_t *end, uint32_t protocol, uint32_t len,
                                    const struct driver_segment *segment)
 {
     if (ip + PACKET_IPV4_HEADER_LEN > end)
@@ -334,25 +337,45 @@ DRIVER_INLINE bool driver_put_ipv4(uint8_t *ip, const uint8_t *end, uint32_t len
     bool is_put =
         driver_put(&at, end, driver_be32(0x45u << 24 | (PACKET_IPV4_HEADER_LEN + len)), &sum) &&
         driver_put(&at, end, driver_be32(0x4000), &sum) && /* do not fragment */
-        driver_put(&at, end, driver_be32(64u << 24 | 6u << 16), &sum) &&
+        driver_put(&at, end, driver_be32(64u << 24 | protocol << 16), &sum) &&
         driver_put(&at, end, segment->addresses[4], &sum) &&
         driver_put(&at, end, segment->addresses[0], &sum);
     driver_store16(ip + 10, (uint16_t)~driver_fold(sum));
     return is_put;
 }
 
-DRIVER_INLINE bool driver_put_ipv6(uint8_t *ip, const uint8_t *end, uint32_t len,
+DRIVER_INLINE bool driver_put_ipv6(uint8_t *ip, const uint8_t *end, uint32_t protocol, uint32_t len,
                                    const struct driver_segment *segment)
 {
     if (ip + PACKET_IPV6_HEADER_LEN > end)
         return false;
     uint32_t flow_label = driver_be32(driver_load32(ip)) & 0xfffff;
     driver_store32(ip, driver_be32(6u << 28 | flow_label));
-    driver_store32(ip + 4, driver_be32(len << 16 | 6u << 8 | 64));
+    driver_store32(ip + 4, driver_be32(len << 16 | protocol << 8 | 64));
 #pragma GCC unroll 8
     for (unsigned i = 0; i < 8; i++)
         driver_store32(ip + 8 + 4 * i, segment->addresses[(i + 4) % 8]);
     return true;
+}
+
+/* Everything before the transport header, which has `len` octets with what follows it. */
+DRIVER_INLINE bool driver_put_before(uint8_t *data, const uint8_t *end,
+                                     const struct driver_frame *frame,
+                                     const struct driver_segment *segment, uint32_t protocol,
+                                     uint32_t len)
+{
+    uint8_t *ip = data + (frame->ip_at & 0x3f);
+    if (data + 12 > end)
+        return false;
+    bool is_put = frame->family == 4 ? driver_put_ipv4(ip, end, protocol, len, segment)
+                                     : driver_put_ipv6(ip, end, protocol, len, segment);
+#pragma GCC unroll 3
+    for (unsigned i = 0; i < 6; i += 2) {
+        uint16_t to = driver_load16(data + i);
+        driver_store16(data + i, driver_load16(data + 6 + i));
+        driver_store16(data + 6 + i, to);
+    }
+    return is_put;
 }
 
 /* Overwrite the frame with the answer. Returns its length; 0: no room, which never happens. */
@@ -361,20 +384,11 @@ DRIVER_INLINE uint32_t driver_put_frame(uint8_t *data, const uint8_t *end,
                                         const struct driver_segment *segment,
                                         const struct packet_segment *reply)
 {
-    uint8_t *ip = data + (frame->ip_at & 0x3f), *tcp = data + (frame->tcp_at & 0x7f);
     uint32_t len = driver_reply_len(reply);
-    if (len > segment->header_len + segment->data_len || data + 12 > end)
+    if (len > segment->header_len + segment->data_len ||
+        !driver_put_before(data, end, frame, segment, DRIVER_TCP, len) ||
+        !driver_put_tcp(data + (frame->tcp_at & 0x7f), end, len, segment, reply))
         return 0;
-    bool is_put = frame->family == 4 ? driver_put_ipv4(ip, end, len, segment)
-                                     : driver_put_ipv6(ip, end, len, segment);
-    if (!is_put || !driver_put_tcp(tcp, end, len, segment, reply))
-        return 0;
-#pragma GCC unroll 3
-    for (unsigned i = 0; i < 6; i += 2) {
-        uint16_t to = driver_load16(data + i);
-        driver_store16(data + i, driver_load16(data + 6 + i));
-        driver_store16(data + 6 + i, to);
-    }
     return frame->tcp_at + len;
 }
 

@@ -29,6 +29,9 @@ struct loader {
     int program, link;
     int endpoints_map, peers_map, configs_map, sockets_map, counters_map;
     volatile uint32_t *bank; /* the program's variable, mapped */
+    struct driver_hot_answer *hot_answers;
+    struct driver_hot_lease *hot_lease; /* both mapped, if there is hot */
+    struct hot *hot;
 
     pthread_mutex_t lock; /* of what follows */
     struct driver_config config;
@@ -95,11 +98,32 @@ static int loader_check_alone(const struct loader *loader, struct io_error *erro
                        info.name, id, loader->interface);
 }
 
-static int loader_load(struct loader *loader, struct io_error *error)
+static void *loader_map_memory(const struct loader *loader, const char *name, size_t len)
+{
+    int fd = bpf_object__find_map_fd_by_name(loader->object, name);
+    void *memory = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    return memory != MAP_FAILED ? memory : NULL;
+}
+
+static int loader_load_hot(struct loader *loader, struct io_error *error)
+{
+    loader->hot_answers = loader_map_memory(loader, "driver_hot_answers",
+                                            DRIVER_HOT_ANSWERS * sizeof(*loader->hot_answers));
+    loader->hot_lease = loader_map_memory(loader, "driver_hot_leases", sizeof(*loader->hot_lease));
+    if (loader->hot_answers != NULL && loader->hot_lease != NULL)
+        loader->hot = hot_make(loader->hot_answers, loader->hot_lease);
+    return loader->hot != NULL
+               ? 0
+               : loader_fail(loader->interface, -ENOMEM, error, "no memory for hot answers");
+}
+
+static int loader_load(struct loader *loader, bool has_hot, struct io_error *error)
 {
     const struct bpf_object_open_opts options = {.sz = sizeof(options), .object_name = "lethe"};
     last_words[0] = '\0';
     struct bpf_object *object = bpf_object__open_mem(driver_object, driver_object_len, &options);
+    if (object != NULL && !has_hot)
+        bpf_map__set_max_entries(bpf_object__find_map_by_name(object, "driver_hot_answers"), 1);
     int result = object == NULL ? -errno : bpf_object__load(object);
     loader->object = object;
     if (result == -EPERM || result == -EACCES)
@@ -123,7 +147,7 @@ static int loader_load(struct loader *loader, struct io_error *error)
         return loader_fail(loader->interface, -errno, error, "cannot reach its variables: %s",
                            strerror(errno));
     loader->bank = bank;
-    return 0;
+    return has_hot ? loader_load_hot(loader, error) : 0;
 }
 
 static int loader_attach(struct loader *loader, struct io_error *error)
@@ -157,6 +181,11 @@ static void loader_free(struct loader *loader)
         return;
     if (loader->bank != NULL)
         munmap((void *)(uintptr_t)loader->bank, sizeof(*loader->bank));
+    hot_free(loader->hot);
+    if (loader->hot_answers != NULL)
+        munmap(loader->hot_answers, DRIVER_HOT_ANSWERS * sizeof(*loader->hot_answers));
+    if (loader->hot_lease != NULL)
+        munmap(loader->hot_lease, sizeof(*loader->hot_lease));
     bpf_object__close(loader->object);
     pthread_mutex_destroy(&loader->lock);
     free(loader->endpoints);
@@ -165,7 +194,8 @@ static void loader_free(struct loader *loader)
 
 /* Load the program, once for each interface: to load it again after the interface was away would take
  * a capability that is better given up. */
-static int loader_new(const char *interface, struct loader **loader_out, struct io_error *error)
+static int loader_new(const char *interface, bool has_hot, struct loader **loader_out,
+                      struct io_error *error)
 {
     struct loader *loader = calloc(1, sizeof(*loader));
     if (loader != NULL)
@@ -177,7 +207,7 @@ static int loader_new(const char *interface, struct loader **loader_out, struct 
     snprintf(loader->interface, sizeof(loader->interface), "%s", interface);
     loader->link = -1;
     pthread_mutex_init(&loader->lock, NULL);
-    int result = loader_load(loader, error);
+    int result = loader_load(loader, has_hot, error);
     if (result != 0) {
         loader_free(loader);
         return result;
@@ -196,7 +226,8 @@ static void loader_detach(struct loader *loader)
     loader->interface_index = 0;
 }
 
-static int loader_hold(const char *interface, struct loader **loader_out, struct io_error *error)
+static int loader_hold(const char *interface, bool has_hot, struct loader **loader_out,
+                       struct io_error *error)
 {
     uint64_t counters[DRIVER_COUNTERS];
     int index = (int)if_nametoindex(interface), result = 0;
@@ -205,7 +236,7 @@ static int loader_hold(const char *interface, struct loader **loader_out, struct
                            "there is no such interface; \"ip link\" lists those there are");
     struct loader *loader = loader_find(interface);
     if (loader == NULL)
-        result = loader_new(interface, &loader, error);
+        result = loader_new(interface, has_hot, &loader, error);
     /* Whoever holds it still may hold one that is gone; the name has another interface now. */
     if (result == 0 && loader->interface_index != index) {
         loader_detach(loader);
@@ -227,12 +258,13 @@ static int loader_hold(const char *interface, struct loader **loader_out, struct
     return 0;
 }
 
-int loader_open(const char *interface, struct loader **loader_out, struct io_error *error)
+int loader_open(const char *interface, bool has_hot, struct loader **loader_out,
+                struct io_error *error)
 {
     *loader_out = NULL;
     pthread_mutex_lock(&loaders_lock);
     libbpf_set_print(hear);
-    int result = loader_hold(interface, loader_out, error);
+    int result = loader_hold(interface, has_hot, loader_out, error);
     pthread_mutex_unlock(&loaders_lock);
     return result;
 }
@@ -250,6 +282,11 @@ void loader_close(struct loader *loader)
 bool loader_is_native(const struct loader *loader)
 {
     return loader->is_native;
+}
+
+struct hot *loader_hot(const struct loader *loader)
+{
+    return loader->hot;
 }
 
 int loader_program(const struct loader *loader)
@@ -356,6 +393,7 @@ static int tell_config(struct loader *loader, const struct loader_wish *wish,
         .has_stale_reset = facts->tcp->has_stale_reset,
         .has_fast_open = facts->tcp->has_fast_open,
         .is_answering = wish->has_driver && !loader->mute.is_noticed,
+        .has_hot = wish->has_hot && loader->hot != NULL && !loader->mute.is_noticed,
         .has_redirect = loader->is_native && loader->mute.is_veth,
         .has_peers = wish->peer_count > 0,
         .port_low = UINT16_MAX,
@@ -393,7 +431,8 @@ static void tell_mute(struct loader *loader, const struct io_facts *facts)
 
 int loader_wish_make(const struct io_config *config, struct loader_wish *wish_out)
 {
-    *wish_out = (struct loader_wish){.has_udp = config->has_udp, .has_driver = config->has_driver};
+    *wish_out = (struct loader_wish){
+        .has_udp = config->has_udp, .has_driver = config->has_driver, .has_hot = config->has_hot};
     wish_out->peers = calloc(config->peer_count + 1, sizeof(*wish_out->peers));
     if (wish_out->peers == NULL)
         return -ENOMEM;

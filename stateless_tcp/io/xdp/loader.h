@@ -13,6 +13,7 @@
 
 #include "stateless_tcp/io/io.h"
 #include "stateless_tcp/io/xdp/driver.h"
+#include "stateless_tcp/io/xdp/hot.h"
 
 struct loader;
 
@@ -22,8 +23,10 @@ struct loader;
  * CAP_SYS_ADMIN); what comes after needs none (Linux 5.19).
  * Outcomes: 0; -EBUSY somebody else's program is there; -EPERM; -ENODEV; -EOPNOTSUPP the kernel has
  * no XDP links (Linux 5.9); other negative errno; `error` says what failed and what to do.
- * *loader_out is owned by the caller. */
-int loader_open(const char *interface, struct loader **loader_out, struct io_error *error);
+ * `has_hot`: with room for UDP answers to be given again, about 5 MiB; what the first one says who
+ * opens the interface. *loader_out is owned by the caller. */
+int loader_open(const char *interface, bool has_hot, struct loader **loader_out,
+                struct io_error *error);
 
 /* Whether the program runs in the interface's driver. */
 bool loader_is_native(const struct loader *loader);
@@ -36,6 +39,7 @@ int loader_add_socket(struct loader *loader, uint32_t queue, int fd);
 struct loader_wish {
     bool has_udp;    /* UDP to the endpoints is ours too */
     bool has_driver; /* the program answers what needs no request */
+    bool has_hot;    /* and UDP requests that came before */
     struct prefix *peers;
     size_t peer_count;
 };
@@ -54,6 +58,9 @@ int loader_tell(struct loader *loader, const struct loader_wish *wish,
 
 /* How often the program did what, since it was loaded. */
 void loader_counters(const struct loader *loader, uint64_t counters_out[DRIVER_COUNTERS]);
+
+/* The UDP answers that it gives again; NULL: it has no room for any. Valid as long as the loader. */
+struct hot *loader_hot(const struct loader *loader);
 
 /* The program itself, for tests. */
 int loader_program(const struct loader *loader);

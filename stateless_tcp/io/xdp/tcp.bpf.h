@@ -392,6 +392,7 @@ struct driver_work {
     struct driver_frame frame;
     struct driver_segment segment;
     struct driver_decision decision;
+    uint32_t fence; /* nothing is kept here */
 };
 
 /* The steps of driver_tcp_answer(): the segment is read, what it means is decided, the answer put in

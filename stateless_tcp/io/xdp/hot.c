@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "stateless_tcp/io/xdp/hot.h"
+
+#include "stateless_tcp/wire.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    ID_LEN = 2,
+    UDP_HEADER_LEN = 8,
+    UDP = 17,
+};
+
+struct hot {
+    struct driver_hot_answer *answers;
+    struct driver_hot_lease *lease;
+    uint32_t seen[DRIVER_HOT_ANSWERS]; /* what was asked last of what has its place there */
+};
+
+struct hot *hot_make(struct driver_hot_answer *answers, struct driver_hot_lease *lease)
+{
+    struct hot *hot = calloc(1, sizeof(*hot));
+    if (hot == NULL)
+        return NULL;
+    hot->answers = answers;
+    hot->lease = lease;
+    return hot;
+}
+
+void hot_free(struct hot *hot)
+{
+    free(hot);
+}
+
+void hot_lease(struct hot *hot, bool is_changed, uint64_t until_ns)
+{
+    if (is_changed)
+        __atomic_store_n(&hot->lease->version, hot->lease->version + 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&hot->lease->until_ns, until_ns, __ATOMIC_SEQ_CST);
+}
+
+/* The message of a plain frame, tags allowed; NULL: it is none of UDP. */
+static const uint8_t *find_message(const uint8_t *frame, size_t len, size_t *len_out)
+{
+    size_t at = 14;
+    while (at <= 18 && len >= at + 4 &&
+           (wire_load_be16(frame + at - 2) == 0x8100 || wire_load_be16(frame + at - 2) == 0x88a8))
+        at += 4;
+    if (len < at + 40 + UDP_HEADER_LEN && len < at + 20 + UDP_HEADER_LEN)
+        return NULL;
+    bool is_v4 = wire_load_be16(frame + at - 2) == 0x0800;
+    if (is_v4 ? frame[at] != 0x45 || frame[at + 9] != UDP : frame[at + 6] != UDP)
+        return NULL;
+    at += is_v4 ? 20 : 40;
+    if (len < at + UDP_HEADER_LEN + ID_LEN)
+        return NULL;
+    size_t udp_len = wire_load_be16(frame + at + 4);
+    if (udp_len < UDP_HEADER_LEN + ID_LEN || udp_len > len - at)
+        return NULL;
+    *len_out = udp_len - UDP_HEADER_LEN;
+    return frame + at + UDP_HEADER_LEN;
+}
+
+static uint32_t sum_octets(const uint8_t *octets, size_t len)
+{
+    uint32_t sum = 0;
+    for (size_t i = 0; i < len; i += 2) {
+        uint8_t pair[2] = {octets[i], i + 1 < len ? octets[i + 1] : 0};
+        uint16_t word;
+        memcpy(&word, pair, sizeof(word));
+        sum += word;
+    }
+    sum = (sum & 0xffff) + (sum >> 16);
+    return (sum & 0xffff) + (sum >> 16);
+}
+
+static void write_answer(struct driver_hot_answer *answer, uint32_t version,
+                         const struct driver_hot_request *request, const uint8_t *response,
+                         size_t response_len)
+{
+    __atomic_store_n(&answer->sequence, answer->sequence | 1, __ATOMIC_SEQ_CST);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    answer->version = version;
+    answer->len = (uint32_t)response_len;
+    answer->sum = sum_octets(response, response_len);
+    answer->request = *request;
+    memcpy(answer->response, response, response_len);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    __atomic_store_n(&answer->sequence, answer->sequence + 1, __ATOMIC_SEQ_CST);
+}
+
+void hot_learn(struct hot *hot, const uint8_t *frame, size_t len, const uint8_t *answer,
+               size_t answer_len)
+{
+    size_t request_len, response_len;
+    const uint8_t *request = find_message(frame, len, &request_len);
+    const uint8_t *response = find_message(answer, answer_len, &response_len);
+    struct driver_hot_request key = {{0}};
+    if (request == NULL || response == NULL || request_len - ID_LEN > DRIVER_HOT_REQUEST_MAX ||
+        response_len - ID_LEN > DRIVER_HOT_RESPONSE_MAX || request_len <= ID_LEN)
+        return;
+    memcpy(key.words, request + ID_LEN, request_len - ID_LEN);
+    key.words[DRIVER_HOT_REQUEST_MAX / 8] = request_len - ID_LEN;
+    uint64_t mixed = driver_hot_mix(&key);
+    uint32_t place = driver_hot_place(mixed), mark = (uint32_t)mixed | 1;
+    if (hot->seen[place] == mark)
+        write_answer(&hot->answers[place], hot->lease->version, &key, response + ID_LEN,
+                     response_len - ID_LEN);
+    hot->seen[place] = mark;
+}
