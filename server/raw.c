@@ -34,6 +34,7 @@ struct raw_worker {
     bool is_told;     /* the backend has the facts of now */
     bool is_learning; /* and learns UDP answers from this worker */
     bool has_lease;
+    uint64_t lease_version; /* the snapshot's */
     void (*warn)(const char *text);
     char note[sizeof((struct io_error *)0)->text];
     struct guard *guard; /* of the first alone */
@@ -260,9 +261,9 @@ static int worker_tick(struct raw_worker *worker)
     return outcome == 0 && !is_guarded ? -ECHILD : outcome;
 }
 
-/* The driver may give UDP answers again while they are right, which is looked at twice as often as it
- * has to be. `refreshed`: outcome of zonedb_view_refresh(). Whether it is to learn the answers of now:
- * one worker teaches, so that there is one snapshot that counts. */
+/* The driver may give UDP answers again while they are right, which is looked at twice as often as
+ * it has to be. `refreshed`: outcome of zonedb_view_refresh(). Whether it is to learn the answers of
+ * now: one worker teaches, so that there is one snapshot that counts. */
 static bool worker_lease(struct raw_worker *worker, int refreshed)
 {
     struct timespec now;
@@ -270,9 +271,11 @@ static bool worker_lease(struct raw_worker *worker, int refreshed)
         return false;
     clock_gettime(CLOCK_MONOTONIC, &now);
     uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-    worker->backend->lease(worker->io, refreshed != 0 || !worker->has_lease,
+    uint64_t version = zonedb_view_version(worker->view);
+    worker->backend->lease(worker->io, !worker->has_lease || version != worker->lease_version,
                            now_ns + LEASE_MS * UINT64_C(1000000));
     worker->has_lease = true;
+    worker->lease_version = version;
     return true;
 }
 

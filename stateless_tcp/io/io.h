@@ -104,10 +104,10 @@ struct io_backend {
     /* Frames for us that were lost since open, because they came faster than they were taken. NULL: this
      * one does not know. */
     void (*count_lost)(struct io *io, struct io_lost *lost_out);
-    /* For the same backends and the same thread, where UDP answers may be given again. lease(): what
-     * follows, and answers from now on, are right until `until_ns` (CLOCK_MONOTONIC); is_changed:
-     * others than those learned so far. learn(): `train` answers `frame`, and would to whoever sends
-     * that, the ID aside. NULL: this one does not learn. */
+    /* For the same backends and thread, where UDP answers may be given again. lease(): what was
+     * learned, and what follows, is right until `until_ns` (CLOCK_MONOTONIC); is_changed: only what
+     * follows. learn(): `train` answers `frame`, and would whoever sends that, the ID aside. NULL:
+     * this one does not learn. */
     void (*lease)(struct io *io, bool is_changed, uint64_t until_ns);
     void (*learn)(struct io *io, const struct io_frame *frame, const struct train *train);
     void (*close)(struct io *io);

@@ -9,8 +9,10 @@ import re
 import signal
 import subprocess
 import sys
+import time
 
-from daemon_lib import MORE, Daemon, Scratch, need_own_network, query, refusal, run, wait_until
+from daemon_lib import (MORE, SOA, Daemon, Scratch, need_own_network, query, refusal, run, serial_of,
+                        wait_until)
 from netns import Here, Network, skip_unless
 
 PROGRAM = os.path.abspath(MORE.pop())
@@ -240,6 +242,72 @@ def test_nobody_hears_the_driver():
                 wait_until(lambda: link.dig(V4, "+tcp"), "an answer")
                 daemon.wait_for("nobody hears what the driver answers")
                 assert link.dig(V4, "+tcp")
+
+
+# In the client's namespace: requests in hexadecimal are asked over and over, the daemon is stopped now and
+# then right before; prints each request's answers, and how many came while it stood still.
+REPEAT = """
+import os, signal, socket, struct, sys, time
+address, port, pid, stops = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+s = socket.socket(socket.AF_INET6 if ':' in address else socket.AF_INET, socket.SOCK_DGRAM)
+s.connect((address, port))
+def ask(message, ident, timeout):
+    s.settimeout(timeout)
+    s.send(struct.pack('>H', ident) + message[2:])
+    try:
+        while True:
+            answer = s.recv(65535)
+            if answer[:2] == struct.pack('>H', ident):
+                return answer[2:].hex()
+    except TimeoutError:
+        return 'nothing'
+def is_still():
+    return open('/proc/%d/stat' % pid).read().rsplit(')', 1)[1].split()[0] == 'T'
+while_still = 0
+for message in [bytes.fromhex(text) for text in sys.argv[5:]]:
+    answers = [ask(message, i, 3) for i in range(30)]
+    for i in range(stops):
+        answers += [ask(message, 1000 + i, 3)]
+        os.kill(pid, signal.SIGSTOP)
+        while not is_still():
+            pass
+        answer = ask(message, 2000 + i, 0.02)
+        stale = ask(message, 3000 + i, 0.05) if time.sleep(0.02) is None else None
+        os.kill(pid, signal.SIGCONT)
+        while_still += answer != 'nothing'
+        answers += [answer] if answer != 'nothing' else []
+        assert stale == 'nothing', stale
+    print(*sorted(set(answers)))
+print(while_still)
+"""
+
+
+def test_hot_answers():
+    """Known UDP answers come from the driver: the same octets, while the daemon stands still, but not
+    for long, and none from before a commit."""
+    messages = [query(), query(edns=1232), query("nosuch.example", edns=1232),
+                query("example", SOA), query("example", SOA, edns=1232)]
+    with Scratch() as scratch, Link() as link:
+        for more in BOTH_WAYS:
+            more = more[:-2] + ("--driver", "hot") if "--driver" in more else \
+                (*more, "--driver", "hot")
+            with Daemon("--db", scratch.db, *listen(V4, V6), *more, "--udp", "fast") as daemon:
+                for serial in (7, 8):
+                    for address in (V4, V6):
+                        *answers, still = link.client.run(
+                            sys.executable, "-c", REPEAT, address, str(PORT),
+                            str(daemon.process.pid), "4",
+                            *(message.hex() for message in messages)).stdout.splitlines()
+                        print(f"    {address}: {still} answers of 20 while it stood still")
+                        assert int(still) > 0
+                        assert len(answers) == len(messages) and "nothing" not in answers
+                        assert not any(" " in each for each in answers), answers
+                    scratch.load(serial)
+                    time.sleep(0.01)
+                    for address in (V4, V6):
+                        answer = link.client.run(sys.executable, "-c", REPEAT, address, str(PORT),
+                                                 "0", "0", messages[3].hex()).stdout.split()[0]
+                        assert serial_of(b"id" + bytes.fromhex(answer)) == serial, answer
 
 
 need_own_network()

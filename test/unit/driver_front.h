@@ -18,8 +18,8 @@ enum driver_verdict driver_front(const struct stateless_tcp_config *config,
                                  uint8_t *frame, size_t *frame_len,
                                  enum driver_counter *counter_out);
 
-/* Hold that against what user space, for which everything is ours, answered to the frame: the train is
- * the one frame of DRIVER_TX, and empty with DRIVER_DROP. Ends the test if not. */
+/* Hold that against what user space, for which all is ours, answered to the frame: the train is the
+ * one frame of DRIVER_TX, and empty with DRIVER_DROP. Ends the test if not. */
 void driver_front_compare(const struct stateless_tcp_config *config,
                           const struct stateless_tcp_keys *keys, const uint8_t *frame, size_t len,
                           const struct train *train);

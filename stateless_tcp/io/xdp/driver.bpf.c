@@ -296,35 +296,47 @@ static __always_inline bool is_ours(const struct driver_config *config, const st
     return transport != DRIVER_TRANSPORT_TCP || !config->has_peers || !is_peer(&parsed->source);
 }
 
+/* All that is known of a frame from its headers. Returns the transport (enum driver_transport), 0 if
+ * it is nobody's who may be answered. A function of its own, so that the verifier follows its many
+ * ways through once, and not again with each way onwards. */
+__attribute__((noinline)) int driver_parse(struct xdp_md *ctx, struct parsed *parsed)
+{
+    if (!parsed)
+        return 0;
+    struct cursor cursor = {(void *)(long)ctx->data, (void *)(long)ctx->data,
+                            (void *)(long)ctx->data_end};
+    int type = parse_ethernet(&cursor), protocol = -1;
+    parsed->ip_at = (uint16_t)(cursor.at - cursor.begin);
+    if (type == TYPE_IPV4)
+        protocol = parse_ipv4(&cursor, parsed);
+    else if (type == TYPE_IPV6)
+        protocol = parse_ipv6(&cursor, parsed);
+    if (protocol != TCP && protocol != UDP)
+        return 0;
+    return (int)parse_transport(&cursor, protocol, parsed);
+}
+
 SEC("xdp")
 int lethe_driver(struct xdp_md *ctx)
 {
-    uint32_t bank = driver_bank & 1;
-    const struct driver_config *config = bpf_map_lookup_elem(&driver_configs, &bank);
-    struct cursor cursor = {(void *)(long)ctx->data, (void *)(long)ctx->data,
-                            (void *)(long)ctx->data_end};
     struct parsed parsed = {0};
-    int type = parse_ethernet(&cursor), protocol = -1;
-    parsed.ip_at = (uint16_t)(cursor.at - cursor.begin);
-    if (type == TYPE_IPV4)
-        protocol = parse_ipv4(&cursor, &parsed);
-    else if (type == TYPE_IPV6)
-        protocol = parse_ipv6(&cursor, &parsed);
-    if (!config || (protocol != TCP && protocol != UDP))
+    uint32_t bank = driver_bank & 1;
+    uint32_t transport = (uint32_t)driver_parse(ctx, &parsed);
+    const struct driver_config *config = bpf_map_lookup_elem(&driver_configs, &bank);
+    if (!config)
         return XDP_PASS;
-    uint32_t transport = parse_transport(&cursor, protocol, &parsed);
     if (transport == 0 || !is_ours(config, &parsed, transport))
         return XDP_PASS;
-    if (cursor.end - cursor.begin > DRIVER_FRAME_MAX) {
+    if (ctx->data_end - ctx->data > DRIVER_FRAME_MAX) {
         driver_count(DRIVER_COUNT_TOO_LONG);
         return XDP_PASS;
     }
     bool is_answered = transport == DRIVER_TRANSPORT_TCP ? config->is_answering : config->has_hot;
     if (parsed.is_plain && is_answered) {
         struct driver_frame frame = {.family = parsed.source.family,
-                                     .ip_at = parsed.ip_at,
-                                     .tcp_at = parsed.transport_at,
-                                     .end_at = (uint16_t)parsed.end_at};
+                                     .ip_at = parsed.ip_at & 0x1f,
+                                     .tcp_at = parsed.transport_at & 0x7f,
+                                     .end_at = (uint16_t)(parsed.end_at & 0x7ff)};
         switch (transport == DRIVER_TRANSPORT_TCP ? driver_tcp(ctx, &frame, config)
                                                   : driver_hot(ctx, &frame, config)) {
         case DRIVER_CLIMB:

@@ -105,7 +105,7 @@ struct driver_hot_request {
     uint64_t words[DRIVER_HOT_REQUEST_MAX / 8 + 1];
 };
 
-/* One answer. Whoever reads it believes what was there between two looks at the same even sequence. */
+/* One answer. Who reads it believes what was there between two looks at the same even sequence. */
 struct driver_hot_answer {
     uint32_t sequence; /* odd while it is written */
     uint32_t version;

@@ -8,8 +8,8 @@
  * is known here: the key is the request as it came, letter case and EDNS options included.
  *
  * FRESH. User space gives a lease: "answers of version v are right until then", some milliseconds
- * ahead, after it has looked whether the snapshot is still the newest; each answer bears the version
- * that it was made in. A commit makes all of them stale at once, and without user space there are
+ * ahead, after it has looked whether the snapshot is still the newest; each answer bears the
+ * version that it was made in. A commit makes all of them stale at once, and without user space there are
  * none.
  */
 #ifndef STATELESS_TCP_IO_XDP_HOT_BPF_H
@@ -70,7 +70,7 @@ static __always_inline bool driver_hot_read(const uint8_t *at, const uint8_t *en
     return true;
 }
 
-/* is_transport_sum_good() in packet.c, and the zero of RFC 768. `udp`: its header, the ID behind. */
+/* is_transport_sum_good() in packet.c, and the zero of RFC 768. `udp`: header, and the ID behind. */
 static __always_inline bool driver_hot_is_sum_good(const uint8_t *udp, const uint8_t *end,
                                                    const struct driver_segment *segment,
                                                    const struct driver_hot_request *request,
@@ -191,12 +191,46 @@ driver_hot_find(const uint8_t *data, const uint8_t *end, const struct driver_con
     return answer;
 }
 
+/* What is before the message, its ID included, from `from` to the beginning: a whole number of
+ * words, with tags or without. */
+static __always_inline bool driver_hot_move(uint8_t *data, const uint8_t *end, uint32_t from,
+                                            uint32_t len)
+{
+    uint8_t *to = data;
+    const uint8_t *at = data + (from & 0x3ff);
+    for (unsigned i = 0; i < 18 && len >= 4; i++, len -= 4) {
+        if (at + 4 > end || to + 4 > end)
+            return false;
+        driver_store32(to, driver_load32(at));
+        to += 4;
+        at += 4;
+        __asm__ volatile("" : "+r"(to), "+r"(at)); /* as in driver_sum_data() */
+    }
+    return len == 0;
+}
+
+/* Make the frame `len` octets long: at its end, or if there is no room, where it begins.
+ * DRIVER_CLIMB: there is none either. */
+static __always_inline enum driver_verdict driver_hot_resize(struct xdp_md *ctx, uint32_t len,
+                                                             uint32_t front_len)
+{
+    int more = (int)len - (int)(ctx->data_end - ctx->data);
+    if (bpf_xdp_adjust_tail(ctx, more) == 0)
+        return DRIVER_TX;
+    if (more <= 0 || bpf_xdp_adjust_head(ctx, -more) != 0)
+        return DRIVER_CLIMB;
+    return driver_hot_move((uint8_t *)(long)ctx->data, (uint8_t *)(long)ctx->data_end,
+                           (uint32_t)more, front_len)
+               ? DRIVER_TX
+               : DRIVER_DROP;
+}
+
 /* As driver_tcp(); frame->tcp_at is where the UDP header is. */
 static __always_inline enum driver_verdict
 driver_hot(struct xdp_md *ctx, const struct driver_frame *frame, const struct driver_config *config)
 {
     uint8_t *data = (uint8_t *)(long)ctx->data, *end = (uint8_t *)(long)ctx->data_end;
-    uint32_t key = 0, frame_len = (uint32_t)(end - data), sequence = 0;
+    uint32_t key = 0, sequence = 0;
     struct driver_work *work = bpf_map_lookup_elem(&driver_works, &key);
     if (!work)
         return DRIVER_CLIMB;
@@ -206,9 +240,12 @@ driver_hot(struct xdp_md *ctx, const struct driver_frame *frame, const struct dr
     if (!answer)
         return DRIVER_CLIMB;
     uint32_t len = answer->len;
-    if (len > DRIVER_HOT_RESPONSE_MAX ||
-        bpf_xdp_adjust_tail(ctx, (int)(work->frame.tcp_at + 10 + len) - (int)frame_len) != 0)
+    uint32_t front_len = (work->frame.tcp_at & 0x7f) + 10;
+    if (len > DRIVER_HOT_RESPONSE_MAX)
         return DRIVER_CLIMB;
+    enum driver_verdict verdict = driver_hot_resize(ctx, front_len + len, front_len);
+    if (verdict != DRIVER_TX)
+        return verdict;
     data = (uint8_t *)(long)ctx->data;
     end = (uint8_t *)(long)ctx->data_end;
     bool is_put = driver_hot_put_frame(data, end, work, answer, len);

@@ -22,11 +22,11 @@ struct hot *hot_make(struct driver_hot_answer *answers, struct driver_hot_lease 
 /* NULL is allowed. */
 void hot_free(struct hot *hot);
 
-/* Responses are right until then (CLOCK_MONOTONIC); `is_changed`: others than those learned so far. */
+/* Responses are right until then (CLOCK_MONOTONIC); `is_changed`: others than those learned. */
 void hot_lease(struct hot *hot, bool is_changed, uint64_t until_ns);
 
-/* A frame and ours that answers it, of `len` and `answer_len` octets, as the lease has it. Anything but
- * a plain UDP request that came before, and a response that finds room, is passed over. */
+/* A frame and ours that answers it, of `len` and `answer_len` octets, as the lease has it. Anything
+ * but a plain UDP request that came before, and a response that finds room, is passed over. */
 void hot_learn(struct hot *hot, const uint8_t *frame, size_t len, const uint8_t *answer,
                size_t answer_len);
 

@@ -59,7 +59,7 @@ int loader_tell(struct loader *loader, const struct loader_wish *wish,
 /* How often the program did what, since it was loaded. */
 void loader_counters(const struct loader *loader, uint64_t counters_out[DRIVER_COUNTERS]);
 
-/* The UDP answers that it gives again; NULL: it has no room for any. Valid as long as the loader. */
+/* The UDP answers that it gives again; NULL: no room for any. Valid as long as the loader. */
 struct hot *loader_hot(const struct loader *loader);
 
 /* The program itself, for tests. */

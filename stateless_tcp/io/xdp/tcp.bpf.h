@@ -395,8 +395,8 @@ struct driver_work {
     uint32_t fence; /* nothing is kept here */
 };
 
-/* The steps of driver_tcp_answer(): the segment is read, what it means is decided, the answer put in
- * its place. */
+/* The steps of driver_tcp_answer(): the segment is read, what it means is decided, and the answer
+ * put in its place. */
 DRIVER_INLINE enum driver_verdict driver_tcp_read(const uint8_t *data, const uint8_t *end,
                                                   struct driver_work *work,
                                                   enum driver_counter *counter_out)
