@@ -267,7 +267,7 @@ static int worker_tick(struct raw_worker *worker)
 static bool worker_lease(struct raw_worker *worker, int refreshed)
 {
     struct timespec now;
-    if (!worker->is_learning || refreshed < 0)
+    if (!worker->is_learning || refreshed < 0 || worker->until_us != UINT64_MAX)
         return false;
     clock_gettime(CLOCK_MONOTONIC, &now);
     uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;

@@ -16,6 +16,7 @@ struct io {
     struct io *rings;
     struct loader *loader;
     struct loader_wish wish;
+    unsigned hot_number; /* as of hot.h */
 };
 
 static void driver_close(struct io *io)
@@ -52,6 +53,8 @@ static int driver_open(const struct io_config *config, struct io **io_out, struc
     snprintf(error->text, sizeof(error->text), "the program runs %s",
              loader_is_native(io->loader) ? "in the driver"
                                           : "before the kernel's stack (generic)");
+    if (loader_hot(io->loader) != NULL)
+        io->hot_number = hot_join(loader_hot(io->loader));
     *io_out = io;
     return 0;
 }
@@ -95,13 +98,14 @@ static void driver_count_lost(struct io *io, struct io_lost *lost_out)
 static void driver_lease(struct io *io, bool is_changed, uint64_t until_ns)
 {
     if (loader_hot(io->loader) != NULL)
-        hot_lease(loader_hot(io->loader), is_changed, until_ns);
+        hot_lease(loader_hot(io->loader), io->hot_number, is_changed, until_ns);
 }
 
 static void driver_learn(struct io *io, const struct io_frame *frame, const struct train *train)
 {
     if (loader_hot(io->loader) != NULL && train->frame_count == 1)
-        hot_learn(loader_hot(io->loader), frame->octets, frame->len, train->octets, train->len);
+        hot_learn(loader_hot(io->loader), io->hot_number, frame->octets, frame->len, train->octets,
+                  train->len);
 }
 
 const struct io_backend io_backend_driver = {

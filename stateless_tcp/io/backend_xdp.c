@@ -84,6 +84,7 @@ struct io {
     struct port *port;
     struct loader *loader;
     struct loader_wish wish;
+    unsigned hot_number; /* as of hot.h */
 };
 
 /* All of this process, for opening and closing. */
@@ -337,6 +338,8 @@ static int xdp_open(const struct io_config *config, struct io **io_out, struct i
         return result;
     }
     xdp_describe(io, error);
+    if (loader_hot(io->loader) != NULL)
+        io->hot_number = hot_join(loader_hot(io->loader));
     *io_out = io;
     return 0;
 }
@@ -561,13 +564,14 @@ static int xdp_tell(struct io *io, const struct io_facts *facts)
 static void xdp_lease(struct io *io, bool is_changed, uint64_t until_ns)
 {
     if (loader_hot(io->loader) != NULL)
-        hot_lease(loader_hot(io->loader), is_changed, until_ns);
+        hot_lease(loader_hot(io->loader), io->hot_number, is_changed, until_ns);
 }
 
 static void xdp_learn(struct io *io, const struct io_frame *frame, const struct train *train)
 {
     if (loader_hot(io->loader) != NULL && train->frame_count == 1)
-        hot_learn(loader_hot(io->loader), frame->octets, frame->len, train->octets, train->len);
+        hot_learn(loader_hot(io->loader), io->hot_number, frame->octets, frame->len, train->octets,
+                  train->len);
 }
 
 const struct io_backend io_backend_xdp = {

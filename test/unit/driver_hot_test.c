@@ -19,7 +19,7 @@ enum { SKIPPED = 77, MESSAGE_CAP = 700 };
 static struct loader *loader;
 static uint8_t frame[FRAME_CAP], result[FRAME_CAP], answer[TRAIN_CAP];
 static uint8_t request[MESSAGE_CAP], response[MESSAGE_CAP];
-static unsigned answered, climbed;
+static unsigned answered, climbed, number;
 
 static uint64_t now_ns(void)
 {
@@ -30,7 +30,7 @@ static uint64_t now_ns(void)
 
 static void lease(bool is_changed)
 {
-    hot_lease(loader_hot(loader), is_changed, now_ns() + 100000000000);
+    hot_lease(loader_hot(loader), number, is_changed, now_ns() + 100000000000);
 }
 
 static struct frame_spec ask_by(int family, size_t request_len)
@@ -56,7 +56,7 @@ static size_t reply(size_t len, size_t response_len)
 static void learn(const struct frame_spec *spec, size_t response_len)
 {
     size_t len = frame_build(spec, frame), answer_len = reply(len, response_len);
-    hot_learn(loader_hot(loader), frame, len, answer, answer_len);
+    hot_learn(loader_hot(loader), number, frame, len, answer, answer_len);
 }
 
 /* Whether the program answers; then it must be with the response. */
@@ -153,13 +153,24 @@ static void check_lease(void)
 {
     struct frame_spec spec = ask_by(4, 40);
     check_dresses(40, 200);
-    hot_lease(loader_hot(loader), false, now_ns() - 1);
+    hot_lease(loader_hot(loader), number, false, now_ns() - 1);
     MUST(!ask(&spec, 200));
     lease(false);
     MUST(ask(&spec, 200));
     lease(true);
     MUST(!ask(&spec, 200));
     fill(response, 77);
+    learn(&spec, 250);
+    MUST(ask(&spec, 250));
+    /* A successor's word counts, once it has spoken, and not its predecessor's. */
+    unsigned successor = hot_join(loader_hot(loader));
+    MUST(ask(&spec, 250));
+    hot_lease(loader_hot(loader), successor, false, now_ns() + 100000000000);
+    MUST(!ask(&spec, 250));
+    learn(&spec, 250);
+    hot_lease(loader_hot(loader), number, true, 0);
+    MUST(!ask(&spec, 250));
+    number = successor;
     learn(&spec, 250);
     MUST(ask(&spec, 250));
 }
@@ -198,6 +209,7 @@ int main(void)
         return SKIPPED;
     }
     MUST(loader_tell(loader, &wish, &facts) == 0);
+    number = hot_join(loader_hot(loader));
     for (size_t request_len = 13; request_len <= 122; request_len += request_len < 30 ? 1 : 23)
         for (size_t response_len = 12; response_len <= 514; response_len += 251) {
             check_dresses(request_len, response_len);

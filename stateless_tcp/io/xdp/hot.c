@@ -3,6 +3,7 @@
 
 #include "stateless_tcp/wire.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,8 @@ enum {
 };
 
 struct hot {
+    pthread_mutex_t lock;    /* of all that follows */
+    unsigned joined, number; /* the last that came, and that gave a lease */
     struct driver_hot_answer *answers;
     struct driver_hot_lease *lease;
     uint32_t seen[DRIVER_HOT_ANSWERS]; /* what was asked last of what has its place there */
@@ -23,6 +26,7 @@ struct hot *hot_make(struct driver_hot_answer *answers, struct driver_hot_lease 
     struct hot *hot = calloc(1, sizeof(*hot));
     if (hot == NULL)
         return NULL;
+    pthread_mutex_init(&hot->lock, NULL);
     hot->answers = answers;
     hot->lease = lease;
     return hot;
@@ -30,14 +34,29 @@ struct hot *hot_make(struct driver_hot_answer *answers, struct driver_hot_lease 
 
 void hot_free(struct hot *hot)
 {
+    if (hot != NULL)
+        pthread_mutex_destroy(&hot->lock);
     free(hot);
 }
 
-void hot_lease(struct hot *hot, bool is_changed, uint64_t until_ns)
+unsigned hot_join(struct hot *hot)
 {
-    if (is_changed)
-        __atomic_store_n(&hot->lease->version, hot->lease->version + 1, __ATOMIC_SEQ_CST);
-    __atomic_store_n(&hot->lease->until_ns, until_ns, __ATOMIC_SEQ_CST);
+    pthread_mutex_lock(&hot->lock);
+    unsigned number = ++hot->joined;
+    pthread_mutex_unlock(&hot->lock);
+    return number;
+}
+
+void hot_lease(struct hot *hot, unsigned number, bool is_changed, uint64_t until_ns)
+{
+    pthread_mutex_lock(&hot->lock);
+    if (number >= hot->number) {
+        if (is_changed || number > hot->number)
+            __atomic_store_n(&hot->lease->version, hot->lease->version + 1, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&hot->lease->until_ns, until_ns, __ATOMIC_SEQ_CST);
+        hot->number = number;
+    }
+    pthread_mutex_unlock(&hot->lock);
 }
 
 /* The message of a plain frame, tags allowed; NULL: it is none of UDP. */
@@ -90,8 +109,8 @@ static void write_answer(struct driver_hot_answer *answer, uint32_t version,
     __atomic_store_n(&answer->sequence, answer->sequence + 1, __ATOMIC_SEQ_CST);
 }
 
-void hot_learn(struct hot *hot, const uint8_t *frame, size_t len, const uint8_t *answer,
-               size_t answer_len)
+void hot_learn(struct hot *hot, unsigned number, const uint8_t *frame, size_t len,
+               const uint8_t *answer, size_t answer_len)
 {
     size_t request_len, response_len;
     const uint8_t *request = find_message(frame, len, &request_len);
@@ -104,8 +123,10 @@ void hot_learn(struct hot *hot, const uint8_t *frame, size_t len, const uint8_t 
     key.words[DRIVER_HOT_REQUEST_MAX / 8] = request_len - ID_LEN;
     uint64_t mixed = driver_hot_mix(&key);
     uint32_t place = driver_hot_place(mixed), mark = (uint32_t)mixed | 1;
-    if (hot->seen[place] == mark)
+    pthread_mutex_lock(&hot->lock);
+    if (hot->seen[place] == mark && number == hot->number)
         write_answer(&hot->answers[place], hot->lease->version, &key, response + ID_LEN,
                      response_len - ID_LEN);
     hot->seen[place] = mark;
+    pthread_mutex_unlock(&hot->lock);
 }

@@ -3,7 +3,9 @@
  * hot.h - which UDP answers the XDP program gives again (hot.bpf.h): those to requests that came
  * twice. User space's side of the memory that both share.
  *
- * One thread at a time.
+ * When a server goes over to another configuration, one that answers by the old may overlap with one
+ * that answers by the new for a moment: each has a number, and once a higher one has given a lease
+ * lower ones are not listened to. Any thread.
  */
 #ifndef STATELESS_TCP_IO_XDP_HOT_H
 #define STATELESS_TCP_IO_XDP_HOT_H
@@ -22,12 +24,15 @@ struct hot *hot_make(struct driver_hot_answer *answers, struct driver_hot_lease 
 /* NULL is allowed. */
 void hot_free(struct hot *hot);
 
+/* A number, higher than those before. */
+unsigned hot_join(struct hot *hot);
+
 /* Responses are right until then (CLOCK_MONOTONIC); `is_changed`: others than those learned. */
-void hot_lease(struct hot *hot, bool is_changed, uint64_t until_ns);
+void hot_lease(struct hot *hot, unsigned number, bool is_changed, uint64_t until_ns);
 
 /* A frame and ours that answers it, of `len` and `answer_len` octets, as the lease has it. Anything
  * but a plain UDP request that came before, and a response that finds room, is passed over. */
-void hot_learn(struct hot *hot, const uint8_t *frame, size_t len, const uint8_t *answer,
-               size_t answer_len);
+void hot_learn(struct hot *hot, unsigned number, const uint8_t *frame, size_t len,
+               const uint8_t *answer, size_t answer_len);
 
 #endif
