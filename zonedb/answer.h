@@ -24,7 +24,6 @@ struct answer {
     const struct template_name *name;
     struct template_use use;
     bool is_from_template;
-    bool has_server_below; /* a host of the referral is at or below the cut */
     /* The RRset whose hosts' addresses go into the additional section; rr_count 0: none. */
     struct zonedb_rrset hosts;
     const uint8_t *hosts_owner;

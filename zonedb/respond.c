@@ -159,7 +159,8 @@ static void hosts_add(struct answer *a, bool is_required)
         }
         bool is_below = a->hosts_cut != NULL &&
                         name_ends_in(host.name, host_len, a->hosts_cut, a->hosts_cut_len);
-        a->has_server_below |= is_below;
+        if (is_below && a->use.kind == TEMPLATE_SERVERS)
+            a->use.kind = TEMPLATE_NONE; /* no other cut has these */
         if (is_below == is_required &&
             (is_below || name_ends_in(host.name, host_len, a->hosts_apex, a->hosts_apex_len)))
             addresses_add(a, host, is_required);
@@ -502,53 +503,63 @@ static void answer_chain(struct answer *a, struct found *found)
     additional(a);
 }
 
-static void answer_in(struct answer *a)
-{
-    const struct query *query = a->query;
-    struct template_cache *templates = a->view->templates;
-    struct template_name name;
-    struct found found;
-    bool has_templates = templates != NULL && a->view->is_active;
-    if (has_templates) {
-        template_name_set(&name, query->qname, query->qname_len);
-        a->name = &name;
-        a->use = (struct template_use){
-            .kind = TEMPLATE_EXACT,
-            .depth = name.label_count,
-            .of = (uint64_t)a->policy->is_any_full << 16 | query->qtype,
-            .is_do = query->edns.is_do,
-        };
-        if (template_answer(templates, &name, &a->use, query->qtype, a->response, &a->ede))
-            return;
-    }
-    find_key_set(&found.key, 0, query->qname);
-    answer_chain(a, &found);
-    if (a->use.kind == TEMPLATE_SERVERS && a->has_server_below)
-        return;
-    if (has_templates && !a->is_corrupt && !a->is_from_template)
-        template_keep(templates, &name, &a->use, a->response, a->ede);
-}
-
 /* Zone transfers go by other doors; meta types other than ANY are no data (RFC 6895 3.1). */
 static bool is_transfer(uint16_t qtype)
 {
     return qtype == RR_AXFR || qtype == RR_IXFR;
 }
 
-static void answer_query(struct answer *a)
+static void answer_from_zones(struct answer *a)
 {
-    if (a->query->qclass == CLASS_CH)
+    struct found found;
+    if (a->query->qclass == CLASS_CH) {
         a->response->rcode = (uint16_t)chaos_answer(a);
-    else if (a->query->qclass != CLASS_IN || is_transfer(a->query->qtype))
+    } else if (a->query->qclass != CLASS_IN || is_transfer(a->query->qtype)) {
         a->response->rcode = RCODE_REFUSED;
-    else
-        answer_in(a);
+    } else {
+        find_key_set(&found.key, 0, a->query->qname);
+        answer_chain(a, &found);
+    }
     if (a->is_corrupt) {
         response_clear(a->response);
         a->response->is_overflow = false;
         a->response->flags &= (uint16_t)~FLAG_AA;
         a->response->rcode = RCODE_SERVFAIL;
+        a->use.kind = TEMPLATE_NONE;
     }
+}
+
+/* From a template if there is one. Returns the extended error. */
+static uint16_t answer_query(struct zonedb_view *view, const struct respond_policy *policy,
+                             const struct query *query, struct response *r)
+{
+    const uint8_t *added[ADDED_MAX];
+    struct template_name name;
+    struct template_use use = {.kind = TEMPLATE_NONE};
+    uint16_t ede = EDE_NONE;
+    if (view->templates != NULL && view->is_active && query->qclass == CLASS_IN &&
+        !is_transfer(query->qtype)) {
+        template_name_set(&name, query->qname, query->qname_len);
+        use.kind = TEMPLATE_EXACT;
+        use.depth = name.label_count;
+        use.of = (uint64_t)policy->is_any_full << 16 | query->qtype;
+        use.is_do = query->edns.is_do;
+        if (template_answer(view->templates, &name, &use, query->qtype, r, &ede))
+            return ede;
+    }
+    struct answer a = {
+        .view = view,
+        .policy = policy,
+        .query = query,
+        .response = r,
+        .name = &name,
+        .use = use,
+        .added = added,
+    };
+    answer_from_zones(&a);
+    if (a.use.kind != TEMPLATE_NONE && !a.is_from_template)
+        template_keep(view->templates, &name, &a.use, r, a.ede);
+    return a.ede;
 }
 
 size_t respond(struct zonedb_view *view, const struct respond_policy *policy,
@@ -558,9 +569,7 @@ size_t respond(struct zonedb_view *view, const struct respond_policy *policy,
     assert(response_cap >= RESPOND_UDP_PAYLOAD_MIN && response_cap <= RESPOND_MESSAGE_MAX);
     struct query query;
     struct response r;
-    const uint8_t *added[ADDED_MAX];
-    struct answer a = {
-        .view = view, .policy = policy, .query = &query, .response = &r, .added = added};
+    uint16_t ede = EDE_NONE;
     enum query_outcome outcome = query_parse(policy, request, request_len, &query);
     if (outcome == QUERY_SILENT)
         return 0;
@@ -579,8 +588,8 @@ size_t respond(struct zonedb_view *view, const struct respond_policy *policy,
         r.rcode = RCODE_BADVERS;
         break;
     case QUERY_OK:
-        answer_query(&a);
+        ede = answer_query(view, policy, &query, &r);
         break;
     }
-    return edns_end(&r, policy, client, &query, limit, a.ede);
+    return edns_end(&r, policy, client, &query, limit, ede);
 }
