@@ -67,7 +67,7 @@ int zonedb_writer_change_walk(struct zonedb_writer *writer, const uint8_t *owner
                               zonedb_visit *visit, void *context)
 {
     struct find_key key;
-    struct node node;
+    struct node node = {.flags = 0};
     assert(writer->is_in_zone);
     find_key_set(&key, writer->id, owner);
     int rc = node_get(writer, &key, key.label_count, &node);
@@ -138,7 +138,7 @@ static MDB_val ring_end(const struct zonedb_writer *writer, bool is_first,
 static bool nsec_of(const MDB_val *k, const MDB_val *value, struct zonedb_near *near_out)
 {
     struct zonedb_rrset nsec;
-    struct node node;
+    struct node node = {.flags = 0};
     if (!node_parse(value->mv_data, value->mv_size, &node) ||
         rrsets_find(node.rrsets, RR_NSEC, &nsec, NULL) != 1 || nsec.rdata_len < 2 ||
         name_len(nsec.rdata + 2, nsec.rdata_len - 2u) == 0)
@@ -215,7 +215,7 @@ static uint64_t records_of(struct rrsets rrsets)
  * occludes. */
 static int occluder_find(struct zonedb_writer *writer, const struct find_key *key)
 {
-    struct node node;
+    struct node node = {.flags = 0};
     writer->occluder_len = 0;
     for (unsigned depth = writer->apex_key.label_count; depth < key->label_count; depth++) {
         int rc = node_get(writer, key, depth, &node);
@@ -257,7 +257,7 @@ static int header_update(struct zonedb_writer *writer, const MDB_val *k, const M
                          struct zonedb_rrset **list, size_t *cap)
 {
     struct find_key key;
-    struct node node;
+    struct node node = {.flags = 0};
     uint8_t name[NAME_MAX_LEN], header[NODE_FIXED_LEN];
     if (name_from_key((const uint8_t *)k->mv_data + ZONE_ID_LEN, k->mv_size - ZONE_ID_LEN, name) ==
             0 ||
