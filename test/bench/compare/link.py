@@ -108,8 +108,6 @@ class Link:
         for (_, device), cpu in zip(self.ends(), (self.server_cpu, self.client_cpu)):
             for pid in machine.kernel_threads(f"napi/{device}-"):
                 os.sched_setaffinity(pid, {cpu})
-                # On a machine with other users: chrt -r 10 python3 test/bench/compare ...
-                os.sched_setscheduler(pid, os.sched_getscheduler(0), os.sched_getparam(0))
 
     def mac(self, side, device):
         return json.loads(side.run("ip", "-j", "link", "show", device).stdout)[0]["address"]
