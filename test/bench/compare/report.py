@@ -15,7 +15,7 @@ MIB = 1 << 20
 
 
 def number(value):
-    if abs(value) >= 100:
+    if isinstance(value, int) or abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}"
 
@@ -284,7 +284,7 @@ class Report:
 
 
 def large_table(found):
-    rows = [(f"load, {name}", f"{load['wall_s']:.2f} s ({load['user_s']:.2f} user, "
+    rows = [("load" if name == "load" else f"load, {name}", f"{load['wall_s']:.2f} s ({load['user_s']:.2f} user, "
              f"{load['system_s']:.2f} system), {load['records_per_s']:,.0f} records/s, at most "
              f"{load['peak_octets'] / MIB:,.0f} MiB")
             for name in ("sorted", "shuffled", "load") if (load := found.get(name))]
@@ -309,7 +309,7 @@ def start_table(found):
 
 def limit_table(found):
     return table(("to be reached", "is", "limit", ""), [
-        (name, number(value), f"{limit:,g}", verdict(is_held))
+        (name, number(value), number(limit) if limit >= 100 else f"{limit:g}", verdict(is_held))
         for name, (value, limit, is_held) in found["limits"].items()])
 
 
