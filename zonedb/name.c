@@ -36,8 +36,10 @@ bool name_label_equal(const uint8_t *a, const uint8_t *b)
 {
     if (a[0] != b[0])
         return false;
+    if (memcmp(a + 1, b + 1, a[0]) == 0)
+        return true;
     for (unsigned i = 1; i <= a[0]; i++)
-        if (a[i] != b[i] && name_octet_lower(a[i]) != name_octet_lower(b[i]))
+        if (name_octet_lower(a[i]) != name_octet_lower(b[i]))
             return false;
     return true;
 }
@@ -72,7 +74,7 @@ bool name_ends_in(const uint8_t *name, size_t name_octets, const uint8_t *parent
     const uint8_t *suffix = name + (name_octets - parent_octets);
     while (name < suffix)
         name += 1 + name[0];
-    return name == suffix && name_equal(name, parent);
+    return name == suffix && (memcmp(name, parent, parent_octets) == 0 || name_equal(name, parent));
 }
 
 int name_compare(const uint8_t *a, const uint8_t *b)
