@@ -224,6 +224,7 @@ def compare(args):
             latencies(comparison, there)
         except KeyboardInterrupt:
             comparison.fail("compare", "interrupted: the report has what there is")
+            args.scale = []
         finally:
             comparison.end()
     # Loading may use what it likes.

@@ -12,8 +12,8 @@ Load = collections.namedtuple("Load", "name about kind zone_set questions")
 # owns those of its own frames.
 CLIENTS, RAW_CLIENTS = "198.18.0.128/28", "198.18.96.0/24"
 # Kinds: udp, 200 questions outstanding (a veth device holds 256 frames); tcp1, a connection per
-# query; tcpp, 100 connections that stay, one question outstanding on each; tcpw, 20 connections that
-# stay, 20 questions outstanding on each.
+# query; tcpp, 100 connections that stay, one question outstanding on each; tcpw, 20 connections
+# that stay, 20 questions outstanding on each.
 LOADS = (
     Load("udp-tld", "UDP, zone of delegations, 60 % existing", "udp", "tld", "tld"),
     Load("udp-root", "UDP, root zone", "udp", "root", "root"),

@@ -136,7 +136,7 @@ class Group:
     def remove(self):
         for _ in range(50):
             try:
-                if self.path is not None:
+                if self.path is not None and self.path.exists():
                     self.path.rmdir()
                 return
             except OSError:

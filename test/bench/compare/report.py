@@ -284,8 +284,9 @@ class Report:
 
 
 def large_table(found):
-    rows = [("load" if name == "load" else f"load, {name}", f"{load['wall_s']:.2f} s ({load['user_s']:.2f} user, "
-             f"{load['system_s']:.2f} system), {load['records_per_s']:,.0f} records/s, at most "
+    rows = [("load" if name == "load" else f"load, {name}",
+             f"{load['wall_s']:.2f} s ({load['user_s']:.2f} user, {load['system_s']:.2f} "
+             f"system), {load['records_per_s']:,.0f} records/s, at most "
              f"{load['peak_octets'] / MIB:,.0f} MiB")
             for name in ("sorted", "shuffled", "load") if (load := found.get(name))]
     visible, background = found["visible"], found["visible"]["background"]

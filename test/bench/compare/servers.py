@@ -272,6 +272,8 @@ class Instance:
     def stop(self):
         process, self.process = self.process, None
         if process is None:
+            if self.group is not None:
+                self.group.remove()
             return
         pids = set(self.group.processes()) | {process.pid}
         for how, limit_s in ((signal.SIGTERM, STOP_LIMIT_S), (signal.SIGKILL, 10)):
