@@ -9,8 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Room for bursts; the kernel lowers it to net.core.rmem_max. */
+/* Room for bursts, and for the answers to a batch while the device is busy. Without CAP_NET_ADMIN
+ * the kernel lowers them to net.core.rmem_max and wmem_max. */
 #define UDP_RECEIVE_BUFFER (4 << 20)
+#define UDP_SEND_BUFFER (1 << 20)
 
 static void socket_explain(const struct sockaddr_storage *address, int type, const char *call,
                            int problem, struct socket_error *error)
@@ -54,6 +56,13 @@ static int set_option(int fd, int level, int name, int value)
     return setsockopt(fd, level, name, &value, sizeof value);
 }
 
+/* Best effort: a small buffer loses datagrams in bursts, that is all. */
+static void set_buffer(int fd, int name_forced, int name, int octets)
+{
+    if (set_option(fd, SOL_SOCKET, name_forced, octets) != 0)
+        set_option(fd, SOL_SOCKET, name, octets);
+}
+
 /* What both kinds of sockets need before bind(). */
 static int socket_prepare(int fd, const struct sockaddr_storage *address)
 {
@@ -67,8 +76,8 @@ static int socket_prepare_udp(int fd, const struct sockaddr_storage *address)
     bool is_any = address_is_any(address);
     if (set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) != 0)
         return -1;
-    /* Best effort: a small buffer loses datagrams in bursts, that is all. */
-    set_option(fd, SOL_SOCKET, SO_RCVBUF, UDP_RECEIVE_BUFFER);
+    set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, UDP_RECEIVE_BUFFER);
+    set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, UDP_SEND_BUFFER);
     if (address->ss_family == AF_INET) {
         if (set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT) != 0)
             return -1;
@@ -78,6 +87,7 @@ static int socket_prepare_udp(int fd, const struct sockaddr_storage *address)
         return -1;
     return is_any ? set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) : 0;
 }
+
 /* Sockets from accept() inherit TCP_NODELAY. */
 static int socket_prepare_tcp(int fd)
 {
