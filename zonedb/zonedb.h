@@ -56,6 +56,7 @@ int zonedb_open(const char *directory, enum zonedb_mode mode, struct zonedb **db
 void zonedb_close(struct zonedb *db);
 
 /* Open a view on the latest snapshot. Outcomes: 0; -EAGAIN too many readers (126); -ENOMEM.
+ * A view has 2 MB for responses that it has rendered (template.h), touched only as they come.
  * May be called in any thread; the view may move between threads while nobody uses it. */
 int zonedb_view_open(struct zonedb *db, struct zonedb_view **view_out);
 
