@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Ceilings inside the driver: `answer` sends every query back as its own response, UDP and TCP, with
- * no more of TCP than its clients need; `redirect` hands UDP to AF_XDP. IPv4 without options.
+ * Ceilings inside the driver: `answer` sends every query back as its own response, UDP and TCP,
+ * with no more of TCP than its clients need; `redirect` hands UDP to AF_XDP. IPv4 without options.
  *
  * TCP: SYN -> SYN+ACK with MSS alone, so that segments with data have no options and responses stay
- * as long as their requests, checksums mended (RFC 1624); FIN -> FIN+ACK; other ACKs are dropped. The
- * number of a SYN+ACK is a product of addresses and ports: no cookie, nothing is proven.
+ * as long as their requests, checksums mended (RFC 1624); FIN -> FIN+ACK; other ACKs are dropped.
+ * The number of a SYN+ACK is a product of addresses and ports: no cookie, nothing is proven.
  */
 #include "test/bench/ceilings/echo.h"
 

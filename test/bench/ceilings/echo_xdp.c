@@ -2,8 +2,8 @@
  *
  * The ceiling of AF_XDP in copy mode, as on veth. usage: echo_xdp INTERFACE PROGRAM
  *
- * One queue; PROGRAM is the object of ceiling.bpf.c. The program stays attached: whoever starts this
- * detaches it.
+ * One queue; PROGRAM is the object of ceiling.bpf.c. The program stays attached: whoever starts
+ * this detaches it.
  */
 #include "test/bench/ceilings/echo.h"
 #include "test/must.h"
