@@ -240,7 +240,8 @@ static int worker_tell(struct raw_worker *worker)
     return outcome;
 }
 
-/* What depends on the time. Outcomes: 0; -ECHILD the guard is gone; negative errno of the interface.
+/* What depends on the time. Outcomes: 0; -ECHILD the guard is gone; negative errno of the
+ * interface.
  */
 static int worker_tick(struct raw_worker *worker)
 {
@@ -262,8 +263,8 @@ static int worker_tick(struct raw_worker *worker)
 }
 
 /* The driver may give UDP answers again while they are right, which is looked at twice as often as
- * it has to be. `refreshed`: outcome of zonedb_view_refresh(). Whether it is to learn the answers of
- * now: one worker teaches, so that there is one snapshot that counts. */
+ * it has to be. `refreshed`: outcome of zonedb_view_refresh(). Whether it is to learn the answers
+ * of now: one worker teaches, so that there is one snapshot that counts. */
 static bool worker_lease(struct raw_worker *worker, int refreshed)
 {
     struct timespec now;

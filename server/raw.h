@@ -55,8 +55,8 @@ struct raw_config {
 
 struct raw_worker;
 
-/* Open the capture and, for the first worker of an interface, put up the kernel guard. Needs CAP_NET_RAW and CAP_NET_ADMIN; afterwards
- * neither.
+/* Open the capture and, for the first worker of an interface, put up the kernel guard. Needs
+ * CAP_NET_RAW and CAP_NET_ADMIN; afterwards neither.
  * Outcomes: 0; -EADDRNOTAVAIL an address that no interface of the host has, so that nobody would
  * answer ARP or neighbour discovery for it, or an IPv4 address on a loopback interface whose
  * accept_local (and for 127/8 route_localnet) is off, so that the kernel would drop the answers;
@@ -84,8 +84,8 @@ void raw_worker_drain(struct raw_worker *worker, const struct respond_policy *po
 /* Before the first run: forget what was captured, so that there is room. */
 void raw_worker_discard(struct raw_worker *worker);
 
-/* Before the first run: leave what was captured before from_us to who was there before. Without this
- * call it is what came before the guard. */
+/* Before the first run: leave what was captured before from_us to who was there before. Without
+ * this call it is what came before the guard. */
 void raw_worker_begin(struct raw_worker *worker, uint64_t from_us);
 
 /* How many workers there are to be on the interface, 1 up to what was wanted. */
@@ -94,8 +94,8 @@ unsigned raw_worker_count(const struct raw_worker *worker);
 /* Frames for us that were lost because they came too fast, since the capture was opened. */
 void raw_worker_count_lost(const struct raw_worker *worker, struct io_lost *lost_out);
 
-/* The name of the backend that carries the frames, and why it is not a better one, for people; "": it
- * is the best, or the one asked for. */
+/* The name of the backend that carries the frames, and why it is not a better one, for people; "":
+ * it is the best, or the one asked for. */
 const char *raw_worker_backend(const struct raw_worker *worker);
 const char *raw_worker_note(const struct raw_worker *worker);
 

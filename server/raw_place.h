@@ -23,17 +23,18 @@ struct raw_place {
     bool has_udp;
 };
 
-/* Take over from `config` what is copied, and check that the kernel will bear with us there: outcomes
- * as for raw_worker_open(). *place_out is good for raw_place_close() whatever the outcome. */
+/* Take over from `config` what is copied, and check that the kernel will bear with us there:
+ * outcomes as for raw_worker_open(). *place_out is good for raw_place_close() whatever the
+ * outcome. */
 int raw_place_open(const struct raw_config *config, struct raw_place *place_out,
                    struct io_error *error);
 
 /* Find out which addresses are ours now. Keeps what was known if the kernel does not tell. */
 void raw_place_refresh(struct raw_place *place, uint64_t now_s);
 
-/* The capture filter in pcap's language, to be freed; NULL: no memory. It only spares us work: what is
- * ours is decided frame by frame. pcap does not look behind IPv6 extension headers; packets with one
- * that we walk are let through. */
+/* The capture filter in pcap's language, to be freed; NULL: no memory. It only spares us work: what
+ * is ours is decided frame by frame. pcap does not look behind IPv6 extension headers; packets with
+ * one that we walk are let through. */
 char *raw_place_filter(const struct raw_place *place);
 
 void raw_place_close(struct raw_place *place);

@@ -479,8 +479,8 @@ void stateless_halt(struct stateless_set *set)
     }
 }
 
-/* What two captures have seen is answered once: by the former one until it is shut. Where that left UDP
- * to sockets, the guard is the border. */
+/* What two captures have seen is answered once: by the former one until it is shut. Where that left
+ * UDP to sockets, the guard is the border. */
 static void set_succeed(struct stateless_set *set, struct stateless_set *former)
 {
     for (size_t i = 0; former != NULL && i < former->count; i++) {

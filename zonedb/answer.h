@@ -20,7 +20,8 @@ struct answer {
     struct response *response;
     bool is_corrupt; /* the database said something impossible: SERVFAIL */
     uint16_t ede;
-    /* What the response depends on, told by the first look-up, and whether it came from a template. */
+    /* What the response depends on, told by the first look-up, and whether it came from a
+     * template. */
     const struct template_name *name;
     struct template_use use;
     bool is_from_template;

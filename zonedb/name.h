@@ -70,8 +70,8 @@ size_t name_copy_lower(uint8_t *out, const uint8_t *name);
 /* A valid name's key into `key` (room for NAME_KEY_MAX); returns its length. */
 size_t name_to_key(const uint8_t *name, uint8_t *key);
 
-/* The same, behind the `at` octets that `key` has already; end_out[d] is where the first d labels of
- * the key end (room for NAME_LABELS_MAX + 1). Returns the number of labels. */
+/* The same, behind the `at` octets that `key` has already; end_out[d] is where the first d labels
+ * of the key end (room for NAME_LABELS_MAX + 1). Returns the number of labels. */
 unsigned name_to_key_labels(const uint8_t *name, uint8_t *key, size_t at, uint16_t *end_out);
 
 /* The reverse: `name` gets room for NAME_MAX_LEN. Returns the name's length, 0 if the octets are

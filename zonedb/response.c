@@ -125,8 +125,8 @@ static size_t put_name(struct response *r, const uint8_t *name, size_t available
     return len;
 }
 
-/* The offset by which the name that was written at `at` can be named again; 0: no pointer serves (the
- * root is shorter than a pointer). Never a pointer to a pointer. */
+/* The offset by which the name that was written at `at` can be named again; 0: no pointer serves
+ * (the root is shorter than a pointer). Never a pointer to a pointer. */
 static uint16_t name_pointer(const struct response *r, size_t at)
 {
     if (r->octets[at] >= 0xc0)

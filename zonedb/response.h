@@ -88,7 +88,8 @@ bool response_add(struct response *response, enum section section, struct owner 
 bool response_add_optional(struct response *response, enum section section, struct owner owner,
                            const struct zonedb_rrset *rrset);
 
-/* Where the name in record `index` of an RRset that was added stands in the message; 0: not known. */
+/* Where the name in record `index` of an RRset that was added stands in the message; 0: not
+ * known. */
 uint16_t response_target(const struct response *response, const struct zonedb_rrset *rrset,
                          unsigned index);
 

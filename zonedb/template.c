@@ -6,8 +6,9 @@
 #define SEQUENCE_BITS 48
 #define SEQUENCE_MASK (((uint64_t)1 << SEQUENCE_BITS) - 1)
 
-/* As it stands in the ring, followed by the places of its pointers and of its labels right below the
- * suffix (two octets each, counted from the body's begin), the suffix, the content, and the body. */
+/* As it stands in the ring, followed by the places of its pointers and of its labels right below
+ * the suffix (two octets each, counted from the body's begin), the suffix, the content, and the
+ * body. */
 struct template
 {
     uint64_t hash;
@@ -255,8 +256,8 @@ static bool points_into_suffix(const struct response *r, size_t begin, size_t cu
     return true;
 }
 
-/* Are all of its names known, so that none could be compressed better in another question? Addresses
- * have the names of servers that were named before. */
+/* Are all of its names known, so that none could be compressed better in another question?
+ * Addresses have the names of servers that were named before. */
 static bool is_known(const struct response *r, enum template_kind kind)
 {
     return (kind == TEMPLATE_EXACT || !r->is_overflow ||

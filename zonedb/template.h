@@ -110,8 +110,8 @@ struct template_use template_use_servers(unsigned depth, unsigned cut_depth, boo
 bool template_seen(struct template_cache *cache, const struct template_name *name,
                    const struct template_use *use);
 
-/* Keep what stands in `response`, complete but for OPT, if it can serve again and its like was asked
- * for before. */
+/* Keep what stands in `response`, complete but for OPT, if it can serve again and its like was
+ * asked for before. */
 void template_keep(struct template_cache *cache, const struct template_name *name,
                    const struct template_use *use, const struct response *response, uint16_t ede);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * text_runs.h - zones larger than memory: sorted runs in a file, merged into windows. Private to the
- * text files.
+ * text_runs.h - zones larger than memory: sorted runs in a file, merged into windows. Private to
+ * the text files.
  *
  *     records     -> text_runs_spill()     owners of one run in canonical order, to the file
  *     runs        -> text_runs_next()      a window: the next owners of all runs, in order
@@ -20,7 +20,8 @@ struct text_runs;
 struct text_merge;
 
 /* The zone's owners as a run into the file (made at the first time, in options.spill_directory,
- * without a name), and out of memory. Outcomes: 0; -ENOMEM; -ENOSPC and other errors of the file. */
+ * without a name), and out of memory. Outcomes: 0; -ENOMEM; -ENOSPC and other errors of the
+ * file. */
 int text_runs_spill(struct text_zone *zone);
 void text_runs_free(struct text_runs *runs);
 

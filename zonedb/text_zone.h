@@ -176,8 +176,8 @@ bool text_key_is_below(const struct text_owner *owner, const struct text_owner *
 
 /* Add an empty file. `file_out`: valid until the next one is added. 0; -ENOMEM. */
 int text_file_add(struct text_zone *zone, const char *name, struct text_file **file_out);
-/* Add and open file `name` ("-": standard input), `label` in messages. It gets its place in the list
- * even if it cannot be opened: messages need its name. 0; negative errno. */
+/* Add and open file `name` ("-": standard input), `label` in messages. It gets its place in the
+ * list even if it cannot be opened: messages need its name. 0; negative errno. */
 int text_file_open(struct text_zone *zone, const char *name, const char *label);
 /* Bring the next piece into memory, the first one at first. 1; 0 there is none; negative errno. */
 int text_file_next(struct text_file *file);

@@ -74,7 +74,8 @@ void zonedb_view_rest(struct zonedb_view *view);
 uint64_t zonedb_view_version(const struct zonedb_view *view);
 
 /* When the latest commit was, in Unix time, by the data file's own clock (the first time after the
- * snapshot's, if there is a newer one already). Outcomes: 0; negative errno. Costs a system call. */
+ * snapshot's, if there is a newer one already). Outcomes: 0; negative errno. Costs a system
+ * call. */
 int zonedb_view_committed(const struct zonedb_view *view, uint64_t *committed_s_out);
 
 /* Close. NULL is allowed. */

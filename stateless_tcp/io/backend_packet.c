@@ -5,11 +5,11 @@
  * SYNs have a ring of their own. A flood of them fills it and loses what does not fit, but not one
  * segment of a connection that is there already, nor a UDP query:
  *
- *     device --+-- SYNs      -> ring 1 --+-- taken last, a quarter of a batch at least -->  receive()
- *              +-- all else  -> ring 0 --+-- taken first
+ *    device --+-- SYNs     -> ring 1 --+-- taken last, a quarter of a batch at least --> receive()
+ *             +-- all else -> ring 0 --+-- taken first
  *
- * As with libpcap, capture sees a frame before the kernel's own network stack does and does not take
- * it away; that the kernel ignores it is the guard's work (guard.h).
+ * As with libpcap, capture sees a frame before the kernel's own network stack does and does not
+ * take it away; that the kernel ignores it is the guard's work (guard.h).
  */
 #include "stateless_tcp/io/filter.h"
 #include "stateless_tcp/io/io.h"
@@ -111,8 +111,9 @@ static int interface_check(const struct io *io, struct io_error *error)
 
 static int sender_open(struct io *io, int interface_index, struct io_error *error)
 {
-    /* Protocol 0: nothing is received. The queueing discipline stays in the way: to go round it saves
-     * nothing that can be measured, and hides what is sent from its rules and from tcpdump(8). */
+    /* Protocol 0: nothing is received. The queueing discipline stays in the way: to go round it
+     * saves nothing that can be measured, and hides what is sent from its rules and from
+     * tcpdump(8). */
     const struct sockaddr_ll address = {.sll_family = AF_PACKET, .sll_ifindex = interface_index};
     const struct timeval wait = {.tv_usec = SEND_WAIT_US};
     io->sender = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
@@ -139,7 +140,8 @@ static uint32_t share_of(uint32_t slots, uint32_t slots_min, unsigned worker_cou
 static int ring_open(struct io *io, int which, const struct io_config *config, int interface_index,
                      struct io_error *error)
 {
-    /* What is a SYN comes first: it is quickly told, and saves most frames the rest of one filter. */
+    /* What is a SYN comes first: it is quickly told, and saves most frames the rest of one
+     * filter. */
     const char *kind = which == RING_SYNS ? FILTER_SYN : "not " FILTER_SYN;
     const char *rest = config->filter != NULL ? config->filter : "";
     size_t filter_len = strlen(kind) + strlen(rest) + sizeof(" and ()");

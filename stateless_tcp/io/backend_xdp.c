@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * AF_XDP: frames come from the XDP program (xdp/driver.h) into memory that we share with the kernel,
- * and answers are sent out of it; the kernel's stack sees neither.
+ * AF_XDP: frames come from the XDP program (xdp/driver.h) into memory that we share with the
+ * kernel, and answers are sent out of it; the kernel's stack sees neither.
  *
  *     memory of a channel (one queue of the interface):
  *       | receiving: RX_CHUNKS | answering: TX_CHUNKS, one after the other, round | bounce |
  *
- * A frame that is sent may not reach from one chunk into the next. Trains are written without caring,
- * one behind the other; the few frames that lie across an edge are copied to a bounce chunk.
+ * A frame that is sent may not reach from one chunk into the next. Trains are written without
+ * caring, one behind the other; the few frames that lie across an edge are copied to a bounce
+ * chunk.
  *
  * A reload opens an interface again while it is open: then the channels are shared, for a queue has
  * but one socket. Whoever is told last is served.
@@ -415,7 +416,8 @@ static void xdp_lend(struct io *io, struct train *train_out)
         train_out->octets = channel->area + TX_AT + channel->tx_at;
 }
 
-/* A copy of a frame that does not lie within a chunk. Returns its address, 0 if there is no room. */
+/* A copy of a frame that does not lie within a chunk. Returns its address, 0 if there is no
+ * room. */
 static uint64_t channel_bounce(struct channel *channel, const uint8_t *octets, uint32_t len)
 {
     const uint16_t *sending = &channel->sending[TX_CHUNKS + channel->bounce];
@@ -429,7 +431,8 @@ static uint64_t channel_bounce(struct channel *channel, const uint8_t *octets, u
     return address;
 }
 
-/* Queue one frame. Returns false if there is no room: then it is lost, as it might be on the wire. */
+/* Queue one frame. Returns false if there is no room: then it is lost, as it might be on the
+ * wire. */
 static bool channel_send(struct channel *channel, const uint8_t *octets, uint32_t len)
 {
     uint32_t at = 0;

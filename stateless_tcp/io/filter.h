@@ -12,8 +12,8 @@
     "((ip and tcp[13] & 0x12 = 2) or " \
     "(ip6 and ip6[6] = 6 and ip6[53] & 0x12 = 2))"
 
-/* Have the kernel drop what a socket receives but for the Ethernet frames that `filter` describes; a
- * tag that the kernel has taken off a frame is not looked at.
+/* Have the kernel drop what a socket receives but for the Ethernet frames that `filter` describes;
+ * a tag that the kernel has taken off a frame is not looked at.
  * Outcomes: 0; -EINVAL it is no filter; other negative errno; `error` says why, without a place. */
 int filter_attach(int fd, const char *filter, struct io_error *error);
 

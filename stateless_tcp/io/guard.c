@@ -49,8 +49,8 @@ static bool is_name_plain(const char *interface)
            strpbrk(interface, "\"\\*\n") == NULL;
 }
 
-/* Where the rules stand: at the device, before the IP stack sees a packet; or, in a kernel that has no
- * rules there, at the earliest point of the stack. */
+/* Where the rules stand: at the device, before the IP stack sees a packet; or, in a kernel that has
+ * no rules there, at the earliest point of the stack. */
 enum place { PLACE_DEVICE, PLACE_STACK, PLACE_COUNT };
 
 static void put_begin(FILE *rules, const char *interface, enum place place)

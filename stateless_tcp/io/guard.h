@@ -3,27 +3,28 @@
  * guard.h - keep the kernel's TCP from answering what we answer.
  *
  * A SYN to a port where no socket listens draws a RST from the kernel, which would end the
- * connection that our SYN+ACK is about to open; and a UDP query would be answered twice. The guard is
- * an nftables table of our own that drops what is sent to our addresses and ports, at the device and
- * so before the kernel's IP stack sees it; packet sockets see the frames before that. It looks like
- * this ("nft list ruleset"):
+ * connection that our SYN+ACK is about to open; and a UDP query would be answered twice. The guard
+ * is an nftables table of our own that drops what is sent to our addresses and ports, at the device
+ * and so before the kernel's IP stack sees it; packet sockets see the frames before that. It looks
+ * like this ("nft list ruleset"):
  *
  *     table netdev lethe-4711-2-0 {             process, interface index, running number
  *         flags owner
  *         chain stateless {
  *             type filter hook ingress device "eth0" priority 0; policy accept;
- *             ip saddr 198.51.100.0/24 meta l4proto tcp counter accept       a peer, left to the kernel
+ *             ip saddr 198.51.100.0/24 meta l4proto tcp counter accept   a peer, left to the kernel
  *             ip daddr 192.0.2.1 tcp dport 53 ip frag-off & 0x3fff == 0 counter drop
  *             meta protocol ip6 tcp dport 53 exthdr frag missing fib daddr type local counter drop
  *         }
  *     }
  *
  * and the same for UDP where that is ours too. Fragments pass: the capture does not join them, the
- * kernel does. VLANs that run over the interface are guarded with it, as they are captured with it. A
- * kernel without rules at devices has them in "table inet", prerouting, where VLANs are not guarded.
+ * kernel does. VLANs that run over the interface are guarded with it, as they are captured with it.
+ * A kernel without rules at devices has them in "table inet", prerouting, where VLANs are not
+ * guarded.
  *
- * The owner flag (Linux 5.12) ties the table to a netlink socket: it goes away with the process that
- * has it, however that dies, and nobody else's "nft flush ruleset" removes it.
+ * The owner flag (Linux 5.12) ties the table to a netlink socket: it goes away with the process
+ * that has it, however that dies, and nobody else's "nft flush ruleset" removes it.
  *
  * That process is a child of ours that does nothing else, without capabilities. When we end, and be
  * it by kill -9, it keeps the guard up for some seconds more: who answers instead of us then finds

@@ -15,9 +15,9 @@
  * A frame is valid until the next receive(). A lent train is the backend's memory until send(), or
  * until the next lend() if it is not sent.
  *
- * Several workers can share an interface where the backend says so (is_shared): each has an io of its
- * own, and all frames of a connection come to the same one. All are opened and closed by one thread,
- * the first one first and last; each is used by one thread at a time.
+ * Several workers can share an interface where the backend says so (is_shared): each has an io of
+ * its own, and all frames of a connection come to the same one. All are opened and closed by one
+ * thread, the first one first and last; each is used by one thread at a time.
  */
 #ifndef STATELESS_TCP_IO_IO_H
 #define STATELESS_TCP_IO_IO_H
@@ -51,9 +51,9 @@ struct io_config {
     const char *path_in;   /* file backend: pcap or pcapng to read */
     const char *path_out;  /* file backend: pcap to write */
 
-    /* The same as the filter, for backends with a filter of their own: TCP to these endpoints, whose
-     * address is zeros where all of the host's are meant, but for what comes from the peers; and UDP
-     * to them if has_udp. Fragments are the kernel's. */
+    /* The same as the filter, for backends with a filter of their own: TCP to these endpoints,
+     * whose address is zeros where all of the host's are meant, but for what comes from the peers;
+     * and UDP to them if has_udp. Fragments are the kernel's. */
     const struct packet_endpoint *endpoints;
     size_t endpoint_count;
     const struct prefix *peers;
@@ -85,8 +85,8 @@ struct io_backend {
     const char *name;
     bool is_automatic; /* may be chosen where none was asked for */
     bool is_shared;    /* several workers on an interface: a connection stays with one of them */
-    /* Outcomes: 0, and `error` may say how well; negative errno with `error` filled: what failed, on
-     * which interface, what to do. */
+    /* Outcomes: 0, and `error` may say how well; negative errno with `error` filled: what failed,
+     * on which interface, what to do. */
     int (*open)(const struct io_config *config, struct io **io_out, struct io_error *error);
     /* Frames received, 0 on timeout, negative errno; -ENODATA at the end of a file. */
     int (*receive)(struct io *io, int timeout_ms, struct io_frame *frames, int frame_cap);
@@ -97,12 +97,12 @@ struct io_backend {
     int (*flush)(struct io *io);
     /* Readable when frames wait, for those who wait for other things too; -1: there is none. */
     int (*descriptor)(const struct io *io);
-    /* For backends that answer by themselves; NULL: this one does not. Called before the first receive
-     * and when something has changed, by the thread that receives; `facts` and what they point to are
-     * valid meanwhile. Outcomes: 0; negative errno, as of an interface that failed. */
+    /* For backends that answer by themselves; NULL: this one does not. Called before the first
+     * receive and when something has changed, by the thread that receives; `facts` and what they
+     * point to are valid meanwhile. Outcomes: 0; negative errno, as of an interface that failed. */
     int (*tell)(struct io *io, const struct io_facts *facts);
-    /* Frames for us that were lost since open, because they came faster than they were taken. NULL: this
-     * one does not know. */
+    /* Frames for us that were lost since open, because they came faster than they were taken. NULL:
+     * this one does not know. */
     void (*count_lost)(struct io *io, struct io_lost *lost_out);
     /* For the same backends and thread, where UDP answers may be given again. lease(): what was
      * learned, and what follows, is right until `until_ns` (CLOCK_MONOTONIC); is_changed: only what

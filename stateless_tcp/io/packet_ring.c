@@ -81,8 +81,8 @@ static int ring_share(const struct packet_ring *ring, const struct packet_ring *
     return set_option(ring->fd, PACKET_FANOUT, (int)((group & 0xffff) | mode << 16));
 }
 
-/* Nothing may come before the filter is set, nor what a group member would have got. Every protocol:
- * only such sockets see a frame before the guard drops it. */
+/* Nothing may come before the filter is set, nor what a group member would have got. Every
+ * protocol: only such sockets see a frame before the guard drops it. */
 static int ring_bind(const struct packet_ring *ring, const struct packet_ring_config *config,
                      struct io_error *error)
 {
@@ -119,8 +119,8 @@ int packet_ring_open(const struct packet_ring_config *config, struct packet_ring
     return result;
 }
 
-/* Put a tag back behind the MAC addresses, which move to the front for it (IEEE 802.1Q 9). There must
- * be room there. */
+/* Put a tag back behind the MAC addresses, which move to the front for it (IEEE 802.1Q 9). There
+ * must be room there. */
 static void tag_restore(struct io_frame *frame, uint8_t *octets, uint16_t protocol,
                         uint16_t control)
 {
@@ -141,8 +141,8 @@ static void frame_apply_status(struct io_frame *frame, uint8_t *octets, uint32_t
                     (status & TP_STATUS_VLAN_TPID_VALID) != 0 ? protocol : ETH_P_8021Q, control);
 }
 
-/* A frame that did not fit its slot: what the slot says of it may be of another one that came at the
- * same time, so take all from the socket. */
+/* A frame that did not fit its slot: what the slot says of it may be of another one that came at
+ * the same time, so take all from the socket. */
 static bool take_large(struct packet_ring *ring, struct io_frame *frame)
 {
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(struct tpacket_auxdata))];

@@ -2,12 +2,13 @@
  *
  * packet_ring.h - a packet socket (packet(7)) that receives into memory which it shares with us.
  *
- *     kernel   [ frame ][ frame ][ frame ][       ][       ] ...   slots, one frame each (TPACKET_V2)
+ *     kernel   [ frame ][ frame ][ frame ][       ][       ] ...  slots, a frame each (TPACKET_V2)
  *     we        ^ taken, read in place     ^ the next one
  *
  * One slot is handed over as soon as its frame is there: blocks of frames (TPACKET_V3) would be
- * cheaper, but keep the last frames waiting for a timer of a millisecond or more. Frames longer than
- * a slot come by the socket itself, copied, up to PACKET_RING_FRAME_MAX; what is longer still is cut.
+ * cheaper, but keep the last frames waiting for a timer of a millisecond or more. Frames longer
+ * than a slot come by the socket itself, copied, up to PACKET_RING_FRAME_MAX; what is longer still
+ * is cut.
  *
  * One thread at a time.
  */

@@ -258,8 +258,9 @@ static void client_send(struct client *client, const struct proxy *proxy, size_t
     client_take(client);
 }
 
-/* Whether a message ends with whole requests, as it seems. If its length travels alone they are taken
- * for requests of their own (modern_requests.h): nobody but the client itself is misled by that. */
+/* Whether a message ends with whole requests, as it seems. If its length travels alone they are
+ * taken for requests of their own (modern_requests.h): nobody but the client itself is misled by
+ * that. */
 static bool has_requests_inside(const uint8_t *message, size_t len)
 {
     for (size_t at = 12; at + 14 <= len; at++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * bench_bed.h - the raw clients of lethe-bench, the server's side of stateless TCP, and a wire between
- * them that loses, doubles and reorders, all by one clock that nobody waits for.
+ * bench_bed.h - the raw clients of lethe-bench, the server's side of stateless TCP, and a wire
+ * between them that loses, doubles and reorders, all by one clock that nobody waits for.
  */
 #ifndef TEST_UNIT_BENCH_BED_H
 #define TEST_UNIT_BENCH_BED_H

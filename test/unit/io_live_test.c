@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Live backends on a virtual wire: what goes in comes out, octet by octet, and what cannot is counted.
+ * Live backends on a virtual wire: what goes in comes out, octet by octet, and what cannot is
+ * counted.
  *
- * Each test has a network namespace of its own with both ends of the wire: a backend on v0, and on v1
- * a packet socket of the test.
+ * Each test has a network namespace of its own with both ends of the wire: a backend on v0, and on
+ * v1 a packet socket of the test.
  */
 #include "stateless_frames.h"
 #include "stateless_tcp/io/io.h"

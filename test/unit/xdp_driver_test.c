@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * The XDP program, run by the kernel on frames of ours, against packet_parse() and packet_is_for():
- * what it takes they take, and what they take it takes. The frames are the golden captures', as they
- * are and damaged in many ways.
+ * what it takes they take, and what they take it takes. The frames are the golden captures', as
+ * they are and damaged in many ways.
  *
  * usage: xdp_driver_test CAPTURE...
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * A zone that does not fit into memory, be it of a few octets, is taken like one that does: the same
- * outcome, messages and database.
+ * A zone that does not fit into memory, be it of a few octets, is taken like one that does: the
+ * same outcome, messages and database.
  */
 #include "test/unit/test_main.h"
 #include "test/unit/zone_fixture.h"

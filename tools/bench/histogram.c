@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tools/bench/histogram.h"
 
-/* Values below 2 * 128 are their own index; above, the octave says how many low bits to leave out. */
+/* Values below 2 * 128 are their own index; above, the octave says how many low bits to leave
+ * out. */
 static unsigned bucket_of(uint64_t ns)
 {
     if (ns >= (uint64_t)1 << HISTOGRAM_MAX_BITS)

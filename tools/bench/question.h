@@ -56,8 +56,8 @@ void question_pool_end(struct question_pool *pool);
 int question_add(struct question_pool *pool, const uint8_t *name, uint16_t type,
                  uint8_t expected_rcode);
 
-/* Append the questions of a text in the format of dnsperf: a line has a name and a type, a line that
- * begins with ';' or '#' or is empty has none. `path` is for messages.
+/* Append the questions of a text in the format of dnsperf: a line has a name and a type, a line
+ * that begins with ';' or '#' or is empty has none. `path` is for messages.
  * Outcomes: 0; -EINVAL some lines are wrong: the first ten are told, each as PATH:LINE: MESSAGE, on
  * `complaints`; -ENOMEM, -EFBIG, -EIO with `error` filled. */
 int question_read(struct question_pool *pool, FILE *file, const char *path, FILE *complaints,

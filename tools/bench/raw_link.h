@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * raw_link.h - being a neighbour on the link: ARP (RFC 826) and IPv6 neighbour discovery (RFC 4861),
- * as far as one must to be reached at addresses that no kernel has, and to reach the server.
+ * raw_link.h - being a neighbour on the link: ARP (RFC 826) and IPv6 neighbour discovery (RFC
+ * 4861), as far as one must to be reached at addresses that no kernel has, and to reach the server.
  *
  * Pure.
  */

@@ -107,7 +107,8 @@ void raw_send_queries(struct raw_tcp *tcp, struct raw_connection *c, uint32_t fr
         raw_arm(tcp, c, now_ns);
 }
 
-/* Without data again, and without Fast Open: something on the way may not like it (RFC 7413 4.1.3). */
+/* Without data again, and without Fast Open: something on the way may not like it (RFC 7413
+ * 4.1.3). */
 void raw_send_syn(struct raw_tcp *tcp, struct raw_connection *c, uint64_t now_ns)
 {
     const struct bench_config *config = tcp->worker->config;

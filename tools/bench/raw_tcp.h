@@ -13,9 +13,9 @@
  * What it does as RFC 9293 asks: acknowledges every second segment and each that ends a message at
  * the latest, each out of order at once and with SACK blocks; keeps what came out of order; sends
  * again what is not acknowledged, after a time that doubles; answers FIN with ACK also when it has
- * forgotten the connection, as TIME-WAIT would; echoes timestamps by RFC 7323 4.3; begins with sequence
- * numbers that grow with time, so that a server's TIME-WAIT takes them (RFC 6191). What it does not:
- * congestion control (requests are small), window probes, window scaling, ECN.
+ * forgotten the connection, as TIME-WAIT would; echoes timestamps by RFC 7323 4.3; begins with
+ * sequence numbers that grow with time, so that a server's TIME-WAIT takes them (RFC 6191). What it
+ * does not: congestion control (requests are small), window probes, window scaling, ECN.
  *
  *     raw_tcp_open(&tcp, ...)
  *     loop: now = worker_turn()
@@ -145,8 +145,8 @@ enum raw_stream_outcome {
 typedef void raw_message(void *context, const uint8_t *message, size_t message_len);
 
 /* Take the payload of a segment; calls `message` for each whole message. *rcv: the next octet in
- * order, moved on. *buffer: of this connection, NULL without one; `get` makes one (NULL: there is none
- * left). */
+ * order, moved on. *buffer: of this connection, NULL without one; `get` makes one (NULL: there is
+ * none left). */
 enum raw_stream_outcome raw_stream_take(uint32_t *rcv, struct raw_buffer **buffer,
                                         struct raw_buffer *(*get)(void *context), uint32_t seq,
                                         const uint8_t *payload, size_t payload_len,

@@ -69,8 +69,8 @@ void report_follow(struct report *report);
 /* Tell the whole: text or JSON to `out`, warnings in text to stderr. */
 void report_print(const struct report *report, FILE *out);
 
-/* Tell all latencies as CSV: one line for each bucket in use, its upper end, how many were in it and
- * the share of all that were no longer. */
+/* Tell all latencies as CSV: one line for each bucket in use, its upper end, how many were in it
+ * and the share of all that were no longer. */
 void report_print_histogram(const struct report *report, FILE *out);
 
 /* Sentences on what made the figures less than they seem. Returns how many, at most `cap`; each is

@@ -93,8 +93,8 @@ static bool has_place(const struct tcp *tcp, const struct tcp_connection *c)
     return false;
 }
 
-/* Connections that end after some queries come first, those that are open before new ones, so that they
- * are used up; all others take turns. */
+/* Connections that end after some queries come first, those that are open before new ones, so that
+ * they are used up; all others take turns. */
 static void enqueue(struct tcp *tcp, struct tcp_connection *c)
 {
     if (c->is_queued || !has_place(tcp, c))

@@ -3,8 +3,8 @@
  * The XDP program: which frames are ours, and where they go (driver.h has the drawing).
  *
  * It follows packet_parse() and packet_is_for(), and hands over nothing that they refuse for its
- * headers; what takes reading all of a packet to refuse (checksums, options) is for user space, which
- * parses each frame again. Everything else is the kernel's: XDP_PASS.
+ * headers; what takes reading all of a packet to refuse (checksums, options) is for user space,
+ * which parses each frame again. Everything else is the kernel's: XDP_PASS.
  *
  * It differs on purpose in one thing: frames beyond DRIVER_FRAME_MAX are passed, ours or not.
  */
@@ -296,9 +296,9 @@ static __always_inline bool is_ours(const struct driver_config *config, const st
     return transport != DRIVER_TRANSPORT_TCP || !config->has_peers || !is_peer(&parsed->source);
 }
 
-/* All that is known of a frame from its headers. Returns the transport (enum driver_transport), 0 if
- * it is nobody's who may be answered. A function of its own, so that the verifier follows its many
- * ways through once, and not again with each way onwards. */
+/* All that is known of a frame from its headers. Returns the transport (enum driver_transport), 0
+ * if it is nobody's who may be answered. A function of its own, so that the verifier follows its
+ * many ways through once, and not again with each way onwards. */
 __attribute__((noinline)) int driver_parse(struct xdp_md *ctx, struct parsed *parsed)
 {
     if (!parsed)
@@ -346,8 +346,8 @@ int lethe_driver(struct xdp_md *ctx)
             return XDP_DROP;
         case DRIVER_TX:
             driver_count(DRIVER_COUNT_ANSWERED);
-            /* A veth wakes the other end after XDP_TX only if that has a program of its own; after a
-             * redirect generic receive offload does too. */
+            /* A veth wakes the other end after XDP_TX only if that has a program of its own; after
+             * a redirect generic receive offload does too. */
             return config->has_redirect ? (int)bpf_redirect(ctx->ingress_ifindex, 0) : XDP_TX;
         }
     }

@@ -8,14 +8,16 @@
  *               TCP without data, answered here? --yes--> XDP_TX, or XDP_DROP where silence is due
  *                   | no
  *                   v
- *               the AF_XDP socket of its queue; if there is none XDP_PASS, where packet sockets see it
+ *               the AF_XDP socket of its queue; if there is none XDP_PASS, where packet sockets see
+ *               it
  *
- * "Ours" is what packet_parse() takes and packet_is_for() confirms, less transfer peers over TCP, and
- * less what the program cannot hand over: see driver.bpf.c. Everything the program knows is in maps:
+ * "Ours" is what packet_parse() takes and packet_is_for() confirms, less transfer peers over TCP,
+ * and less what the program cannot hand over: see driver.bpf.c. Everything the program knows is in
+ * maps:
  *
  *     driver_endpoints   hash   struct driver_endpoint -> which transports (enum driver_transport)
  *     driver_peers       trie   struct driver_prefix -> 1
- *     driver_configs     array  two banks of struct driver_config; driver_bank tells which one counts
+ *     driver_configs     array  two banks of struct driver_config; driver_bank says which counts
  *     driver_sockets     xskmap queue -> AF_XDP socket
  *     driver_counters    array  enum driver_counter -> uint64_t, for each processor
  *     driver_hot_answers array  struct driver_hot_answer, by driver_hot_place() (hot.bpf.h)

@@ -9,8 +9,8 @@
  *
  * FRESH. User space gives a lease: "answers of version v are right until then", some milliseconds
  * ahead, after it has looked whether the snapshot is still the newest; each answer bears the
- * version that it was made in. A commit makes all of them stale at once, and without user space there are
- * none.
+ * version that it was made in. A commit makes all of them stale at once, and without user space
+ * there are none.
  */
 #ifndef STATELESS_TCP_IO_XDP_HOT_BPF_H
 #define STATELESS_TCP_IO_XDP_HOT_BPF_H
@@ -70,7 +70,8 @@ static __always_inline bool driver_hot_read(const uint8_t *at, const uint8_t *en
     return true;
 }
 
-/* is_transport_sum_good() in packet.c, and the zero of RFC 768. `udp`: header, and the ID behind. */
+/* is_transport_sum_good() in packet.c, and the zero of RFC 768. `udp`: header, and the ID
+ * behind. */
 static __always_inline bool driver_hot_is_sum_good(const uint8_t *udp, const uint8_t *end,
                                                    const struct driver_segment *segment,
                                                    const struct driver_hot_request *request,

@@ -3,9 +3,9 @@
  * hot.h - which UDP answers the XDP program gives again (hot.bpf.h): those to requests that came
  * twice. User space's side of the memory that both share.
  *
- * When a server goes over to another configuration, one that answers by the old may overlap with one
- * that answers by the new for a moment: each has a number, and once a higher one has given a lease
- * lower ones are not listened to. Any thread.
+ * When a server goes over to another configuration, one that answers by the old may overlap with
+ * one that answers by the new for a moment: each has a number, and once a higher one has given a
+ * lease lower ones are not listened to. Any thread.
  */
 #ifndef STATELESS_TCP_IO_XDP_HOT_H
 #define STATELESS_TCP_IO_XDP_HOT_H

@@ -43,8 +43,8 @@ struct loader {
     struct mute mute;
 };
 
-/* All that there have been in this process, for opening and closing; programs that hang on no interface
- * wait for it to come back. */
+/* All that there have been in this process, for opening and closing; programs that hang on no
+ * interface wait for it to come back. */
 static pthread_mutex_t loaders_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct loader *loaders;
 
@@ -192,8 +192,8 @@ static void loader_free(struct loader *loader)
     free(loader);
 }
 
-/* Load the program, once for each interface: to load it again after the interface was away would take
- * a capability that is better given up. */
+/* Load the program, once for each interface: to load it again after the interface was away would
+ * take a capability that is better given up. */
 static int loader_new(const char *interface, bool has_hot, struct loader **loader_out,
                       struct io_error *error)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * loader.h - the XDP program on an interface: put there, told what is so, and gone with the process.
+ * loader.h - the XDP program on an interface: put there, told what is so, and gone with the
+ * process.
  *
  * The program hangs on a BPF link, which the kernel takes down when its last descriptor is closed:
  * when this process ends, however it ends. Nothing is pinned.
@@ -31,8 +32,8 @@ int loader_open(const char *interface, bool has_hot, struct loader **loader_out,
 /* Whether the program runs in the interface's driver. */
 bool loader_is_native(const struct loader *loader);
 
-/* Have the program hand what is ours to this AF_XDP socket, if it comes from this queue. A socket that
- * is closed goes by itself. Outcomes: 0; -E2BIG no such queue; other negative errno. */
+/* Have the program hand what is ours to this AF_XDP socket, if it comes from this queue. A socket
+ * that is closed goes by itself. Outcomes: 0; -E2BIG no such queue; other negative errno. */
 int loader_add_socket(struct loader *loader, uint32_t queue, int fd);
 
 /* What one who opened it wants, for as long as it is open. */

@@ -2,10 +2,11 @@
  *
  * mute.h - noticing that what the XDP program sends does not arrive.
  *
- * A veth delivers such frames only if its other end has an XDP program too, or generic receive offload
- * on. Else they vanish. The other end is often in a namespace that we cannot look into; but who got our
- * SYN+ACK says something more, and if all that comes are SYNs, nobody got any. A flood of them alone
- * looks like that too: then our worker answers it, which costs more and harms nothing.
+ * A veth delivers such frames only if its other end has an XDP program too, or generic receive
+ * offload on. Else they vanish. The other end is often in a namespace that we cannot look into; but
+ * who got our SYN+ACK says something more, and if all that comes are SYNs, nobody got any. A flood
+ * of them alone looks like that too: then our worker answers it, which costs more and harms
+ * nothing.
  */
 #ifndef STATELESS_TCP_IO_XDP_MUTE_H
 #define STATELESS_TCP_IO_XDP_MUTE_H
