@@ -109,6 +109,14 @@ static void write_answer(struct driver_hot_answer *answer, uint32_t version,
     __atomic_store_n(&answer->sequence, answer->sequence + 1, __ATOMIC_SEQ_CST);
 }
 
+/* What is known already is not written again: whoever gets it at that moment would get nothing. */
+static bool is_known(const struct driver_hot_answer *answer, uint32_t version,
+                     const struct driver_hot_request *request)
+{
+    return answer->version == version && answer->sequence != 0 &&
+           memcmp(&answer->request, request, sizeof(*request)) == 0;
+}
+
 void hot_learn(struct hot *hot, unsigned number, const uint8_t *frame, size_t len,
                const uint8_t *answer, size_t answer_len)
 {
@@ -124,9 +132,10 @@ void hot_learn(struct hot *hot, unsigned number, const uint8_t *frame, size_t le
     uint64_t mixed = driver_hot_mix(&key);
     uint32_t place = driver_hot_place(mixed), mark = (uint32_t)mixed | 1;
     pthread_mutex_lock(&hot->lock);
-    if (hot->seen[place] == mark && number == hot->number)
-        write_answer(&hot->answers[place], hot->lease->version, &key, response + ID_LEN,
-                     response_len - ID_LEN);
+    struct driver_hot_answer *known = &hot->answers[place];
+    if (hot->seen[place] == mark && number == hot->number &&
+        !is_known(known, hot->lease->version, &key))
+        write_answer(known, hot->lease->version, &key, response + ID_LEN, response_len - ID_LEN);
     hot->seen[place] = mark;
     pthread_mutex_unlock(&hot->lock);
 }
