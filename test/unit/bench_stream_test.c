@@ -139,9 +139,5 @@ int main(void)
     tcase_add_test(tcase, without_a_buffer_whole_messages_still_come);
     tcase_add_test(tcase, far_beyond_the_window_is_dropped);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -151,9 +151,5 @@ int main(void)
     tcase_add_loop_test(tcase, only_requests_climb, 0, 4);
     tcase_add_test(tcase, what_is_not_certain_climbs);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -307,9 +307,5 @@ int main(void)
     tcase_add_test(tcase, test_keepalive);
     tcase_add_test(tcase, test_connections_outlive_one_rotation_of_keys);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -41,6 +41,7 @@
  * described in stateless_model_client.c.
  */
 #include "test/unit/stateless_model_scenarios.h"
+#include "test_main.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -462,9 +463,5 @@ int main(int argc, char **argv)
     tcase_set_timeout(tcase, 300);
     tcase_add_loop_test(tcase, test, 0, SCENARIOS);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -3,6 +3,7 @@
  * Single exchanges of profile `modern`; stateless_model_test.c strings them together.
  */
 #include "test/unit/stateless_modern_fixture.h"
+#include "test_main.h"
 
 static const int families[] = {4, 6};
 static bool is_settled;
@@ -407,9 +408,5 @@ int main(void)
     tcase_add_test(tcase, guessing_does_not_pay);
     tcase_add_loop_test(tcase, own_output_ends, 0, 2);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -2,8 +2,8 @@
 #include "stateless_tcp/packet.h"
 
 #include "test/unit/stateless_frames.h"
+#include "test_main.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -550,9 +550,5 @@ int main(void)
     tcase_add_loop_test(tcase, full_trains, 0, 2);
     tcase_add_loop_test(tcase, udp_in_place, 0, 2);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "stateless_tcp/siphash.h"
+#include "test_main.h"
 
-#include <check.h>
 #include <stdlib.h>
 
 /* Published vectors of SipHash-2-4: key 00 01 .. 0f, input 00 01 .. of the given length. */
@@ -58,9 +58,5 @@ int main(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, published_vectors, 0, sizeof(vectors) / sizeof(vectors[0]));
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

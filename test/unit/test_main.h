@@ -18,6 +18,17 @@
         return test_run(name, tests, sizeof tests / sizeof *tests, NULL, NULL); \
     }
 
+/* Run a suite, and free it; returns what main() is to. For those whose tests need a loop, or a timeout
+ * of their own; the others have TEST_MAIN. */
+static inline int test_suite_run(Suite *suite)
+{
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 /* Run each test in a process of its own, between setup and teardown (both may be NULL). */
 static inline int test_run(const char *name, const TTest *const *tests, size_t count,
                            void (*setup)(void), void (*teardown)(void))
@@ -30,11 +41,7 @@ static inline int test_run(const char *name, const TTest *const *tests, size_t c
     for (size_t i = 0; i < count; i++)
         tcase_add_test(tcase, tests[i]);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }
 
 /* Hex digits (white space ignored) to octets; returns how many. */
