@@ -37,19 +37,6 @@ int zonedb_writer_change_begin(struct zonedb_writer *writer, const uint8_t *apex
 
 /* ---- what is there ---- */
 
-static int rrsets_visit(const uint8_t *owner, struct rrsets rrsets, zonedb_visit *visit,
-                        void *context)
-{
-    struct zonedb_rrset rrset;
-    int status;
-    while ((status = rrsets_next(&rrsets, &rrset)) == 1) {
-        int stop = visit(context, owner, &rrset);
-        if (stop != 0)
-            return stop;
-    }
-    return status == 0 ? 0 : -EBADMSG;
-}
-
 /* The node under a key, or under its first labels. Returns 1, 0 there is none, negative errno. */
 static int node_get(struct zonedb_writer *writer, const struct find_key *key, unsigned depth,
                     struct node *node_out)
@@ -73,7 +60,7 @@ int zonedb_writer_change_walk(struct zonedb_writer *writer, const uint8_t *owner
     int rc = node_get(writer, &key, key.label_count, &node);
     if (rc != 1)
         return rc == 0 ? -ENOENT : rc;
-    return rrsets_visit(owner, node.rrsets, visit, context);
+    return zonedb_rrsets_visit(node.rrsets, owner, visit, context);
 }
 
 static MDB_val hash_key(const struct zonedb_writer *writer, const uint8_t hash[NSEC3_HASH_LEN],
@@ -94,7 +81,7 @@ int zonedb_writer_change_walk_nsec3(struct zonedb_writer *writer,
     int rc = mdb_cursor_get(writer->nsec3, &key, &value, MDB_SET);
     if (rc != 0)
         return rc == MDB_NOTFOUND ? -ENOENT : zonedb_errno(rc);
-    return rrsets_visit(hash, (struct rrsets){value.mv_data, value.mv_size}, visit, context);
+    return zonedb_rrsets_visit((struct rrsets){value.mv_data, value.mv_size}, hash, visit, context);
 }
 
 /* ---- neighbours in a denial chain ---- */

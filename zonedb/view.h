@@ -32,4 +32,9 @@ struct zonedb_view {
 /* LMDB's outcome as 0 or a negative errno. */
 int zonedb_errno(int rc);
 
+/* Show each of the RRsets to `visit`, as one of `owner`. Returns 0; what `visit` returned to end it;
+ * -EBADMSG, they are none. */
+int zonedb_rrsets_visit(struct rrsets rrsets, const uint8_t *owner, zonedb_visit *visit,
+                        void *context);
+
 #endif

@@ -77,7 +77,8 @@ int zonedb_zone_get(struct zonedb_view *view, const uint8_t *apex, struct zonedb
     return rc != 0 ? zonedb_errno(rc) : zone_fill(&key, &value, zone_out);
 }
 
-static int visit_all(const uint8_t *owner, struct rrsets rrsets, zonedb_visit *visit, void *context)
+int zonedb_rrsets_visit(struct rrsets rrsets, const uint8_t *owner, zonedb_visit *visit,
+                        void *context)
 {
     struct zonedb_rrset rrset;
     int status;
@@ -103,7 +104,7 @@ static int walk_nodes(MDB_cursor *nodes, uint32_t id, zonedb_visit *visit, void 
                           owner) == 0 ||
             !node_parse(value.mv_data, value.mv_size, &node))
             return -EBADMSG;
-        int stop = visit_all(owner, node.rrsets, visit, context);
+        int stop = zonedb_rrsets_visit(node.rrsets, owner, visit, context);
         if (stop != 0)
             return stop;
     }
@@ -124,7 +125,8 @@ static int walk_nsec3(MDB_cursor *nsec3, const struct zonedb_zone *zone, zonedb_
             memcmp(key.mv_data, prefix, sizeof prefix) != 0)
             return 0;
         base32hex_encode((const uint8_t *)key.mv_data + ZONE_ID_LEN, owner + 1);
-        int stop = visit_all(owner, (struct rrsets){value.mv_data, value.mv_size}, visit, context);
+        int stop = zonedb_rrsets_visit((struct rrsets){value.mv_data, value.mv_size}, owner, visit,
+                                       context);
         if (stop != 0)
             return stop;
     }
