@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "stateless_tcp/io/xdp/hot.h"
 
+#include "stateless_tcp/checksum.h"
 #include "stateless_tcp/wire.h"
 
 #include <pthread.h>
@@ -81,19 +82,6 @@ static const uint8_t *find_message(const uint8_t *frame, size_t len, size_t *len
     return frame + at + UDP_HEADER_LEN;
 }
 
-static uint32_t sum_octets(const uint8_t *octets, size_t len)
-{
-    uint32_t sum = 0;
-    for (size_t i = 0; i < len; i += 2) {
-        uint8_t pair[2] = {octets[i], i + 1 < len ? octets[i + 1] : 0};
-        uint16_t word;
-        memcpy(&word, pair, sizeof(word));
-        sum += word;
-    }
-    sum = (sum & 0xffff) + (sum >> 16);
-    return (sum & 0xffff) + (sum >> 16);
-}
-
 static void write_answer(struct driver_hot_answer *answer, uint32_t version,
                          const struct driver_hot_request *request, const uint8_t *response,
                          size_t response_len)
@@ -102,7 +90,8 @@ static void write_answer(struct driver_hot_answer *answer, uint32_t version,
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     answer->version = version;
     answer->len = (uint32_t)response_len;
-    answer->sum = sum_octets(response, response_len);
+    answer->sum =
+        (uint32_t)checksum_be16(checksum_fold(checksum_add_octets(0, response, response_len)));
     answer->request = *request;
     memcpy(answer->response, response, response_len);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
