@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * image.h - zones compiled for answering: the layout, octet by octet.
+ *
+ * What most clients of a zone of delegations get is a referral or NXDOMAIN. Both depend on a suffix
+ * of the name asked for alone (template.h tells why): on the zone cut, or on the apex. An image
+ * holds all of them of a snapshot, rendered, behind a hash directory: two or three cold cache lines
+ * to an answer. It is memory only: made of the database and thrown away; the database is the truth.
+ * Whatever an image does not hold climbs: respond() answers it.
+ *
+ *     pages of IMAGE_PAGE_LEN octets; no block crosses from one to the next
+ *     +------+-----------------------+----------------------------------------+
+ *     | head | directory: buckets of | blocks: one for each apex and each cut |
+ *     |      | IMAGE_WAYS entries    | right below it                         |
+ *     +------+-----------------------+----------------------------------------+
+ *     entry: fingerprint (24 bits of the hash) | place (40 bits, in units of 16 octets)
+ *
+ *     block  | struct image_block | name | places of pointers | octets of body 0 | of body 1 |
+ *
+ * LOOK-UP. The deepest apex of the image at or above the name asked for; then the name one label
+ * longer than that apex. The directory has every name of the zone of that depth, empty
+ * non-terminals and ancestors of apexes of other zones served included: either a cut, whose block
+ * holds the referral, or IMAGE_PLACE_CLIMB. So what is not there does not exist, and the apex's
+ * block holds the NXDOMAIN. A bucket that could not take all of its names has IMAGE_PLACE_FULL in
+ * its last entry: what is not found there climbs.
+ *
+ * ANSWER. Header and question as they came (with the flags and counts of the body), the body, and
+ * OPT if the request had one. The compression pointers in the body were written as if the question's
+ * name were the block's; each is moved by as much as the question's name is longer. A question
+ * whose next label is, by its octet of image_label_mark(), one of the body's labels right below the
+ * suffix would be compressed better by respond(): it climbs. So does what would not fit.
+ *
+ * Where a block is changed, a new one is written beside it, and the entry is exchanged in one store;
+ * the old one's room is used again when nobody can be reading it any more. All numbers in host
+ * order, except inside bodies. Compiled for BPF and for the host alike. Pure.
+ */
+#ifndef ZONEDB_IMAGE_H
+#define ZONEDB_IMAGE_H
+
+#include <stdint.h>
+
+#define IMAGE_PAGE_LEN 4096u
+#define IMAGE_UNIT_LEN 16u
+#define IMAGE_WAYS 8u
+#define IMAGE_BUCKETS_PER_PAGE (IMAGE_PAGE_LEN / (8u * IMAGE_WAYS))
+#define IMAGE_FINGERPRINT_SHIFT 40
+#define IMAGE_PLACE_MASK ((UINT64_C(1) << IMAGE_FINGERPRINT_SHIFT) - 1)
+
+/* Places that are no block's. */
+#define IMAGE_PLACE_CLIMB 1u
+#define IMAGE_PLACE_FULL 2u
+
+/* Apexes with more labels have no block. */
+#define IMAGE_APEX_LABELS_MAX 8u
+#define IMAGE_BODY_MAX 1024u
+#define IMAGE_POINTERS_MAX 64u
+#define IMAGE_CHILDREN_MAX 8u
+
+enum image_kind {
+    IMAGE_APEX = 1, /* bodies: NXDOMAIN */
+    IMAGE_CUT = 2,  /* bodies: the referral */
+};
+
+/* Page 0. */
+struct image_head {
+    uint64_t version;  /* of the snapshot that the image is equal to; 0: none, all climbs */
+    uint64_t until_ns; /* CLOCK_MONOTONIC: who can't ask for the version believes it until then */
+    uint32_t bucket_mask; /* buckets, a power of two, less one */
+    uint32_t apex_depths; /* bit n: there is an apex of n labels */
+    uint16_t udp_payload; /* our limit over UDP, and what OPT tells */
+    uint16_t zeros[3];
+};
+
+struct image_body {
+    uint16_t at;  /* octets from the block's begin */
+    uint16_t len; /* 0: climbs */
+    uint16_t pointers_at;
+    uint8_t pointer_count;
+    uint8_t pointer_odd_count; /* of these, so many at odd places of the body */
+    uint16_t flags;            /* AA and RCODE, as in a DNS header */
+    uint16_t sum;     /* of the body (RFC 1071), in pairs from its first octet, as in memory */
+    uint8_t count[3]; /* records in the sections */
+    uint8_t zero;
+};
+
+struct image_block {
+    uint8_t kind;
+    uint8_t name_len;
+    uint8_t label_count; /* without the root's */
+    uint8_t zeros[5];
+    uint8_t children[IMAGE_CHILDREN_MAX]; /* image_label_mark() of each; 0: none */
+    struct image_body body[2];            /* [0] DO clear, [1] DO set */
+};
+
+/* The hash of a name is that of its words: eight octets each, of the wire format in lower case, as
+ * read on a little-endian machine, the last one filled with zeros. Begin with the kind. */
+static inline uint64_t image_mix(uint64_t hash, uint64_t word)
+{
+    hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+    return hash ^ hash >> 29;
+}
+
+static inline uint64_t image_fingerprint(uint64_t hash)
+{
+    return hash >> IMAGE_FINGERPRINT_SHIFT;
+}
+
+/* Eight octets with ASCII letters in lower case, the others as they are. In a name length octets
+ * are below 'A'. */
+static inline uint64_t image_word_lower(uint64_t word)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t seven = word & 0x7f * ones;
+    uint64_t from_a = seven + (0x80 - 'A') * ones, above_z = seven + (0x7f - 'Z') * ones;
+    return word | ((from_a ^ above_z) & ~word & 0x80 * ones) >> 2;
+}
+
+/* A label's mark: its length and its first and last octet (lower case) tell most apart. Never 0. */
+static inline uint8_t image_label_mark(uint8_t len, uint8_t first, uint8_t last)
+{
+    return (uint8_t)(len * 31u + first * 7u + last * 3u) | 1u;
+}
+
+#endif
