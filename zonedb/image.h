@@ -13,9 +13,13 @@
  *     | head | directory: buckets of | blocks: one for each apex and each cut |
  *     |      | IMAGE_WAYS entries    | right below it                         |
  *     +------+-----------------------+----------------------------------------+
- *     entry: fingerprint (24 bits of the hash) | place (40 bits, in units of 16 octets)
+ *     entry: fingerprint (24 bits of the hash) | place (40 bits, in units of 16 octets); 0: none
  *
  *     block  | struct image_block | name | places of pointers | octets of body 0 | of body 1 |
+ *            the name in wire format, lower case; the places (in order) two octets each, counted
+ *            from the body's begin, at an even octet; equal bodies stand there once
+ *
+ * The directory begins at page 1; the bucket of a hash is image_bucket().
  *
  * LOOK-UP. The deepest apex of the image at or above the name asked for; then the name one label
  * longer than that apex. The directory has every name of the zone of that depth, empty
@@ -98,6 +102,11 @@ static inline uint64_t image_mix(uint64_t hash, uint64_t word)
 {
     hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
     return hash ^ hash >> 29;
+}
+
+static inline uint64_t image_bucket(uint64_t hash, uint32_t bucket_mask)
+{
+    return hash & bucket_mask;
 }
 
 static inline uint64_t image_fingerprint(uint64_t hash)
