@@ -6,9 +6,6 @@
 #include <assert.h>
 #include <string.h>
 
-/* 536: nothing offered, or old. */
-static const uint16_t class_mss[COOKIE_CLASSES] = {536, COOKIE_CLASS_1_MSS, COOKIE_CLASS_2_MSS};
-
 unsigned cookie_class(uint16_t mss)
 {
     return cookie_mss_class(mss);
@@ -17,7 +14,7 @@ unsigned cookie_class(uint16_t mss)
 uint16_t cookie_class_mss(unsigned mss_class)
 {
     assert(mss_class < COOKIE_CLASSES);
-    return class_mss[mss_class];
+    return cookie_class_limit(mss_class);
 }
 
 static_assert(COOKIE_CLASSES < 4, "the last quarter keeps the epochs apart");

@@ -91,6 +91,12 @@ static inline unsigned cookie_mss_class(uint16_t mss)
     return mss < COOKIE_CLASS_1_MSS ? 0 : mss < COOKIE_CLASS_2_MSS ? 1 : 2;
 }
 
+/* The longest segment for clients of a class. 536: nothing offered, or old. */
+static inline uint16_t cookie_class_limit(unsigned mss_class)
+{
+    return mss_class == 0 ? 536 : mss_class == 1 ? COOKIE_CLASS_1_MSS : COOKIE_CLASS_2_MSS;
+}
+
 static inline uint32_t cookie_iss(const uint8_t key[COOKIE_KEY_LEN], uint64_t hash, uint16_t mss)
 {
     return cookie_iss_base(key, hash) + cookie_mss_class(mss) * COOKIE_STREAM_MAX;

@@ -173,6 +173,22 @@ static void check_echo(const struct serve *serve, const struct train *train)
     }
 }
 
+/* What the driver knows: all, while a frame is looked at. */
+static const struct serve *asked_serve;
+static const struct packet *asked_packet;
+
+static size_t respond_there(const uint8_t *request, size_t request_len, uint8_t *response)
+{
+    const struct respond_client client = {
+        .transport = RESPOND_TCP,
+        .has_keepalive =
+            asked_serve->tcp->profile == STATELESS_TCP_MODERN && asked_packet->has_timestamps,
+        .keepalive_100ms = KEYS_LIFE_S * 10,
+    };
+    return respond(asked_serve->view, asked_serve->policy, &client, request, request_len, response,
+                   RESPOND_MESSAGE_MAX);
+}
+
 static void check_frame(const struct serve *serve, const uint8_t *octets, size_t len)
 {
     uint8_t *copy = exact_copy(octets, len);
@@ -196,8 +212,10 @@ static void check_frame(const struct serve *serve, const uint8_t *octets, size_t
         break;
     case PACKET_TCP:
         check_train(&asked, &train);
+        asked_serve = serve;
+        asked_packet = &asked;
         if (packet_is_for(&asked, serve->endpoints, serve->endpoint_count))
-            driver_front_compare(serve->tcp, serve->keys, copy, len, &train);
+            driver_front_compare(serve->tcp, serve->keys, respond_there, copy, len, &train);
         check_tcp(serve->tcp, &asked, &train);
         break;
     }

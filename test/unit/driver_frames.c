@@ -150,11 +150,39 @@ static void make_state(struct frame_spec *spec, const struct packet *packet, uin
     } else {
         spec->ack = cookie_make(&keys, &syn) + 1 + at;
     }
-    *echo_out = point_make(at - ahead[below(12)], spec->seq - behind[below(10)], below(3) == 0);
+    bool is_at_point = (spec->flags & PACKET_PSH) && below(4) > 0; /* else few requests were */
+    *echo_out = point_make(at - ahead[is_at_point ? 0 : below(12)],
+                           spec->seq - behind[is_at_point ? 0 : below(10)], below(3) == 0);
     if (below(10) == 0)
         spec->ack = any();
     if (below(10) == 0)
         *echo_out = any();
+}
+
+/* Data of all sorts: one request mostly, or several, or what is none. */
+static size_t make_requests(uint8_t out[FRAME_CAP])
+{
+    static const uint16_t lens[] = {11, 12, 17, 40, 41, 42, 43, 509, 510, 511, 512};
+    size_t len = 0;
+    unsigned count = below(6) ? 1 : 2;
+    for (unsigned i = 0; i < count; i++) {
+        uint32_t request_len = below(3) ? 17 + below(60) : lens[below(11)];
+        out[len++] = (uint8_t)(request_len >> 8);
+        out[len++] = (uint8_t)request_len;
+        memset(out + len, 0, request_len);
+        for (uint32_t j = 12; j < request_len; j++)
+            out[len + j] = (uint8_t)any();
+        out[len] = (uint8_t)any();
+        out[len + 1] = (uint8_t)any();
+        out[len + 5] = 1;
+        len += request_len;
+    }
+    if (below(8) == 0)
+        len = below(2) ? below((uint32_t)len) : len + 1;
+    if (below(50) == 0)
+        len = 1200;
+    out[len] = 0;
+    return len;
 }
 
 static void spoil(uint8_t *frame, size_t *len)
@@ -177,11 +205,11 @@ static void spoil(uint8_t *frame, size_t *len)
 
 size_t driver_frame_make(uint32_t seed, uint8_t *frame)
 {
-    static const uint8_t flags[] = {0x02, 0x02, 0x02, 0xc2, 0x10, 0x10, 0x10,
-                                    0x10, 0x11, 0x11, 0x11, 0x18, 0x19, 0x14,
+    static const uint8_t flags[] = {0x02, 0x02, 0x02, 0xc2, 0x10, 0x10, 0x10, 0x10, 0x11,
+                                    0x11, 0x11, 0x18, 0x18, 0x18, 0x18, 0x18, 0x19, 0x14,
                                     0x12, 0x04, 0x01, 0x00, 0x13, 0x30, 0x0a};
     static const uint16_t tags[][4] = {{0x8100, 0xa123}, {0x88a8, 5, 0x8100, 0x0fff}};
-    static const uint8_t payload[1200] = {0, 17, 0xd5, 0, 1, 0, 0, 1, [15] = 2, [17] = 3};
+    static uint8_t payload[FRAME_CAP];
     random_state = seed * 2654435761u + 1;
     for (unsigned i = 0; i < 8; i++)
         any();
@@ -193,7 +221,7 @@ size_t driver_frame_make(uint32_t seed, uint8_t *frame)
     spec.seq = below(4) ? any() : 0 - below(4);
     spec.ack = any();
     spec.flags = flags[below(sizeof flags)];
-    spec.window = (uint16_t)any();
+    spec.window = (uint16_t)(below(8) ? any() : below(1300));
     bool is_syn = spec.flags & PACKET_SYN;
     struct packet packet = {.source.family = (uint8_t)spec.family,
                             .destination.family = (uint8_t)spec.family,
@@ -208,7 +236,7 @@ size_t driver_frame_make(uint32_t seed, uint8_t *frame)
     spec.options_len = make_options(is_syn, any(), echo, options);
     spec.options = options;
     spec.payload = payload;
-    spec.payload_len = spec.flags & PACKET_PSH || below(12) == 0 ? below(sizeof payload) : 0;
+    spec.payload_len = spec.flags & PACKET_PSH || below(12) == 0 ? make_requests(payload) : 0;
     spec.is_checksum_unset = below(6) == 0;
     size_t len = frame_build(&spec, frame);
     while (len < 60) /* as Ethernet pads */
@@ -219,6 +247,28 @@ size_t driver_frame_make(uint32_t seed, uint8_t *frame)
 }
 
 /* ---- what user space does ---- */
+
+size_t driver_respond(const uint8_t *request, size_t request_len, uint8_t *response)
+{
+    static const uint16_t lens[] = {12, 13, 510, 511, 522, 523, 1206, 1207, 1218, 1219, 9000};
+    unsigned id = request[0] * 256u + request[1];
+    size_t len = id % 16 == 0 ? 0 : id % 2 ? lens[id / 2 % 11] : request_len + id % 601;
+    for (size_t i = 0; i < len; i++)
+        response[i] = i < request_len ? request[i] : (uint8_t)(id + i * i);
+    return len;
+}
+
+static void respond_to(struct stateless_tcp_query *query, struct train *train)
+{
+    static uint8_t stream[2 * STATELESS_TCP_STREAM_CAP];
+    const uint8_t *request;
+    size_t request_len;
+    while (stateless_tcp_next(query, &request, &request_len)) {
+        uint8_t *at = stream + query->stream_at;
+        stateless_tcp_send(query, at, driver_respond(request, request_len, at + 2), train);
+    }
+    stateless_tcp_finish(query, train);
+}
 
 void driver_compare(const struct stateless_tcp_config *config, const uint8_t *frame, size_t len,
                     enum driver_verdict verdict, enum driver_counter counter, const uint8_t *result,
@@ -232,19 +282,25 @@ void driver_compare(const struct stateless_tcp_config *config, const uint8_t *fr
     if (packet_parse(frame, len, false, config->checksum_policy, &packet) == PACKET_TCP &&
         packet_is_for(&packet, driver_endpoints, 2))
         outcome = stateless_tcp_receive(config, &driver_keys, &packet, true, NULL, &query, &train);
+    bool is_query = outcome == STATELESS_TCP_QUERY;
+    if (is_query)
+        respond_to(&query, &train);
     switch (verdict) {
     case DRIVER_CLIMB:
         MUST(result_len == len && memcmp(result, frame, len) == 0);
         tally->climbed++;
         tally->silent_climbs += outcome == STATELESS_TCP_DROP;
         tally->answered_climbs += outcome == STATELESS_TCP_SEND;
+        tally->single_climbs +=
+            is_query && train.frame_count == 1 && frame_view(octets, train.len).payload_len > 0;
         return;
     case DRIVER_DROP:
         MUST(outcome == STATELESS_TCP_DROP);
         tally->dropped++;
         break;
     case DRIVER_TX:
-        MUST(outcome == STATELESS_TCP_SEND && train.frame_count == 1);
+        MUST(is_query == (counter == DRIVER_COUNT_REQUEST));
+        MUST((is_query || outcome == STATELESS_TCP_SEND) && train.frame_count == 1);
         MUST(result_len == train.len && memcmp(result, octets, train.len) == 0);
         tally->answered++;
         break;
@@ -254,9 +310,10 @@ void driver_compare(const struct stateless_tcp_config *config, const uint8_t *fr
 
 void driver_tally_check(const struct driver_tally *tally)
 {
-    printf("%u climbed (%u to be answered without a query, %u in vain), %u dropped, %u answered;",
-           tally->climbed, tally->answered_climbs, tally->silent_climbs, tally->dropped,
-           tally->answered);
+    printf("%u climbed (%u to be answered without a query, %u in vain, %u requests answered in a "
+           "segment), %u dropped, %u answered (%u requests);",
+           tally->climbed, tally->answered_climbs, tally->silent_climbs, tally->single_climbs,
+           tally->dropped, tally->answered, tally->counters[DRIVER_COUNT_REQUEST]);
     for (unsigned i = DRIVER_COUNT_SYN; i <= DRIVER_COUNT_JUNK; i++) {
         printf(" %u", tally->counters[i]);
         MUST(tally->counters[i] > 0);

@@ -30,10 +30,15 @@ struct driver_tally {
     unsigned climbed, dropped, answered;
     unsigned counters[DRIVER_COUNTERS];
     unsigned silent_climbs, answered_climbs; /* climbed, and was not a query */
+    unsigned single_climbs; /* climbed, and was a request with a response in one segment */
 };
 
+/* A response of any length, 0 and too many octets for a segment included, for a request of which it
+ * begins with a copy. `response`: room for 16,384. The same request, the same response. */
+size_t driver_respond(const uint8_t *request, size_t request_len, uint8_t *response);
+
 /* Hold the verdict on `frame`, and what is then in `result`, against stateless_tcp_receive() with
- * no cache; end the test where the two disagree. `counter`: what the program counted it as. */
+ * no cache, and driver_respond(); end the test where the two disagree. `counter`: what the program counted it as. */
 void driver_compare(const struct stateless_tcp_config *config, const uint8_t *frame, size_t len,
                     enum driver_verdict verdict, enum driver_counter counter, const uint8_t *result,
                     size_t result_len, struct driver_tally *tally);

@@ -10,6 +10,7 @@ static struct driver_config make_config(const struct stateless_tcp_config *confi
     return (struct driver_config){
         .keys = *keys,
         .mss = config->mss,
+        .segment_size = config->segment_size,
         .checksum_policy = (uint8_t)config->checksum_policy,
         .profile = (uint8_t)config->profile,
         .has_stale_reset = config->has_stale_reset,
@@ -57,10 +58,42 @@ static bool find(const struct packet_endpoint *endpoints, size_t endpoint_count,
     return true;
 }
 
+/* Four octets at a time, as if zeros followed. */
+static uint64_t sum_of(const uint8_t *octets, size_t len)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < len; i += 4) {
+        uint8_t word[4] = {0};
+        memcpy(word, octets + i, len - i < 4 ? len - i : 4);
+        sum += driver_load32(word);
+    }
+    return sum;
+}
+
+/* The second program, with a response from elsewhere. */
+static enum driver_verdict answer_request(const struct driver_config *driver,
+                                          struct driver_work *work, driver_front_respond *respond,
+                                          uint8_t *frame, size_t *frame_len)
+{
+    static uint8_t response[1 << 16];
+    uint32_t request_len = 0;
+    uint32_t at = driver_request_find(frame, frame + *frame_len, driver, work, &request_len);
+    if (work->decision.room == 0 || at == 0)
+        return DRIVER_CLIMB;
+    MUST(at + request_len <= *frame_len);
+    size_t len = respond(frame + at, request_len, response);
+    if (len == 0 || len + LENGTH_LEN > work->decision.room)
+        return DRIVER_CLIMB;
+    memcpy(frame + at, response, len);
+    *frame_len = at + len;
+    MUST(driver_request_put(frame, frame + *frame_len, work, (uint32_t)len, sum_of(response, len)));
+    return DRIVER_TX;
+}
+
 enum driver_verdict driver_front(const struct stateless_tcp_config *config,
                                  const struct stateless_tcp_keys *keys,
                                  const struct packet_endpoint *endpoints, size_t endpoint_count,
-                                 uint8_t *frame, size_t *frame_len,
+                                 driver_front_respond *respond, uint8_t *frame, size_t *frame_len,
                                  enum driver_counter *counter_out)
 {
     const struct driver_config driver = make_config(config, keys);
@@ -74,20 +107,29 @@ enum driver_verdict driver_front(const struct stateless_tcp_config *config,
         driver_tcp_answer(frame, frame + *frame_len, &found, &driver, &work, &len, counter_out);
     if (verdict == DRIVER_TX)
         *frame_len = len;
+    if (verdict == DRIVER_CLIMB && respond != NULL)
+        verdict = answer_request(&driver, &work, respond, frame, frame_len);
     return verdict;
 }
 
 void driver_front_compare(const struct stateless_tcp_config *config,
-                          const struct stateless_tcp_keys *keys, const uint8_t *frame, size_t len,
-                          const struct train *train)
+                          const struct stateless_tcp_keys *keys, driver_front_respond *respond,
+                          const uint8_t *frame, size_t len, const struct train *train)
 {
     enum driver_counter counter;
-    static uint8_t room[1 << 17];
+    static uint8_t room[1 << 17], grown[1 << 17];
     MUST(len <= sizeof room);
     uint8_t *copy = room + sizeof room - len; /* so that one octet too many is noticed */
     memcpy(copy, frame, len);
     size_t copy_len = len;
-    switch (driver_front(config, keys, NULL, 0, copy, &copy_len, &counter)) {
+    enum driver_verdict verdict =
+        driver_front(config, keys, NULL, 0, NULL, copy, &copy_len, &counter);
+    if (verdict == DRIVER_CLIMB && respond != NULL) {
+        MUST(copy_len == len && memcmp(copy, frame, len) == 0);
+        copy = memcpy(grown, frame, len);
+        verdict = driver_front(config, keys, NULL, 0, respond, copy, &copy_len, &counter);
+    }
+    switch (verdict) {
     case DRIVER_CLIMB:
         MUST(copy_len == len && memcmp(copy, frame, len) == 0);
         break;

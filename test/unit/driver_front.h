@@ -9,19 +9,23 @@
 #include "stateless_tcp/io/xdp/driver.h"
 #include "stateless_tcp/stateless_tcp.h"
 
+/* What the driver knows: a response, 65,535 octets at most. Returns its length; 0: none. */
+typedef size_t driver_front_respond(const uint8_t *request, size_t request_len, uint8_t *response);
+
 /* What the program does with a frame; `frame` has *frame_len octets. DRIVER_TX: it is the
- * answer now, *frame_len its length. Else it is unchanged. DRIVER_CLIMB also for what the program's
+ * answer now, *frame_len its length: with `respond`, which may be NULL, longer perhaps, so there is
+ * room for 2,048. Else it is unchanged. DRIVER_CLIMB also for what the program's
  * main does not hand to it. endpoint_count 0: everything is ours. *counter_out: for the others. */
 enum driver_verdict driver_front(const struct stateless_tcp_config *config,
                                  const struct stateless_tcp_keys *keys,
                                  const struct packet_endpoint *endpoints, size_t endpoint_count,
-                                 uint8_t *frame, size_t *frame_len,
+                                 driver_front_respond *respond, uint8_t *frame, size_t *frame_len,
                                  enum driver_counter *counter_out);
 
 /* Hold that against what user space, for which all is ours, answered to the frame: the train is the
  * one frame of DRIVER_TX, and empty with DRIVER_DROP. Ends the test if not. */
 void driver_front_compare(const struct stateless_tcp_config *config,
-                          const struct stateless_tcp_keys *keys, const uint8_t *frame, size_t len,
-                          const struct train *train);
+                          const struct stateless_tcp_keys *keys, driver_front_respond *respond,
+                          const uint8_t *frame, size_t len, const struct train *train);
 
 #endif

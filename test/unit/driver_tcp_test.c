@@ -21,9 +21,12 @@ static enum driver_verdict ask(const struct stateless_tcp_config *config, size_t
     /* At the end of its memory, so that an octet too many is noticed. */
     uint8_t *copy = exact_copy(frame, len);
     enum driver_verdict verdict =
-        driver_front(config, &driver_keys, driver_endpoints, 2, copy, result_len, &counter);
+        driver_front(config, &driver_keys, driver_endpoints, 2, NULL, copy, result_len, &counter);
     memcpy(result, copy, len);
     free(copy);
+    if (verdict == DRIVER_CLIMB)
+        verdict = driver_front(config, &driver_keys, driver_endpoints, 2, driver_respond, result,
+                               result_len, &counter);
     driver_compare(config, frame, len, verdict, counter, result, *result_len, tally);
     return verdict;
 }
@@ -142,6 +145,65 @@ START_TEST(what_is_not_certain_climbs)
 }
 END_TEST
 
+/* A request at the point, where what its response may be is measured out. */
+START_TEST(answers_what_fits_a_segment)
+{
+    static const struct {
+        uint16_t mss, window, segment_size;
+        uint8_t id; /* says how long the response is: see driver_respond() */
+        uint32_t response_len, held;
+        enum driver_verdict verdict;
+    } cases[] = {
+        {1460, 65535, 1220, 2, 19, 0, DRIVER_TX},
+        {1460, 65535, 1220, 2, 19, 100, DRIVER_TX},
+        {1460, 21, 1220, 2, 19, 100, DRIVER_TX},
+        {1460, 20, 1220, 2, 19, 100, DRIVER_CLIMB},
+        {1460, 65535, 512, 5, 510, 100, DRIVER_TX},
+        {1460, 65535, 512, 7, 511, 100, DRIVER_CLIMB},
+        {536, 65535, 1220, 9, 522, 100, DRIVER_TX},
+        {536, 65535, 1220, 11, 523, 100, DRIVER_CLIMB},
+        {1220, 65535, 1220, 13, 1206, 100, DRIVER_TX},
+        {1220, 65535, 1220, 15, 1207, 100, DRIVER_CLIMB},
+        {1460, 65535, 1220, 17, 1218, 100, DRIVER_TX},
+        {1460, 65535, 1220, 19, 1219, 100, DRIVER_CLIMB},
+        {1460, 65535, 1220, 21, 9000, 100, DRIVER_CLIMB},
+        {1460, 65535, 1220, 0, 0, 100, DRIVER_CLIMB},
+        {1460, 65535, 1220, 2, 19, 1 << 24, DRIVER_TX},
+        {1460, 65535, 1220, 2, 19, MODERN_CLOSE_AT - 21, DRIVER_TX},
+        {1460, 65535, 1220, 2, 19, MODERN_CLOSE_AT - 20, DRIVER_CLIMB},
+        {1460, 65535, 1220, 2, 19, MODERN_CLOSE_AT + 1, DRIVER_CLIMB},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct stateless_tcp_config config = driver_server(0);
+        config.segment_size = cases[i].segment_size;
+        struct driver_tally tally = {0};
+        struct frame_spec spec = frame_spec_client(4);
+        struct packet packet = {.source = {.family = 4, .octets = {198, 18, 0, 2}},
+                                .destination = {.family = 4, .octets = {198, 18, 0, 1}},
+                                .source_port = 40000,
+                                .destination_port = 53,
+                                .mss = cases[i].mss};
+        uint32_t tag = point_make(cases[i].held, spec.seq, true);
+        uint8_t options[12] = {1, 1, 8, 10, 0, 0, 0, 9};
+        for (unsigned j = 0; j < 4; j++)
+            options[8 + j] = (uint8_t)(tag >> (24 - 8 * j));
+        const uint8_t request[19] = {0, 17, 0, cases[i].id, 1, 0, 0, 1, [15] = 2, [17] = 3};
+        spec.options = options;
+        spec.options_len = sizeof options;
+        spec.flags = PACKET_PSH | PACKET_ACK;
+        spec.window = cases[i].window;
+        spec.ack = cookie_make(&driver_keys, &packet) + 1 + cases[i].held;
+        spec.payload = request;
+        spec.payload_len = sizeof request;
+        size_t len;
+        ck_assert_msg(ask(&config, frame_build(&spec, frame), &len, &tally) == cases[i].verdict,
+                      "case %zu", i);
+        if (cases[i].verdict == DRIVER_TX)
+            ck_assert_uint_eq(frame_view(result, len).payload_len, 2 + cases[i].response_len);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("driver_tcp");
@@ -150,6 +212,7 @@ int main(void)
     tcase_add_test(tcase, agrees_with_user_space);
     tcase_add_loop_test(tcase, only_requests_climb, 0, 4);
     tcase_add_test(tcase, what_is_not_certain_climbs);
+    tcase_add_test(tcase, answers_what_fits_a_segment);
     suite_add_tcase(suite, tcase);
     return test_suite_run(suite);
 }

@@ -237,13 +237,24 @@ static struct segment look(const struct segment *segment, const uint8_t *frame, 
     return out;
 }
 
+/* What the driver knows of the present responses: all. */
+static bool is_changed_there;
+
+static size_t respond_there(const uint8_t *request, size_t request_len, uint8_t *response)
+{
+    must_be(request_len == 17 && request[1] < scenario->count);
+    write_response(request[1], is_changed_there, response);
+    return response_len(request[1], is_changed_there);
+}
+
 /* The XDP program's part: what it leaves in the frame is sent. */
 static bool driver_receive(struct world *world, const struct segment *segment, uint8_t *frame,
                            size_t frame_len)
 {
     enum driver_counter counter;
     struct segment out;
-    switch (driver_front(&config, &keys, NULL, 0, frame, &frame_len, &counter)) {
+    is_changed_there = world->is_changed;
+    switch (driver_front(&config, &keys, NULL, 0, respond_there, frame, &frame_len, &counter)) {
     case DRIVER_CLIMB:
         return false;
     case DRIVER_DROP:
@@ -270,6 +281,7 @@ void server_receive(struct world *world, struct memory *memory, const struct seg
     if (memory != NULL)
         recent = memory_open(world, memory, &slot);
     struct stateless_tcp_query query;
+    is_changed_there = world->is_changed;
     if (stateless_tcp_receive(&config, &keys, &packet, !world->is_changed,
                               memory == NULL ? NULL : &recent, &query,
                               &train) == STATELESS_TCP_QUERY)
@@ -277,7 +289,7 @@ void server_receive(struct world *world, struct memory *memory, const struct seg
     if (memory != NULL)
         memory_close(memory, &recent);
     else
-        driver_front_compare(&config, &keys, frame, frame_len, &train);
+        driver_front_compare(&config, &keys, respond_there, frame, frame_len, &train);
     must_be(train.frame_count <= config.burst);
     const uint8_t *at = train.octets;
     for (unsigned i = 0; i < train.frame_count; at += train.frame_len[i++]) {

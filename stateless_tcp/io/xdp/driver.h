@@ -68,6 +68,7 @@ struct driver_prefix {
 struct driver_config {
     struct stateless_tcp_keys keys;
     uint16_t mss;
+    uint16_t segment_size;
     uint8_t checksum_policy; /* enum packet_checksum_policy */
     uint8_t profile;         /* enum stateless_tcp_profile */
     uint8_t has_stale_reset;
@@ -91,9 +92,10 @@ enum driver_counter {
     DRIVER_COUNT_ACK, /* wants no answer */
     DRIVER_COUNT_COMPLETION,
     DRIVER_COUNT_FIN,
-    DRIVER_COUNT_RESET, /* received */
-    DRIVER_COUNT_JUNK,  /* proves nothing */
-    DRIVER_COUNT_HOT,   /* a UDP answer that user space gave before */
+    DRIVER_COUNT_RESET,   /* received */
+    DRIVER_COUNT_JUNK,    /* proves nothing */
+    DRIVER_COUNT_HOT,     /* a UDP answer that user space gave before */
+    DRIVER_COUNT_REQUEST, /* over TCP, answered */
     DRIVER_COUNTERS,
 };
 

@@ -297,11 +297,13 @@ DRIVER_INLINE uint32_t driver_reply_len(const struct packet_segment *reply)
     return len + (reply->has_sack_permitted ? 4 : 0);
 }
 
+/* `data_sum`: of the `data_len` octets of data behind the header, which the caller puts there. */
 DRIVER_INLINE bool driver_put_tcp(uint8_t *tcp, const uint8_t *end, uint32_t header_len,
                                   const struct driver_segment *segment,
-                                  const struct packet_segment *reply)
+                                  const struct packet_segment *reply, uint32_t data_len,
+                                  uint64_t data_sum)
 {
-    uint64_t sum = driver_sum_pseudo_header(segment, DRIVER_TCP, header_len);
+    uint64_t sum = driver_sum_pseudo_header(segment, DRIVER_TCP, header_len + data_len) + data_sum;
     uint32_t ports = segment->words[0];
     uint32_t aligning = reply->has_sack_permitted ? 0x04020000 : 0x01010000;
     uint8_t *at = tcp;
@@ -387,7 +389,7 @@ DRIVER_INLINE uint32_t driver_put_frame(uint8_t *data, const uint8_t *end,
     uint32_t len = driver_reply_len(reply);
     if (len > segment->header_len + segment->data_len ||
         !driver_put_before(data, end, frame, segment, DRIVER_TCP, len) ||
-        !driver_put_tcp(data + (frame->tcp_at & 0x7f), end, len, segment, reply))
+        !driver_put_tcp(data + (frame->tcp_at & 0x7f), end, len, segment, reply, 0, 0))
         return 0;
     return frame->tcp_at + len;
 }

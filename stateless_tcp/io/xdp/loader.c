@@ -388,6 +388,7 @@ static int tell_config(struct loader *loader, const struct loader_wish *wish,
     struct driver_config config = {
         .keys = *facts->keys,
         .mss = facts->tcp->mss,
+        .segment_size = facts->tcp->segment_size,
         .checksum_policy = (uint8_t)facts->tcp->checksum_policy,
         .profile = (uint8_t)facts->tcp->profile,
         .has_stale_reset = facts->tcp->has_stale_reset,

@@ -39,6 +39,7 @@
  *     no proof     A number that can be no cookie, or a point far from it, proves nothing whatever
  *                  a cache says. One in between climbs.
  *     data         climbs, but for what proves nothing: RST or silence, as the server is told to.
+ *                  With it goes what could be sent back if the response were known: request.bpf.h.
  *
  * No answer is longer than what it answers: the frame is overwritten, and cut.
  *
@@ -50,114 +51,12 @@
 #ifndef STATELESS_TCP_IO_XDP_TCP_BPF_H
 #define STATELESS_TCP_IO_XDP_TCP_BPF_H
 
-#include "stateless_tcp/cookie_hash.h"
-#include "stateless_tcp/framing.h"
-#include "stateless_tcp/io/xdp/frame.bpf.h"
-#include "stateless_tcp/modern_point.h"
+#include "stateless_tcp/io/xdp/request.bpf.h"
 
 enum {
     DRIVER_CLASSIC_WINDOW = 65535, /* as in stateless_tcp.c */
     DRIVER_FLAGS = PACKET_SYN | PACKET_ACK | PACKET_RST | PACKET_FIN,
 };
-
-/* ---- what it proves ---- */
-
-enum driver_proof {
-    DRIVER_PROVEN,
-    DRIVER_UNPROVEN, /* whatever a cache says */
-    DRIVER_UNSURE,   /* a cache might know */
-};
-
-DRIVER_INLINE uint64_t driver_le64(uint32_t low, uint32_t high)
-{
-    if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
-        return (uint64_t)high << 32 | low;
-    return (uint64_t)__builtin_bswap32(high) << 32 | __builtin_bswap32(low);
-}
-
-DRIVER_INLINE struct cookie_ends driver_ends(
-
-    const struct driver_segment *segment)
-{
-    const uint32_t *a = segment->addresses;
-    uint32_t ports = driver_be32(segment->words[0]);
-    return (struct cookie_ends){
-        .client = {driver_le64(a[0], a[1]), driver_le64(a[2], a[3])},
-        .server = {driver_le64(a[4], a[5]), driver_le64(a[6], a[7])},
-        .client_port = (uint16_t)(ports >> 16),
-        .server_port = (uint16_t)ports,
-        .family = segment->family,
-    };
-}
-
-/* Octets of our stream that the sender holds, if the cookie has this hash; UINT32_MAX: none. */
-DRIVER_INLINE uint32_t driver_held(const uint8_t *key, uint64_t hash, uint32_t ack)
-{
-    uint32_t above = cookie_above(key, hash, ack);
-    return above < COOKIE_CLASSES * COOKIE_STREAM_MAX ? above % COOKIE_STREAM_MAX : UINT32_MAX;
-}
-
-/* cookie_verify(): `classic`. */
-DRIVER_INLINE enum driver_proof driver_prove_classic(const struct driver_config *config,
-
-                                                     const struct driver_segment *segment)
-{
-    const struct cookie_ends ends = driver_ends(segment);
-    const uint8_t *key = cookie_key(&config->keys, segment->ack);
-    uint64_t hash = cookie_hash(key, &ends, COOKIE_USE_ISS);
-    return driver_held(key, hash, segment->ack) <= COOKIE_OFFSET_MAX ? DRIVER_PROVEN
-                                                                     : DRIVER_UNPROVEN;
-}
-
-/* is_proven_by_echo() in modern_point.c: `modern`, with timestamps. */
-DRIVER_INLINE enum driver_proof driver_prove_echo(const struct driver_config *config,
-
-                                                  const struct driver_segment *segment,
-                                                  uint32_t *held_out)
-{
-    const struct cookie_ends ends = driver_ends(segment);
-    const uint8_t *key = cookie_key(&config->keys, segment->ack);
-    uint64_t hash = cookie_hash(key, &ends, COOKIE_USE_ISS);
-    uint32_t held = driver_held(key, hash, segment->ack);
-    uint32_t ahead = point_ahead(segment->timestamp_echo, held);
-    *held_out = held;
-    if (held == UINT32_MAX)
-        return DRIVER_UNPROVEN;
-    if (point_is_exact(ahead))
-        return DRIVER_PROVEN;
-    if (!point_is_near(ahead))
-        return DRIVER_UNPROVEN;
-    return held <= MODERN_NEAR_MAX ? DRIVER_PROVEN : DRIVER_UNSURE;
-}
-
-/* is_proven_by_beginning() there, for one place where the client's stream may have begun. */
-DRIVER_INLINE bool driver_is_beginning(const struct driver_config *config,
-                                       const struct cookie_ends *ends, uint32_t seq, uint32_t ack,
-                                       uint32_t *held_out)
-{
-    const uint8_t *key = cookie_key(&config->keys, ack);
-    *held_out = driver_held(key, cookie_hash_first(key, ends, seq - 1), ack);
-    return *held_out <= STATELESS_TCP_STREAM_CAP + 1;
-}
-
-/* ---- what it means ---- */
-
-/* What is decided, and what for. */
-struct driver_decision {
-    enum driver_verdict verdict;
-    enum driver_counter counter;
-    struct packet_segment reply; /* DRIVER_TX */
-};
-
-DRIVER_INLINE struct driver_decision driver_drop(enum driver_counter counter)
-{
-    return (struct driver_decision){.verdict = DRIVER_DROP, .counter = counter};
-}
-
-DRIVER_INLINE struct driver_decision driver_climb(void)
-{
-    return (struct driver_decision){.verdict = DRIVER_CLIMB};
-}
 
 /* receive_syn() of the two profiles. */
 DRIVER_INLINE struct driver_decision driver_syn(const struct driver_config *config,
@@ -227,11 +126,6 @@ DRIVER_INLINE struct driver_decision driver_ack(const struct driver_segment *seg
     };
 }
 
-DRIVER_INLINE bool driver_is_at(const struct point *point, uint32_t seq)
-{
-    return ((seq - point->seq) & MODERN_SEQ_MASK) == 0;
-}
-
 /* receive_fin() there. */
 DRIVER_INLINE struct driver_decision driver_fin(const struct driver_segment *segment, uint32_t held,
                                                 const struct point *point)
@@ -248,9 +142,9 @@ DRIVER_INLINE struct driver_decision driver_fin_first(const struct driver_config
 {
     const struct cookie_ends ends = driver_ends(segment);
     const struct point first = {.seq = segment->seq & MODERN_SEQ_MASK};
-    uint32_t held;
-    if (driver_is_beginning(config, &ends, segment->seq, segment->ack, &held))
-        return driver_fin(segment, held, &first);
+    struct driver_place place;
+    if (driver_is_beginning(config, &ends, segment->seq, segment->ack, &place))
+        return driver_fin(segment, place.held, &first);
     /* Behind a length alone, or not proven: it is refused all the same. */
     return driver_reset(config, segment);
 }
@@ -261,12 +155,12 @@ DRIVER_INLINE struct driver_decision driver_modern(const struct driver_config *c
                                                    const struct driver_segment *segment)
 {
     bool has_fin = segment->flags & PACKET_FIN;
-    uint32_t held;
+    struct driver_place place;
     if (!segment->has_timestamps)
         return has_fin ? driver_fin_first(config, segment) : driver_drop(DRIVER_COUNT_ACK);
     if (!has_fin && point_is_done(segment->timestamp_echo))
         return driver_drop(DRIVER_COUNT_ACK);
-    switch (driver_prove_echo(config, segment, &held)) {
+    switch (driver_prove_echo(config, segment, &place)) {
     case DRIVER_PROVEN:
         break;
     case DRIVER_UNPROVEN:
@@ -274,6 +168,7 @@ DRIVER_INLINE struct driver_decision driver_modern(const struct driver_config *c
     case DRIVER_UNSURE:
         return driver_climb();
     }
+    uint32_t held = place.held;
     const struct point point = point_read(segment->timestamp_echo, held);
     if (!driver_is_at(&point, segment->seq))
         return driver_climb();
@@ -301,21 +196,8 @@ DRIVER_INLINE struct driver_decision driver_classic_fin(const struct driver_conf
     };
 }
 
-/* point_prove(): `modern`. */
-DRIVER_INLINE enum driver_proof driver_prove_modern(const struct driver_config *config,
-                                                    const struct driver_segment *segment)
-{
-    uint32_t held;
-    if (segment->has_timestamps)
-        return driver_prove_echo(config, segment, &held);
-    const struct cookie_ends ends = driver_ends(segment);
-    for (uint32_t behind = 0; behind <= LENGTH_LEN; behind += LENGTH_LEN)
-        if (driver_is_beginning(config, &ends, segment->seq - behind, segment->ack, &held))
-            return DRIVER_PROVEN;
-    return DRIVER_UNPROVEN;
-}
-
-/* Data climbs, unless it proves nothing: guesses are answered here. */
+/* Data that proves nothing is answered here. Else it climbs, perhaps with a decision on what goes
+ * back if its response is known. */
 DRIVER_INLINE struct driver_decision driver_data(const struct driver_config *config,
                                                  const struct driver_segment *segment)
 {
@@ -323,8 +205,15 @@ DRIVER_INLINE struct driver_decision driver_data(const struct driver_config *con
         return driver_prove_classic(config, segment) == DRIVER_UNPROVEN
                    ? driver_drop(DRIVER_COUNT_JUNK)
                    : driver_climb();
-    if (driver_prove_modern(config, segment) != DRIVER_UNPROVEN)
+    struct driver_place place;
+    switch (driver_prove_modern(config, segment, &place)) {
+    case DRIVER_PROVEN:
+        return driver_request(config, segment, &place);
+    case DRIVER_UNSURE:
         return driver_climb();
+    case DRIVER_UNPROVEN:
+        break;
+    }
     if (config->has_stale_reset && segment->data_len > DRIVER_DATA_MAX)
         return driver_climb(); /* its checksum is too much work here */
     return driver_reset(config, segment);
@@ -386,15 +275,6 @@ DRIVER_INLINE enum driver_verdict driver_read(const uint8_t *ip, const uint8_t *
     return DRIVER_TX;
 }
 
-/* Memory to work in: more than a BPF program's stack has room for; and what is read from there the
- * verifier knows nothing of, so that it need not follow each way to it apart. */
-struct driver_work {
-    struct driver_frame frame;
-    struct driver_segment segment;
-    struct driver_decision decision;
-    uint32_t fence; /* nothing is kept here */
-};
-
 /* The steps of driver_tcp_answer(): the segment is read, what it means is decided, and the answer
  * put in its place. */
 DRIVER_INLINE enum driver_verdict driver_tcp_read(const uint8_t *data, const uint8_t *end,
@@ -433,6 +313,7 @@ DRIVER_INLINE enum driver_verdict driver_tcp_answer(uint8_t *data, const uint8_t
                                                     enum driver_counter *counter_out)
 {
     work->frame = *frame;
+    work->decision.room = 0;
     DRIVER_FORGET();
     enum driver_verdict verdict = driver_tcp_read(data, end, work, counter_out);
     if (verdict != DRIVER_TX)

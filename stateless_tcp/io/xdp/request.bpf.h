@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * request.bpf.h - a request over TCP whose response the driver knows: what goes back.
+ *
+ *     client                                        driver
+ *       length, request              ---->  is all of it, and nothing else, in the segment? is
+ *                                           everything before it answered and there?
+ *                                    <----  length, response: one segment, which ACKs the request
+ *       length, the next request     ---->  which ACKs that response
+ *
+ * Nothing is known of DNS here. driver_request() decides while nobody has looked for a response
+ * yet: whether there may be one, and how long; whoever knows it writes it where the request was,
+ * and driver_request_put() what is before it. Who knows none lets the segment climb.
+ *
+ * CLAIM. The frame is, octet for octet, the one that stateless_tcp_receive() and the calls after
+ * it would have sent with the same response and without a cache, in `modern`. With one, of what it
+ * may know of the connection:
+ *
+ *     the end of a train   before this segment (point_refine() in modern_point.h): F has one value
+ *                          there, so it says what the client says. Behind this segment: then its
+ *                          end is not the point, for it is less than 2^MODERN_SEQ_BITS away; so
+ *                          what the client holds is less than it, and the cache says nothing
+ *                          (is_all_there() in modern.c). Long before: nothing.
+ *     a train with the     response that is asked for again (is_answered()): sent from there if it
+ *     octets of the        took more than one segment. Then it is not known here, or the zone has
+ *                          changed; and the client, holding nothing of it, gets the present one, as
+ *                          from any server that shares the keys.
+ *     a tail               that this segment is in (modern_tail.h): with the same response, for the
+ *                          tail begins at a boundary before the point, so it is older than the
+ *                          point, and what it had at this place was answered, or is answered now.
+ *
+ * What is not in sequence climbs: the response to it depends on others, whose length is not known
+ * here. So does what carries a FIN or more than one request, any piece of one, and whose sender has
+ * no window, or tells by SACK of pieces that it holds.
+ */
+#ifndef STATELESS_TCP_IO_XDP_REQUEST_BPF_H
+#define STATELESS_TCP_IO_XDP_REQUEST_BPF_H
+
+#include "stateless_tcp/io/xdp/proof.bpf.h"
+
+/* What is decided, and what for. */
+struct driver_decision {
+    enum driver_verdict verdict;
+    enum driver_counter counter;
+    struct packet_segment reply; /* DRIVER_TX */
+    /* DRIVER_CLIMB: where this is not 0, `reply` goes back with a response of so many octets or
+     * less, its length counted; its TSval has the place in our stream where that begins. */
+    uint32_t room;
+};
+
+/* Memory to work in: more than a BPF program's stack has room for; and what is read from there the
+ * verifier knows nothing of, so that it need not follow each way to it apart. */
+struct driver_work {
+    struct driver_frame frame;
+    struct driver_segment segment;
+    struct driver_decision decision;
+    uint32_t fence; /* nothing is kept here */
+};
+
+DRIVER_INLINE struct driver_decision driver_drop(enum driver_counter counter)
+{
+    return (struct driver_decision){.verdict = DRIVER_DROP, .counter = counter};
+}
+
+DRIVER_INLINE struct driver_decision driver_climb(void)
+{
+    return (struct driver_decision){.verdict = DRIVER_CLIMB};
+}
+
+DRIVER_INLINE uint32_t driver_least(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* is_single() in modern_send.c, and what modern_send() in modern.c says of the stream's end. */
+DRIVER_INLINE uint32_t driver_request_room(const struct driver_config *config,
+                                           const struct driver_segment *segment,
+                                           const struct driver_place *place)
+{
+    uint32_t options_len = segment->header_len - PACKET_TCP_HEADER_LEN;
+    uint32_t window = driver_be32(segment->words[3]) & 0xffff;
+    uint32_t room = cookie_class_limit(place->mss_class) - options_len;
+    room = driver_least(driver_least(room, config->segment_size), window);
+    return place->held < MODERN_CLOSE_AT ? driver_least(room, MODERN_CLOSE_AT - place->held) : 0;
+}
+
+/* receive_data() in modern.c, where the sender has proven its cookie. */
+DRIVER_INLINE struct driver_decision driver_request(const struct driver_config *config,
+                                                    const struct driver_segment *segment,
+                                                    const struct driver_place *place)
+{
+    /* No other option beside timestamps, so no SACK. */
+    uint32_t header_len =
+        PACKET_TCP_HEADER_LEN + (segment->has_timestamps ? PACKET_TCP_TIMESTAMPS_OPTION_LEN : 0);
+    uint32_t behind = segment->seq + segment->data_len;
+    if (!place->is_at_point || segment->flags != PACKET_ACK || segment->header_len != header_len ||
+        segment->data_len > DRIVER_DATA_MAX)
+        return driver_climb();
+    uint8_t end = segment->has_timestamps ? 0 : PACKET_FIN;
+    return (struct driver_decision){
+        .verdict = DRIVER_CLIMB,
+        .counter = DRIVER_COUNT_REQUEST,
+        .room = driver_request_room(config, segment, place),
+        .reply = {.seq = segment->ack,
+                  .ack = behind,
+                  .window = MODERN_WINDOW,
+                  .flags = PACKET_ACK | PACKET_PSH | end,
+                  .has_timestamps = segment->has_timestamps,
+                  .timestamp_value = point_make(place->held, behind, true),
+                  .timestamp_echo = segment->timestamp_value},
+    };
+}
+
+/* Where in the frame the message is that is all of the segment's data; 0: there is none, or it
+ * came damaged. */
+DRIVER_INLINE uint32_t driver_request_find(const uint8_t *data, const uint8_t *end,
+                                           const struct driver_config *config,
+                                           const struct driver_work *work, uint32_t *len_out)
+{
+    const struct driver_segment *segment = &work->segment;
+    uint32_t tcp_at = work->frame.tcp_at & 0x7f, header_len = segment->header_len & 0x3c;
+    const uint8_t *at = data + tcp_at + header_len;
+    if (at + LENGTH_LEN > end)
+        return 0;
+    uint32_t len = (uint32_t)at[0] << 8 | at[1];
+    if (len < REQUEST_LEN_MIN || len + LENGTH_LEN != segment->data_len ||
+        !driver_is_sum_good(segment, data + tcp_at, end, config->checksum_policy))
+        return 0;
+    *len_out = len;
+    return tcp_at + header_len + LENGTH_LEN;
+}
+
+/* All that is before the response: its `len` octets have the sum `sum`, in pairs from the first
+ * octet. False: not so many fit, or beyond the frame; the caller sees to it that neither happens. */
+DRIVER_INLINE bool driver_request_put(uint8_t *data, const uint8_t *end,
+                                      const struct driver_work *work, uint32_t len, uint64_t sum)
+{
+    struct packet_segment reply = work->decision.reply;
+    uint32_t header_len = driver_reply_len(&reply), stream_len = LENGTH_LEN + len;
+    uint32_t tcp_at = work->frame.tcp_at & 0x7f;
+    uint8_t *prefix = data + tcp_at + (header_len & 0x3c);
+    if (stream_len > work->decision.room || prefix + LENGTH_LEN > end)
+        return false;
+    uint32_t prefix_word = driver_be32(len << 16);
+    prefix[0] = (uint8_t)(len >> 8);
+    prefix[1] = (uint8_t)len;
+    reply.timestamp_value += point_make(stream_len, 0, false);
+    return driver_put_before(data, end, &work->frame, &work->segment, DRIVER_TCP,
+                             header_len + stream_len) &&
+           driver_put_tcp(data + tcp_at, end, header_len, &work->segment, &reply, stream_len,
+                          sum + prefix_word);
+}
+
+#endif
