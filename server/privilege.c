@@ -67,6 +67,15 @@ static int privilege_change(const struct config *config, struct privilege_error 
     return -EPERM;
 }
 
+/* Whether a reload could lock the memory of AF_XDP sockets only by a capability: the limit is raised
+ * where that is permitted, and what there is of it all processes of a user share. */
+static bool needs_lock(const struct config *config)
+{
+    struct rlimit limit;
+    return config->io == CONFIG_IO_XDP && getrlimit(RLIMIT_MEMLOCK, &limit) == 0 &&
+           limit.rlim_cur != RLIM_INFINITY;
+}
+
 int privilege_drop(const struct config *config, struct privilege_error *error)
 {
     bool has_low_port = false, has_stateless = false;
@@ -82,6 +91,8 @@ int privilege_drop(const struct config *config, struct privilege_error *error)
     bool bind = has_low_port && capng_have_capability(CAPNG_PERMITTED, CAP_NET_BIND_SERVICE);
     bool raw = has_stateless && capng_have_capability(CAPNG_PERMITTED, CAP_NET_RAW);
     bool admin = has_stateless && capng_have_capability(CAPNG_PERMITTED, CAP_NET_ADMIN);
+    bool lock =
+        has_stateless && needs_lock(config) && capng_have_capability(CAPNG_PERMITTED, CAP_IPC_LOCK);
     const capng_type_t sets = CAPNG_EFFECTIVE | CAPNG_PERMITTED;
     capng_clear(CAPNG_SELECT_BOTH);
     if (bind)
@@ -90,6 +101,8 @@ int privilege_drop(const struct config *config, struct privilege_error *error)
         capng_update(CAPNG_ADD, sets, CAP_NET_RAW);
     if (admin)
         capng_update(CAPNG_ADD, sets, CAP_NET_ADMIN);
+    if (lock)
+        capng_update(CAPNG_ADD, sets, CAP_IPC_LOCK);
     int outcome = privilege_change(config, error);
     if (outcome == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
         outcome = -errno;

@@ -13,8 +13,8 @@ struct privilege_error {
 
 /* Let go of every capability but those that a later SIGHUP may need for what is configured now
  * (CAP_NET_BIND_SERVICE for a port below the unprivileged ones; CAP_NET_RAW and CAP_NET_ADMIN for
- * stateless TCP), become the configured user, if any, and make sure that no program started from
- * here can gain any. Call before threads start.
+ * stateless TCP; CAP_IPC_LOCK for AF_XDP within a limit of memory), become the configured user, if
+ * any, and make sure that no program started from here can gain any. Call before threads start.
  * Outcomes: 0; negative errno with `error`. */
 int privilege_drop(const struct config *config, struct privilege_error *error);
 
