@@ -240,9 +240,8 @@ static int worker_tell(struct raw_worker *worker)
     return outcome;
 }
 
-/* What depends on the time. Outcomes: 0; -ECHILD the guard is gone; negative errno of the
- * interface.
- */
+/* What depends on the time. Outcomes: 0; -ECHILD the guard is gone; -ENODEV; other negative errno
+ * of the interface. */
 static int worker_tick(struct raw_worker *worker)
 {
     uint64_t now_s = (uint64_t)time(NULL);
@@ -254,6 +253,8 @@ static int worker_tick(struct raw_worker *worker)
     keys_refresh(worker);
     bool is_due = now_s - worker->place.endpoints_s >= ADDRESSES_AGE_S;
     if (is_due) {
+        if (!raw_place_is_there(&worker->place))
+            return -ENODEV;
         raw_place_refresh(&worker->place, now_s);
         worker->is_told = false;
     }

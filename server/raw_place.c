@@ -49,6 +49,11 @@ void raw_place_refresh(struct raw_place *place, uint64_t now_s)
           packet_endpoint_compare);
 }
 
+bool raw_place_is_there(const struct raw_place *place)
+{
+    return if_nametoindex(place->interface) == place->interface_index;
+}
+
 static bool is_loopback_interface(const char *interface)
 {
     struct ifaddrs *all;
@@ -218,6 +223,7 @@ int raw_place_open(const struct raw_config *config, struct raw_place *place_out,
         return -EINVAL;
     }
     strcpy(place->interface, config->interface);
+    place->interface_index = if_nametoindex(place->interface);
     for (; place->peer_count < config->peer_count; place->peer_count++)
         place->peers[place->peer_count] = config->peers[place->peer_count];
     for (size_t i = 0; i < config->address_count; i++) {

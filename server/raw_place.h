@@ -13,6 +13,7 @@
 
 struct raw_place {
     char interface[IF_NAMESIZE];
+    unsigned interface_index;      /* 0: there was none */
     struct packet_endpoint *named; /* as configured; an address of zeros means all of the family */
     size_t named_count;
     struct packet_endpoint *endpoints; /* as of raw_place_refresh(); none is zeros */
@@ -31,6 +32,10 @@ int raw_place_open(const struct raw_config *config, struct raw_place *place_out,
 
 /* Find out which addresses are ours now. Keeps what was known if the kernel does not tell. */
 void raw_place_refresh(struct raw_place *place, uint64_t now_s);
+
+/* Whether the interface is still the one that it was: one of the same name may have come in its
+ * place, and a capture that was told of its going down is told nothing more. */
+bool raw_place_is_there(const struct raw_place *place);
 
 /* The capture filter in pcap's language, to be freed; NULL: no memory. It only spares us work: what
  * is ours is decided frame by frame. pcap does not look behind IPv6 extension headers; packets with

@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 
 from daemon_lib import (SKIP, Daemon, Scratch, need_own_network, refusal, run, wait_until)
 from netns import Here, Network
@@ -193,7 +194,25 @@ def test_interface_goes_and_comes():
             assert received_by_sockets() == before + 1
             peer.server.ip("link add spare type veth peer name spare1")
             peer.server.ip("link set spare up")
-            daemon.wait_for("is back")
+            daemon.wait_for("interface spare is back")
+
+
+def test_interface_is_replaced():
+    """By another of its name, at once, when it was down already: nothing is heard of that."""
+    with Scratch() as scratch, Peer() as peer:
+        with Daemon(*options(scratch, "fast")) as daemon:
+            peer.server.ip("link set v0 down")
+            time.sleep(0.5)
+            peer.server.run("ip", "-batch", "-", text="link delete v0\n"
+                            f"link add v0 type veth peer name v1 netns {peer.client.pid()}\n"
+                            f"address add {V4}/24 dev v0\nlink set v0 up\n")
+            peer.client.ip(f"address add {peer.client_v4}/24 dev v1")
+            peer.client.ip("link set v1 up")
+            daemon.wait_for(f"interface v0: no interface of this host has the address {V6}")
+            peer.server.ip(f"address add {V6}/64 dev v0 nodad")
+            daemon.wait_for("interface v0 is back")
+            before = received_by_sockets()
+            assert peer.padded(V4, 100) > 12 and received_by_sockets() == before
 
 
 def test_refusals():
