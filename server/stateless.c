@@ -48,9 +48,10 @@ struct stateless {
     unsigned cpu_count;
     atomic_bool is_open; /* may be read by others */
     atomic_bool is_ending;
-    atomic_bool is_failing; /* a worker met a failure: all of them shall end */
-    atomic_int problem;     /* which; 0: none */
-    uint64_t until_us;      /* once it is shut: it has answered what came before */
+    atomic_bool is_failing;  /* a worker met a failure: all of them shall end */
+    atomic_int problem;      /* which; 0: none */
+    struct io_error refusal; /* what was last said of opening it again */
+    uint64_t until_us;       /* once it is shut: it has answered what came before */
 };
 
 struct stateless_set {
@@ -234,23 +235,42 @@ static void member_reopen(struct stateless *member, int problem)
 {
     const struct timespec pause = {REOPEN_MS / 1000, REOPEN_MS % 1000 * 1000000L};
     struct io_error error;
-    if (member->crew_count != 0)
+    if (member->crew_count != 0) {
+        member->refusal.text[0] = '\0';
         log_write(LOG_LEVEL_ERROR,
                   "interface %s: %s; stateless TCP is not served there until it is back",
                   member->interface,
                   problem == -ECHILD ? "the guard against the kernel's TCP was killed"
                                      : strerror(-problem));
+    }
     atomic_store(&member->is_open, false);
     member_shut(member, false);
+    /* Nobody waits for who sleeps. */
+    park_leave(member->park);
     nanosleep(&pause, NULL);
-    if (member_open(member, &error) == 0)
+    park_join(member->park);
+    if (park_is_asked(member->park))
+        park_wait(member->park);
+    if (member_open(member, &error) == 0) {
         log_write(LOG_LEVEL_INFO, "interface %s is back", member->interface);
+    } else if (strcmp(error.text, member->refusal.text) != 0) {
+        log_write(LOG_LEVEL_ERROR, "%s", error.text);
+        member->refusal = error;
+    }
 }
 
 static void member_call(struct stateless *member)
 {
     for (unsigned w = 0; w < CONFIG_WORKERS_MAX; w++)
         atomic_store(&member->crew[w].is_called, true);
+}
+
+/* Have all workers end: what one has met ends the work of all. */
+static void member_fail(struct stateless *member, int problem)
+{
+    atomic_store(&member->problem, problem);
+    atomic_store(&member->is_failing, true);
+    member_call(member);
 }
 
 /* Until the member ends, or one of its workers fails. */
@@ -268,9 +288,7 @@ static void crew_work(struct crew *crew)
         if (outcome == -ESTALE) {
             park_ask(member->park);
         } else if (outcome != 0) {
-            atomic_store(&member->problem, outcome);
-            atomic_store(&member->is_failing, true);
-            member_call(member);
+            member_fail(member, outcome);
         }
     }
 }
@@ -305,8 +323,7 @@ static void member_serve(struct stateless *member)
         if (outcome == 0)
             continue;
         park_leave(member->park);
-        atomic_store(&member->problem, outcome);
-        atomic_store(&member->is_failing, true);
+        member_fail(member, outcome);
     }
     crew_work(&member->crew[0]);
     /* Who waits for a crew has nobody wait for it. */
