@@ -10,8 +10,8 @@
 #include "test/must.h"
 #include "test/unit/driver_frames.h"
 #include "test/unit/driver_front.h"
+#include "test/unit/driver_run.h"
 
-#include <bpf/bpf.h>
 #include <errno.h>
 #include <linux/bpf.h>
 #include <sched.h>
@@ -48,21 +48,17 @@ static enum driver_counter counted(void)
 /* Run one frame, and compare: the program in the kernel, the same on the host, user space. */
 static void check(const struct stateless_tcp_config *config, size_t len, struct driver_tally *tally)
 {
-    struct bpf_test_run_opts run = {.sz = sizeof run,
-                                    .data_in = frame,
-                                    .data_size_in = (uint32_t)len,
-                                    .data_out = result,
-                                    .data_size_out = sizeof result,
-                                    .repeat = 1};
+    size_t result_len;
     if (len < 14) /* the kernel takes none */
         return;
-    MUST(bpf_prog_test_run_opts(loader_program(loader), &run) == 0);
+    uint32_t action =
+        driver_run(loader_program(loader), frame, len, result, sizeof result, &result_len);
     enum driver_counter counter = counted(), host_counter = DRIVER_COUNTERS;
-    enum driver_verdict verdict = run.retval == XDP_TX     ? DRIVER_TX
-                                  : run.retval == XDP_DROP ? DRIVER_DROP
-                                                           : DRIVER_CLIMB;
-    MUST(verdict != DRIVER_CLIMB || run.retval == XDP_PASS || run.retval == XDP_REDIRECT);
-    driver_compare(config, frame, len, verdict, counter, result, run.data_size_out, tally);
+    enum driver_verdict verdict = action == XDP_TX     ? DRIVER_TX
+                                  : action == XDP_DROP ? DRIVER_DROP
+                                                       : DRIVER_CLIMB;
+    MUST(verdict != DRIVER_CLIMB || action == XDP_PASS || action == XDP_REDIRECT);
+    driver_compare(config, frame, len, verdict, counter, result, result_len, tally);
     MUST(driver_front(config, &driver_keys, driver_endpoints, 2, NULL, frame, &len,
                       &host_counter) == verdict);
     MUST(verdict == DRIVER_CLIMB || counter == host_counter);

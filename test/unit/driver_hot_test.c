@@ -7,8 +7,8 @@
 #include "stateless_tcp/io/xdp/loader.h"
 #include "test/must.h"
 #include "test/unit/driver_frames.h"
+#include "test/unit/driver_run.h"
 
-#include <bpf/bpf.h>
 #include <linux/bpf.h>
 #include <sched.h>
 #include <time.h>
@@ -62,22 +62,17 @@ static void learn(const struct frame_spec *spec, size_t response_len)
 /* Whether the program answers; then it must be with the response. */
 static bool is_answered(size_t len, size_t response_len)
 {
-    struct bpf_test_run_opts run = {.sz = sizeof run,
-                                    .data_in = frame,
-                                    .data_size_in = (uint32_t)len,
-                                    .data_out = result,
-                                    .data_size_out = sizeof result,
-                                    .repeat = 1};
-    MUST(bpf_prog_test_run_opts(loader_program(loader), &run) == 0);
-    if (run.retval == XDP_PASS) {
-        MUST(run.data_size_out == len && memcmp(frame, result, len) == 0);
+    size_t result_len;
+    uint32_t action =
+        driver_run(loader_program(loader), frame, len, result, sizeof result, &result_len);
+    if (action == XDP_PASS) {
+        MUST(result_len == len && memcmp(frame, result, len) == 0);
         climbed++;
         return false;
     }
-    MUST(run.retval == XDP_TX);
-    MUST(run.data_size_out == reply(len, response_len));
-    MUST(memcmp(result, answer, run.data_size_out) == 0 &&
-         frame_is_sound(result, run.data_size_out));
+    MUST(action == XDP_TX);
+    MUST(result_len == reply(len, response_len));
+    MUST(memcmp(result, answer, result_len) == 0 && frame_is_sound(result, result_len));
     answered++;
     return true;
 }

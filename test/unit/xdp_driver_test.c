@@ -9,9 +9,9 @@
 #include "stateless_tcp/io/io.h"
 #include "stateless_tcp/io/xdp/loader.h"
 #include "stateless_tcp/wire.h"
+#include "test/unit/driver_run.h"
 #include "test_main.h"
 
-#include <bpf/bpf.h>
 #include <errno.h>
 #include <linux/bpf.h>
 #include <sched.h>
@@ -102,30 +102,26 @@ static enum taken program_run(const struct frame *frame, bool *too_long_out)
 {
     uint64_t before[DRIVER_COUNTERS], after[DRIVER_COUNTERS];
     static uint8_t out[2 * FRAME_CAP];
-    struct bpf_test_run_opts options = {.sz = sizeof(options),
-                                        .data_in = frame->octets,
-                                        .data_size_in = frame->len,
-                                        .data_out = out,
-                                        .data_size_out = sizeof(out),
-                                        .repeat = 1};
+    size_t out_len;
     loader_counters(loader, before);
-    ck_assert_int_eq(bpf_prog_test_run_opts(loader_program(loader), &options), 0);
+    uint32_t action =
+        driver_run(loader_program(loader), frame->octets, frame->len, out, sizeof(out), &out_len);
     loader_counters(loader, after);
     *too_long_out = after[DRIVER_COUNT_TOO_LONG] != before[DRIVER_COUNT_TOO_LONG];
-    if (options.retval == XDP_PASS) {
-        ck_assert_uint_eq(options.data_size_out, frame->len);
+    if (action == XDP_PASS) {
+        ck_assert_uint_eq(out_len, frame->len);
         ck_assert(memcmp(out, frame->octets, frame->len) == 0);
     }
     bool is_climbed = after[DRIVER_COUNT_CLIMBED] != before[DRIVER_COUNT_CLIMBED];
     if (after[DRIVER_COUNT_ANSWERED] != before[DRIVER_COUNT_ANSWERED]) {
-        ck_assert_uint_eq(options.retval, XDP_TX);
+        ck_assert_uint_eq(action, XDP_TX);
         return ANSWERED;
     }
     if (after[DRIVER_COUNT_SILENT] != before[DRIVER_COUNT_SILENT]) {
-        ck_assert_uint_eq(options.retval, XDP_DROP);
+        ck_assert_uint_eq(action, XDP_DROP);
         return SILENT;
     }
-    ck_assert_uint_eq(options.retval, XDP_PASS); /* there are no sockets to climb to */
+    ck_assert_uint_eq(action, XDP_PASS); /* there are no sockets to climb to */
     return is_climbed ? CLIMBED : PASSED;
 }
 

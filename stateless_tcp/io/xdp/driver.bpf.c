@@ -8,13 +8,7 @@
  *
  * It differs on purpose in one thing: frames beyond DRIVER_FRAME_MAX are passed, ours or not.
  */
-#include "stateless_tcp/io/xdp/driver.h"
-
-#include <linux/bpf.h>
-/* after it */
-#include <bpf/bpf_endian.h>
-#include <bpf/bpf_helpers.h>
-#include <stdbool.h>
+#include "stateless_tcp/io/xdp/maps.bpf.h"
 
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
@@ -31,36 +25,15 @@ struct {
     __type(value, uint32_t);
 } driver_peers SEC(".maps");
 
+/* Where what is not answered here goes on, if anywhere. */
 struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, 2);
-    __type(key, uint32_t);
-    __type(value, struct driver_config);
-} driver_configs SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_XSKMAP);
-    __uint(max_entries, DRIVER_QUEUES_MAX);
+    __uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+    __uint(max_entries, 1);
     __type(key, uint32_t);
     __type(value, uint32_t);
-} driver_sockets SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-    __uint(max_entries, DRIVER_COUNTERS);
-    __type(key, uint32_t);
-    __type(value, uint64_t);
-} driver_counters SEC(".maps");
+} driver_next SEC(".maps");
 
 volatile uint32_t driver_bank; /* which of driver_configs counts */
-
-static __always_inline void driver_count(enum driver_counter counter)
-{
-    uint32_t key = counter;
-    uint64_t *count = bpf_map_lookup_elem(&driver_counters, &key);
-    if (count)
-        (*count)++;
-}
 
 #include "stateless_tcp/io/xdp/hot.bpf.h"
 
@@ -320,7 +293,7 @@ SEC("xdp")
 int lethe_driver(struct xdp_md *ctx)
 {
     struct parsed parsed = {0};
-    uint32_t bank = driver_bank & 1;
+    uint32_t bank = driver_bank & 1, zero = 0;
     uint32_t transport = (uint32_t)driver_parse(ctx, &parsed);
     const struct driver_config *config = bpf_map_lookup_elem(&driver_configs, &bank);
     if (!config)
@@ -331,28 +304,31 @@ int lethe_driver(struct xdp_md *ctx)
         driver_count(DRIVER_COUNT_TOO_LONG);
         return XDP_PASS;
     }
-    bool is_answered = transport == DRIVER_TRANSPORT_TCP ? config->is_answering : config->has_hot;
-    if (parsed.is_plain && is_answered) {
-        struct driver_frame frame = {.family = parsed.source.family,
-                                     .ip_at = parsed.ip_at & 0x1f,
-                                     .tcp_at = parsed.transport_at & 0x7f,
-                                     .end_at = (uint16_t)(parsed.end_at & 0x7ff)};
-        switch (transport == DRIVER_TRANSPORT_TCP ? driver_tcp(ctx, &frame, config)
-                                                  : driver_hot(ctx, &frame, config)) {
-        case DRIVER_CLIMB:
-            break;
-        case DRIVER_DROP:
-            driver_count(DRIVER_COUNT_SILENT);
-            return XDP_DROP;
-        case DRIVER_TX:
-            driver_count(DRIVER_COUNT_ANSWERED);
-            /* A veth wakes the other end after XDP_TX only if that has a program of its own; after
-             * a redirect generic receive offload does too. */
-            return config->has_redirect ? (int)bpf_redirect(ctx->ingress_ifindex, 0) : XDP_TX;
-        }
+    struct driver_work *work = bpf_map_lookup_elem(&driver_works, &zero);
+    if (!parsed.is_plain || !work)
+        return driver_climb_up(ctx);
+    work->frame = (struct driver_frame){.family = parsed.source.family,
+                                        .transport = (uint8_t)transport,
+                                        .ip_at = parsed.ip_at & 0x1f,
+                                        .tcp_at = parsed.transport_at & 0x7f,
+                                        .end_at = (uint16_t)(parsed.end_at & 0x7ff),
+                                        .bank = (uint8_t)bank};
+    bool is_tcp = transport == DRIVER_TRANSPORT_TCP;
+    enum driver_verdict verdict = DRIVER_CLIMB;
+    if (is_tcp ? config->is_answering : config->has_hot)
+        verdict = is_tcp ? driver_tcp(ctx, &work->frame, config) : driver_hot(ctx, config);
+    switch (verdict) {
+    case DRIVER_CLIMB:
+        break;
+    case DRIVER_DROP:
+        driver_count(DRIVER_COUNT_SILENT);
+        return XDP_DROP;
+    case DRIVER_TX:
+        return driver_send(ctx, config);
     }
-    driver_count(DRIVER_COUNT_CLIMBED);
-    return (int)bpf_redirect_map(&driver_sockets, ctx->rx_queue_index, XDP_PASS);
+    if (!is_tcp && config->has_next)
+        bpf_tail_call(ctx, &driver_next, 0); /* comes back if there is none */
+    return driver_climb_up(ctx);
 }
 
 /* None of the functions that the kernel keeps for GPL programs is called. */

@@ -8,6 +8,9 @@
  *               TCP without data, answered here? --yes--> XDP_TX, or XDP_DROP where silence is due
  *                   | no
  *                   v
+ *               the program in driver_next, if there is one, which may answer, or goes on:
+ *                   |
+ *                   v
  *               the AF_XDP socket of its queue; if there is none XDP_PASS, where packet sockets see
  *               it
  *
@@ -18,6 +21,8 @@
  *     driver_endpoints   hash   struct driver_endpoint -> which transports (enum driver_transport)
  *     driver_peers       trie   struct driver_prefix -> 1
  *     driver_configs     array  two banks of struct driver_config; driver_bank says which counts
+ *     driver_next        program entered with driver_works saying what is known of the frame
+ *     driver_works       array  one struct driver_work (tcp.bpf.h), for each processor
  *     driver_sockets     xskmap queue -> AF_XDP socket
  *     driver_counters    array  enum driver_counter -> uint64_t, for each processor
  *     driver_hot_answers array  struct driver_hot_answer, by driver_hot_place() (hot.bpf.h)
@@ -75,6 +80,7 @@ struct driver_config {
     uint8_t has_fast_open;
     uint8_t is_answering; /* else all that is ours climbs */
     uint8_t has_hot;      /* UDP answers are given again */
+    uint8_t has_next;     /* what is not answered here goes on to the program in driver_next */
     uint8_t has_redirect; /* send by redirecting to the interface itself, not by XDP_TX */
     uint8_t has_peers;
     uint16_t port_low; /* no endpoint has a port beyond these two */
@@ -96,6 +102,7 @@ enum driver_counter {
     DRIVER_COUNT_JUNK,    /* proves nothing */
     DRIVER_COUNT_HOT,     /* a UDP answer that user space gave before */
     DRIVER_COUNT_REQUEST, /* over TCP, answered */
+    DRIVER_COUNT_IMAGE,   /* over UDP, by the next program */
     DRIVER_COUNTERS,
 };
 
@@ -148,13 +155,15 @@ enum driver_verdict {
     DRIVER_TX,    /* the frame is the answer now */
 };
 
-/* A TCP segment to an endpoint, sent by somebody who may be answered; no IP option, no extension
- * header. Octets of the frame before ... */
+/* A segment or datagram to an endpoint, sent by somebody who may be answered; no IP option, no
+ * extension header. Octets of the frame before ... */
 struct driver_frame {
-    uint8_t family;  /* 4 or 6 */
-    uint16_t ip_at;  /* ... its IP header: 14, 18 or 22 */
-    uint16_t tcp_at; /* ... its TCP header: 20 or 40 more */
-    uint16_t end_at; /* ... the end of the IP packet; padding follows. At most DRIVER_FRAME_MAX */
+    uint8_t family;    /* 4 or 6 */
+    uint8_t transport; /* enum driver_transport */
+    uint16_t ip_at;    /* ... its IP header: 14, 18 or 22 */
+    uint16_t tcp_at;   /* ... its TCP or UDP header: 20 or 40 more */
+    uint16_t end_at;   /* ... the end of the IP packet; padding follows. At most DRIVER_FRAME_MAX */
+    uint8_t bank;      /* of driver_configs */
 };
 
 #endif

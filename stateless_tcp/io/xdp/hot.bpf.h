@@ -16,6 +16,7 @@
 #define STATELESS_TCP_IO_XDP_HOT_BPF_H
 
 #include "stateless_tcp/io/xdp/tcp.bpf.h"
+#include "stateless_tcp/io/xdp/udp.bpf.h"
 
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -70,27 +71,17 @@ static __always_inline bool driver_hot_read(const uint8_t *at, const uint8_t *en
     return true;
 }
 
-/* is_transport_sum_good() in packet.c, and the zero of RFC 768. `udp`: header, and the ID
- * behind. */
-static __always_inline bool driver_hot_is_sum_good(const uint8_t *udp, const uint8_t *end,
-                                                   const struct driver_segment *segment,
-                                                   const struct driver_hot_request *request,
-                                                   uint32_t len, uint8_t policy)
+/* RFC 1071. */
+static __always_inline uint64_t driver_hot_sum(const struct driver_hot_request *request)
 {
-    if (udp + 10 > end)
-        return false;
-    uint16_t field = driver_load16(udp + 6);
-    if (field == 0)
-        return segment->family == 4;
-    if (policy == PACKET_CHECKSUM_NEVER)
-        return true;
-    uint64_t pseudo = driver_sum_pseudo_header(segment, DRIVER_UDP, len);
-    uint64_t sum = pseudo + driver_load32(udp) + driver_load32(udp + 4) + driver_load16(udp + 8);
+    uint64_t sum = 0;
 #pragma GCC unroll 15
-    for (unsigned i = 0; i < DRIVER_HOT_REQUEST_MAX / 8; i++)
+    for (unsigned i = 0; i < DRIVER_HOT_REQUEST_MAX / 8; i++) {
+        DRIVER_FORGET(); /* else all words wait on the stack */
         sum += (request->words[i] & 0xffffffff) + (request->words[i] >> 32);
-    return driver_fold(sum) == 0xffff ||
-           (policy == PACKET_CHECKSUM_AUTO && field == driver_fold(pseudo));
+        __asm__ volatile("" : "+r"(sum));
+    }
+    return sum;
 }
 
 /* `len` octets of the response, to `to`. */
@@ -117,26 +108,18 @@ static __always_inline bool driver_hot_put(uint8_t *to, const uint8_t *end,
     return true;
 }
 
-/* The frame has the answer's length by now: packet_reply_udp(). */
+/* The frame has the answer's length by now. */
 static __always_inline bool driver_hot_put_frame(uint8_t *data, const uint8_t *end,
                                                  const struct driver_work *work,
                                                  const struct driver_hot_answer *answer,
                                                  uint32_t len)
 {
-    uint8_t *udp = data + (work->frame.tcp_at & 0x7f);
-    uint32_t udp_len = 10 + len;
-    if (!driver_put_before(data, end, &work->frame, &work->segment, DRIVER_UDP, udp_len) ||
-        udp + 10 > end)
+    uint8_t *id = data + (work->frame.tcp_at & 0x7f) + PACKET_UDP_HEADER_LEN;
+    if (id + 2 > end)
         return false;
-    uint32_t ports = driver_load32(udp);
-    uint32_t len_and_sum = driver_be32(udp_len << 16);
-    driver_store32(udp, ports << 16 | ports >> 16);
-    driver_store32(udp + 4, len_and_sum);
-    uint64_t sum = driver_sum_pseudo_header(&work->segment, DRIVER_UDP, udp_len) + ports +
-                   len_and_sum + driver_load16(udp + 8) + answer->sum;
-    uint16_t folded = (uint16_t)~driver_fold(sum);
-    driver_store16(udp + 6, folded == 0 ? 0xffff : folded);
-    return driver_hot_put(udp + 10, end, answer, len);
+    uint64_t sum = (uint64_t)driver_load16(id) + answer->sum;
+    return driver_udp_put(data, end, &work->frame, &work->segment, 10 + len, sum) &&
+           driver_hot_put(id + 2, end, answer, len);
 }
 
 /* What is read before is read before what is read behind. */
@@ -185,58 +168,21 @@ driver_hot_find(const uint8_t *data, const uint8_t *end, const struct driver_con
         answer->version != lease->version || bpf_ktime_get_ns() >= lease->until_ns)
         return NULL;
     work->segment.family = work->frame.family;
+    uint64_t sum = (uint64_t)driver_load16(udp + 8) + driver_hot_sum(request);
     if (!driver_read_addresses(data + ip_at, end, &work->segment) ||
-        !driver_hot_is_sum_good(data + udp_at, end, &work->segment, request, len,
-                                config->checksum_policy))
+        !driver_udp_is_sum_good(udp, end, &work->segment, sum, len, config->checksum_policy))
         return NULL;
     return answer;
 }
 
-/* What is before the message, its ID included, from `from` to the beginning: a whole number of
- * words, with tags or without. */
-static __always_inline bool driver_hot_move(uint8_t *data, const uint8_t *end, uint32_t from,
-                                            uint32_t len)
-{
-    uint8_t *to = data;
-    const uint8_t *at = data + (from & 0x3ff);
-    for (unsigned i = 0; i < 18 && len >= 4; i++, len -= 4) {
-        if (at + 4 > end || to + 4 > end)
-            return false;
-        driver_store32(to, driver_load32(at));
-        to += 4;
-        at += 4;
-        __asm__ volatile("" : "+r"(to), "+r"(at)); /* as in driver_sum_data() */
-    }
-    return len == 0;
-}
-
-/* Make the frame `len` octets long: at its end, or if there is no room, where it begins.
- * DRIVER_CLIMB: there is none either. */
-static __always_inline enum driver_verdict driver_hot_resize(struct xdp_md *ctx, uint32_t len,
-                                                             uint32_t front_len)
-{
-    int more = (int)len - (int)(ctx->data_end - ctx->data);
-    if (bpf_xdp_adjust_tail(ctx, more) == 0)
-        return DRIVER_TX;
-    if (more <= 0 || bpf_xdp_adjust_head(ctx, -more) != 0)
-        return DRIVER_CLIMB;
-    return driver_hot_move((uint8_t *)(long)ctx->data, (uint8_t *)(long)ctx->data_end,
-                           (uint32_t)more, front_len)
-               ? DRIVER_TX
-               : DRIVER_DROP;
-}
-
-/* As driver_tcp(); frame->tcp_at is where the UDP header is. */
-static __always_inline enum driver_verdict
-driver_hot(struct xdp_md *ctx, const struct driver_frame *frame, const struct driver_config *config)
+/* Answer the datagram of which driver_works tells. On a stack of its own. */
+DRIVER_STEP enum driver_verdict driver_hot(struct xdp_md *ctx, const struct driver_config *config)
 {
     uint8_t *data = (uint8_t *)(long)ctx->data, *end = (uint8_t *)(long)ctx->data_end;
     uint32_t key = 0, sequence = 0;
     struct driver_work *work = bpf_map_lookup_elem(&driver_works, &key);
-    if (!work)
+    if (!work || !config)
         return DRIVER_CLIMB;
-    work->frame = *frame;
-    DRIVER_FORGET();
     const struct driver_hot_answer *answer = driver_hot_find(data, end, config, work, &sequence);
     if (!answer)
         return DRIVER_CLIMB;
@@ -244,7 +190,7 @@ driver_hot(struct xdp_md *ctx, const struct driver_frame *frame, const struct dr
     uint32_t front_len = (work->frame.tcp_at & 0x7f) + 10;
     if (len > DRIVER_HOT_RESPONSE_MAX)
         return DRIVER_CLIMB;
-    enum driver_verdict verdict = driver_hot_resize(ctx, front_len + len, front_len);
+    enum driver_verdict verdict = driver_resize(ctx, front_len + len, front_len);
     if (verdict != DRIVER_TX)
         return verdict;
     data = (uint8_t *)(long)ctx->data;
