@@ -432,12 +432,13 @@ static enum step dname(struct answer *a, struct chain *chain, struct subject *su
     return follow(chain, subject, alias);
 }
 
-/* One name of the chain. The first one decides AA and REFUSED (RFC 1035 4.1.1, RFC 6604). */
-static enum step answer_subject(struct answer *a, struct chain *chain, struct subject *subject,
-                                struct found *found)
+/* One name of the chain, looked up. The first one decides AA and REFUSED (RFC 1035 4.1.1,
+ * RFC 6604). */
+static enum step answer_found(struct answer *a, struct chain *chain, struct subject *subject,
+                              const struct found *found)
 {
     bool is_first = chain->count == 1;
-    enum find_outcome outcome = zonedb_find_key(a->view, a->query->qtype, found);
+    enum find_outcome outcome = found->outcome;
     if (is_first && outcome != FIND_NOT_AUTHORITATIVE && outcome != FIND_CORRUPT &&
         (outcome != FIND_DELEGATION ||
          (a->query->qtype == RR_DS && found->node_depth == found->key.label_count)))
@@ -470,6 +471,13 @@ static enum step answer_subject(struct answer *a, struct chain *chain, struct su
     return STEP_DONE;
 }
 
+static enum step answer_subject(struct answer *a, struct chain *chain, struct subject *subject,
+                                struct found *found)
+{
+    zonedb_find_key(a->view, a->query->qtype, found);
+    return answer_found(a, chain, subject, found);
+}
+
 /* For every name of the chain that a wildcard answered. The look-up is done again: it is rare, and
  * proofs must not come before the last record of the answer. */
 static void wildcard_proofs(struct answer *a, const struct chain *chain)
@@ -483,15 +491,30 @@ static void wildcard_proofs(struct answer *a, const struct chain *chain)
     }
 }
 
+static void chain_begin(struct chain *chain, const uint8_t *name)
+{
+    chain->names[0] = name;
+    chain->is_wildcard[0] = false;
+    chain->count = 1;
+}
+
+void answer_as_found(struct answer *a, const struct found *found)
+{
+    struct subject subject = {a->query->qname, HEADER_LEN};
+    struct chain chain;
+    assert(found->outcome == FIND_DELEGATION || found->outcome == FIND_NO_NODE);
+    chain_begin(&chain, subject.name);
+    answer_found(a, &chain, &subject, found);
+    additional(a);
+}
+
 /* The first name, whose key is in `found`, and those that aliases lead to. Sections in their order:
  * the chain's answers, the last name's outcome, proofs, addresses. */
 static void answer_chain(struct answer *a, struct found *found)
 {
     struct subject subject = {a->query->qname, HEADER_LEN};
     struct chain chain;
-    chain.names[0] = subject.name;
-    chain.is_wildcard[0] = false;
-    chain.count = 1;
+    chain_begin(&chain, subject.name);
     enum step step = answer_subject(a, &chain, &subject, found);
     while (step == STEP_FOLLOW && !a->is_corrupt) {
         struct found next;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "zonedb/template.h"
 
+#include "zonedb/image.h"
+
 #include <endian.h>
 
 #define SEQUENCE_BITS 48
@@ -32,12 +34,6 @@ struct template
     uint16_t content_len;
 };
 
-static uint64_t mix(uint64_t hash, uint64_t word)
-{
-    hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
-    return hash ^ hash >> 29;
-}
-
 static uint64_t load_word(const uint8_t *p)
 {
     uint64_t word;
@@ -45,21 +41,12 @@ static uint64_t load_word(const uint8_t *p)
     return le64toh(word);
 }
 
-/* Eight octets with ASCII letters in lower case, the others as they are. */
-static uint64_t word_lower(uint64_t word)
-{
-    const uint64_t ones = 0x0101010101010101u;
-    uint64_t seven = word & 0x7f * ones;
-    uint64_t from_a = seven + (0x80 - 'A') * ones, above_z = seven + (0x7f - 'Z') * ones;
-    return word | ((from_a ^ above_z) & ~word & 0x80 * ones) >> 2;
-}
-
 void template_name_set(struct template_name *name, const uint8_t *qname, size_t len)
 {
     memcpy(name->lower, qname, len);
     for (size_t at = 0; at < len; at += 8) {
         /* Length octets are below 'A'. */
-        uint64_t word = htole64(word_lower(load_word(name->lower + at)));
+        uint64_t word = htole64(image_word_lower(load_word(name->lower + at)));
         memcpy(name->lower + at, &word, sizeof word);
     }
     unsigned count = 0;
@@ -74,15 +61,15 @@ void template_name_set(struct template_name *name, const uint8_t *qname, size_t 
         const uint8_t *label = name->lower + name->label_at[count - depth];
         size_t left = 1u + label[0];
         for (; left > 8; left -= 8, label += 8)
-            hash = mix(hash, load_word(label));
-        hash = mix(hash, load_word(label) << 8 * (8 - left));
+            hash = image_mix(hash, load_word(label));
+        hash = image_mix(hash, load_word(label) << 8 * (8 - left));
         name->hash[depth] = hash;
     }
 }
 
 static uint64_t use_hash(const struct template_name *name, const struct template_use *use)
 {
-    return mix(name->hash[use->depth], use->of << 4 | (unsigned)use->kind << 1 | use->is_do);
+    return image_mix(name->hash[use->depth], use->of << 4 | (unsigned)use->kind << 1 | use->is_do);
 }
 
 static size_t suffix_at(const struct template_name *name, unsigned depth)
@@ -216,11 +203,11 @@ struct template_use template_use_servers(unsigned depth, unsigned cut_depth, boo
     uint64_t hash = 0, last = 0;
     size_t at = 0;
     for (; content.len - at >= 8; at += 8)
-        hash = mix(hash, load_word(content.at + at));
+        hash = image_mix(hash, load_word(content.at + at));
     memcpy(&last, content.at + at, content.len - at);
     return (struct template_use){.kind = TEMPLATE_SERVERS,
                                  .depth = depth,
-                                 .of = mix(hash, last),
+                                 .of = image_mix(hash, last),
                                  .is_do = is_do,
                                  .cut_depth = cut_depth,
                                  .content = content};

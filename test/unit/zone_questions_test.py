@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Answers from templates are those without, over all zones that the tests have.
+"""Answers from templates, or from images, are those without, over all zones that the tests have.
 
-usage: template_zones_test.py LETHE TEMPLATE_ZONES DATA MAKE_TLD
+usage: zone_questions_test.py LETHE PROGRAM DATA MAKE_TLD [PERCENT...]
+
+PERCENT: of the questions to each database in turn, so many at least are to be answered that way.
 """
 import lzma
 import pathlib
@@ -11,6 +13,7 @@ import sys
 import tempfile
 
 lethe, program, data, make_tld = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3]), sys.argv[4]
+floors = [[percent] for percent in sys.argv[5:]] or [[]] * 4
 # Each its own database: the root's zone would hold all the others.
 SETS = [["root.zone.xz"], ["gov.zone.xz"], sorted(str(p.relative_to(data)) for p in
                                                   (data / "zones").glob("*.zone.xz"))]
@@ -29,5 +32,5 @@ with tempfile.TemporaryDirectory() as scratch:
             subprocess.run([lethe, "--db", scratch / f"db{number}", "zone", "load",
                             "." if apex == "root." else apex, text], check=True,
                            stdout=subprocess.DEVNULL)
-        worst |= subprocess.run([program, scratch / f"db{number}"], check=False).returncode
+        worst |= subprocess.run([program, scratch / f"db{number}", *floors[number]], check=False).returncode
 sys.exit(worst != 0)

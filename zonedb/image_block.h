@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * image_block.h - blocks of an image (image.h), rendered. Private to the room.
+ *
+ * The bodies are what respond() writes, for the block's own name as the question; what would not
+ * serve all other questions gets no body, or no block.
+ */
+#ifndef ZONEDB_IMAGE_BLOCK_H
+#define ZONEDB_IMAGE_BLOCK_H
+
+#include "zonedb/find.h"
+#include "zonedb/image.h"
+#include "zonedb/respond.h"
+
+/* What a block is made of: a name (lower case) of a zone, or its apex. */
+struct image_source {
+    struct zonedb_view *view;
+    const struct respond_policy *policy;
+    const struct find_zone *zone;
+    const uint8_t *name;
+    uint8_t name_len;
+    uint8_t label_count;
+};
+
+/* A block to be copied to its place. */
+struct image_draft {
+    _Alignas(struct image_block) uint8_t octets[IMAGE_PAGE_LEN];
+    size_t len; /* whole units; 0: there is none, the name climbs */
+};
+
+/* The apex's block. `has_negative`: names right below it that have no node do not exist. */
+void image_block_apex(const struct image_source *source, bool has_negative,
+                      struct image_draft *draft_out);
+
+/* The block of a zone cut, whose node is `node`. */
+void image_block_cut(const struct image_source *source, const struct node *node,
+                     struct image_draft *draft_out);
+
+/* Octets that a block takes in the image. */
+size_t image_block_len(const struct image_block *block);
+
+#endif

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * All of a request that an image can answer is told by a few comparisons; everything unusual climbs.
+ */
+#include "zonedb/image_respond.h"
+
+#include "zonedb/name.h"
+#include "zonedb/node.h"
+#include "zonedb/response.h"
+
+#include <endian.h>
+
+#define OPT_LEN 11
+/* Flags that a request may have: the answer depends on none but RD, which is copied. */
+#define FLAGS_USUAL (FLAG_RD | 0x0030u)
+
+/* An image whose directory lies within it. */
+struct place {
+    const uint8_t *octets;
+    size_t len; /* whole pages */
+    uint32_t bucket_mask;
+};
+
+/* The request. The name is in lower case, with zeros behind it to read in words. */
+struct asked {
+    unsigned label_count;
+    size_t name_len;
+    uint16_t flags;
+    uint16_t qtype;
+    bool has_opt, is_do;
+    uint16_t payload;
+    uint8_t label_at[NAME_LABELS_MAX + 1];
+    uint8_t lower[NAME_MAX_LEN + 9];
+};
+
+static uint64_t load_word(const uint8_t *p)
+{
+    uint64_t word;
+    memcpy(&word, p, sizeof word);
+    return le64toh(word);
+}
+
+/* ---- the request ---- */
+
+/* Returns the name's length; 0: it is no whole uncompressed name. */
+static size_t name_read(const uint8_t *name, size_t available, struct asked *asked)
+{
+    unsigned count = 0;
+    size_t at = 0, end = available < NAME_MAX_LEN ? available : NAME_MAX_LEN;
+    while (at < end && name[at] <= 63) {
+        asked->label_at[count] = (uint8_t)at;
+        if (name[at] == 0) {
+            asked->label_count = count;
+            return at + 1;
+        }
+        count++;
+        at += 1u + name[at];
+    }
+    return 0;
+}
+
+static void name_lower(const uint8_t *name, size_t len, struct asked *asked)
+{
+    memcpy(asked->lower, name, len);
+    memset(asked->lower + len, 0, 8);
+    for (size_t at = 0; at < len; at += 8) {
+        uint64_t word = htole64(image_word_lower(load_word(asked->lower + at)));
+        memcpy(asked->lower + at, &word, sizeof word);
+    }
+}
+
+/* What stands behind the question: nothing, or OPT of version 0 without options. */
+static bool opt_read(const uint8_t *at, size_t len, unsigned count, struct asked *asked)
+{
+    asked->has_opt = count == 1;
+    asked->is_do = false;
+    asked->payload = RESPOND_UDP_PAYLOAD_MIN;
+    if (count == 0)
+        return len == 0;
+    if (len != OPT_LEN || at[0] != 0 || load_be16(at + 1) != RR_OPT || at[6] != 0 ||
+        load_be16(at + 9) != 0)
+        return false;
+    asked->payload = load_be16(at + 3);
+    asked->is_do = (at[7] & 0x80) != 0;
+    return true;
+}
+
+/* Returns where the question ends; 0: not for an image. */
+static size_t request_read(const uint8_t *request, size_t len, struct asked *asked)
+{
+    if (len < HEADER_LEN)
+        return 0;
+    unsigned opt_count = load_be16(request + 10);
+    asked->flags = load_be16(request + 2);
+    if ((asked->flags & ~FLAGS_USUAL) != 0 || load_be16(request + 4) != 1 ||
+        load_be32(request + 6) != 0 || opt_count > 1)
+        return 0;
+    asked->name_len = name_read(request + HEADER_LEN, len - HEADER_LEN, asked);
+    size_t end = HEADER_LEN + asked->name_len + 4;
+    if (asked->name_len == 0 || len < end)
+        return 0;
+    asked->qtype = load_be16(request + end - 4);
+    if (load_be16(request + end - 2) != CLASS_IN || (asked->qtype >= 128 && asked->qtype != RR_ANY))
+        return 0;
+    if (!opt_read(request + end, len - end, opt_count, asked))
+        return 0;
+    name_lower(request + HEADER_LEN, asked->name_len, asked);
+    return end;
+}
+
+/* ---- the look-up ---- */
+
+enum lookup {
+    LOOKUP_BLOCK,
+    LOOKUP_ABSENT,
+    LOOKUP_CLIMB,
+};
+
+/* The block at a place, if it and its name lie within one page. */
+static const struct image_block *block_at(const struct place *image, uint64_t place)
+{
+    uint64_t at = place * IMAGE_UNIT_LEN;
+    if (at >= image->len || IMAGE_PAGE_LEN - at % IMAGE_PAGE_LEN < sizeof(struct image_block))
+        return NULL;
+    const void *block = image->octets + at;
+    return block;
+}
+
+static size_t block_room(const struct place *image, const struct image_block *block)
+{
+    size_t at = (size_t)((const uint8_t *)block - image->octets);
+    return IMAGE_PAGE_LEN - at % IMAGE_PAGE_LEN;
+}
+
+static bool block_is_of(const struct place *image, const struct image_block *block,
+                        enum image_kind kind, const uint8_t *name, size_t len)
+{
+    return block->kind == kind && block->name_len == len &&
+           sizeof *block + len <= block_room(image, block) && memcmp(block + 1, name, len) == 0;
+}
+
+static size_t suffix_at(const struct asked *asked, unsigned depth)
+{
+    return asked->label_at[asked->label_count - depth];
+}
+
+/* The suffix of `depth` labels in the directory. */
+static enum lookup lookup(const struct place *image, enum image_kind kind,
+                          const struct asked *asked, unsigned depth,
+                          const struct image_block **block_out)
+{
+    const uint8_t *name = asked->lower + suffix_at(asked, depth);
+    size_t len = asked->name_len - suffix_at(asked, depth);
+    uint64_t hash = kind;
+    for (size_t at = 0; at < len; at += 8)
+        hash = image_mix(hash, load_word(name + at));
+    uint64_t fingerprint = image_fingerprint(hash), entry = 0;
+    const uint8_t *bucket =
+        image->octets + IMAGE_PAGE_LEN + 8 * IMAGE_WAYS * image_bucket(hash, image->bucket_mask);
+    for (unsigned i = 0; i < IMAGE_WAYS; i++, bucket += 8) {
+        entry = __atomic_load_n((const uint64_t *)(const void *)bucket, __ATOMIC_ACQUIRE);
+        uint64_t place = entry & IMAGE_PLACE_MASK;
+        if (entry >> IMAGE_FINGERPRINT_SHIFT != fingerprint || place == 0)
+            continue;
+        if (place <= IMAGE_PLACE_FULL)
+            return LOOKUP_CLIMB;
+        const struct image_block *block = block_at(image, place);
+        if (block == NULL)
+            return LOOKUP_CLIMB;
+        *block_out = block;
+        if (block_is_of(image, block, kind, name, len))
+            return LOOKUP_BLOCK;
+    }
+    return (entry & IMAGE_PLACE_MASK) == IMAGE_PLACE_FULL ? LOOKUP_CLIMB : LOOKUP_ABSENT;
+}
+
+/* The block that answers, and how many labels it has; NULL: it climbs. */
+static const struct image_block *block_find(const struct place *image, uint32_t apex_depths,
+                                            const struct asked *asked, unsigned *depth_out)
+{
+    const struct image_block *apex, *cut;
+    enum lookup found = LOOKUP_ABSENT;
+    unsigned depth =
+        asked->label_count < IMAGE_APEX_LABELS_MAX ? asked->label_count : IMAGE_APEX_LABELS_MAX;
+    for (apex_depths <<= 31 - depth; apex_depths != 0; apex_depths <<= 1, depth--) {
+        if (apex_depths >> 31 == 0)
+            continue;
+        found = lookup(image, IMAGE_APEX, asked, depth, &apex);
+        if (found != LOOKUP_ABSENT)
+            break;
+    }
+    if (found != LOOKUP_BLOCK || depth == asked->label_count)
+        return NULL;
+    *depth_out = depth;
+    switch (lookup(image, IMAGE_CUT, asked, depth + 1, &cut)) {
+    case LOOKUP_CLIMB:
+        return NULL;
+    case LOOKUP_ABSENT:
+        return apex;
+    case LOOKUP_BLOCK:
+        break;
+    }
+    *depth_out = depth + 1;
+    /* The parent's side of the cut answers for DS itself. */
+    return asked->qtype == RR_DS && depth + 1 == asked->label_count ? NULL : cut;
+}
+
+/* ---- the answer ---- */
+
+/* Might a label of the body that stands right below the suffix equal the question's there? */
+static bool has_child(const struct image_block *block, const struct asked *asked, unsigned depth)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t marks;
+    memcpy(&marks, block->children, sizeof marks);
+    if (marks == 0 || depth == asked->label_count)
+        return false;
+    const uint8_t *label = asked->lower + suffix_at(asked, depth + 1);
+    uint64_t apart = marks ^ image_label_mark(label[0], label[1], label[label[0]]) * ones;
+    return ((apart - ones) & ~apart & 0x80 * ones) != 0;
+}
+
+static bool body_lies_within(const struct image_body *body, size_t room)
+{
+    return body->len > 0 && (size_t)body->at + body->len <= room &&
+           body->pointers_at + 2u * body->pointer_count <= room;
+}
+
+/* Returns false if a place is none of the body. */
+static bool pointers_move(uint8_t *octets, const struct image_body *body, const uint8_t *places,
+                          size_t by)
+{
+    for (unsigned i = 0; i < body->pointer_count; i++) {
+        uint16_t at;
+        memcpy(&at, places + 2 * i, sizeof at);
+        if (at + 2u > body->len)
+            return false;
+        store_be16(octets + at, (uint16_t)(load_be16(octets + at) + by));
+    }
+    return true;
+}
+
+static void opt_write(uint8_t *opt, uint16_t udp_payload, bool is_do)
+{
+    memset(opt, 0, OPT_LEN);
+    opt[2] = RR_OPT;
+    store_be16(opt + 3, udp_payload);
+    opt[7] = is_do ? 0x80 : 0; /* RFC 3225 3: copied */
+}
+
+static void header_write(uint8_t *header, const struct asked *asked, const struct image_body *body)
+{
+    store_be16(header + 2, (uint16_t)(FLAG_QR | (asked->flags & FLAG_RD) | body->flags));
+    store_be16(header + 6, body->count[SECTION_ANSWER]);
+    store_be16(header + 8, body->count[SECTION_AUTHORITY]);
+    store_be16(header + 10, (uint16_t)(body->count[SECTION_ADDITIONAL] + asked->has_opt));
+}
+
+static size_t limit_of(const struct asked *asked, bool is_tcp, uint16_t udp_payload, size_t cap)
+{
+    if (is_tcp)
+        return cap;
+    size_t limit =
+        asked->payload < RESPOND_UDP_PAYLOAD_MIN ? RESPOND_UDP_PAYLOAD_MIN : asked->payload;
+    if (limit > udp_payload)
+        limit = udp_payload;
+    return limit < cap ? limit : cap;
+}
+
+size_t image_respond(const void *image, size_t image_len, bool is_tcp, const uint8_t *request,
+                     size_t request_len, uint8_t *response, size_t response_cap)
+{
+    const struct image_head *head = image;
+    struct asked asked;
+    unsigned depth;
+    size_t question_end = request_read(request, request_len, &asked);
+    if (question_end == 0 || image_len < IMAGE_PAGE_LEN)
+        return 0;
+    uint64_t version = image_version(image);
+    struct place place = {image, image_len - image_len % IMAGE_PAGE_LEN, head->bucket_mask};
+    if ((place.len - IMAGE_PAGE_LEN) / (8 * IMAGE_WAYS) <= place.bucket_mask)
+        return 0;
+    const struct image_block *block = block_find(&place, head->apex_depths, &asked, &depth);
+    if (block == NULL || has_child(block, &asked, depth))
+        return 0;
+    struct image_body body = block->body[asked.is_do];
+    size_t len = question_end + body.len + (asked.has_opt ? OPT_LEN : 0);
+    if (!body_lies_within(&body, block_room(&place, block)) ||
+        len > limit_of(&asked, is_tcp, head->udp_payload, response_cap))
+        return 0;
+    const uint8_t *octets = (const uint8_t *)block;
+    memcpy(response, request, question_end);
+    header_write(response, &asked, &body);
+    memcpy(response + question_end, octets + body.at, body.len);
+    if (!pointers_move(response + question_end, &body, octets + body.pointers_at,
+                       asked.name_len - block->name_len))
+        return 0;
+    if (asked.has_opt)
+        opt_write(response + question_end + body.len, head->udp_payload, asked.is_do);
+    /* Nothing of it is from a later image. */
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return version != 0 && image_version(image) == version ? len : 0;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * image_room.h - the memory of an image: its directory and the room for blocks. Private to the room.
+ */
+#ifndef ZONEDB_IMAGE_ROOM_H
+#define ZONEDB_IMAGE_ROOM_H
+
+#include "zonedb/image_block.h"
+#include "zonedb/image_build.h"
+
+#define IMAGE_UNITS_MAX (IMAGE_PAGE_LEN / IMAGE_UNIT_LEN)
+
+/* A zone that is in the image. */
+struct image_zone {
+    uint32_t id;
+    uint8_t depth;
+    uint8_t signing;
+};
+
+/* A block that was replaced, and since when. */
+struct image_retired {
+    uint64_t place;
+    uint64_t since_ns;
+};
+
+struct image {
+    struct respond_policy policy;
+    uint8_t *octets;
+    size_t len; /* whole pages */
+    uint32_t bucket_mask;
+    uint64_t next;                       /* the first unit that was never used */
+    uint64_t spare[IMAGE_UNITS_MAX + 1]; /* by units: first of a list of places to use again */
+    struct image_retired *retired;       /* oldest first */
+    size_t retired_count, retired_cap;
+    struct image_zone *zones; /* by id */
+    size_t zone_count;
+    /* A bit for each hash of a host of the zone that is named by cuts that it is not below. */
+    uint64_t *hosts;
+    uint64_t host_mask; /* bits, a power of two, less one */
+};
+
+/* No names and no blocks; room for `name_count` names. Returns false if not even that fits. */
+bool image_room_begin(struct image *image, struct image_memory memory, uint64_t name_count);
+
+static inline struct image_head *image_head_of(const struct image *image)
+{
+    return (struct image_head *)(void *)image->octets;
+}
+
+static inline const struct image_block *image_block_of(const struct image *image, uint64_t place)
+{
+    return (const struct image_block *)(const void *)(image->octets + place * IMAGE_UNIT_LEN);
+}
+
+/* `name`: wire format in lower case. */
+uint64_t image_name_hash(enum image_kind kind, const uint8_t *name, size_t len);
+
+/* Copy a draft into free room. Returns its place, 0: there is no room. */
+uint64_t image_block_put(struct image *image, const struct image_draft *draft);
+
+/* The room of a block is free. */
+void image_block_give(struct image *image, uint64_t place);
+
+/* The entry of this name, which may be of another one with the same fingerprint if it is
+ * IMAGE_PLACE_CLIMB; NULL: there is none. */
+uint64_t *image_entry_find(struct image *image, enum image_kind kind, const uint8_t *name,
+                           size_t len);
+
+/* Enter a name that has no entry. What had to give way is free, and climbs. */
+void image_entry_add(struct image *image, uint64_t hash, uint64_t place);
+
+/* Exchange an entry's place; 0: no entry any more. */
+void image_entry_set(uint64_t *entry, uint64_t place);
+
+#endif
