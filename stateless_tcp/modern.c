@@ -371,6 +371,8 @@ modern_receive(const struct stateless_tcp_config *config, const struct stateless
     struct point point;
     if (!point_prove(keys, packet, recent, &proof, &point))
         return is_pure_ack ? STATELESS_TCP_DROP : reply_reset(config, packet, train);
+    if (recent != NULL && recent->notes != NULL && packet->has_timestamps)
+        modern_send_learn(config, packet, proof.connection, recent);
     struct recent_entry *entry = recent_find(recent, proof.connection);
     struct packet joined;
     bool is_joined = packet->has_timestamps &&

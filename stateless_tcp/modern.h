@@ -80,6 +80,9 @@
  * MODERN_NEAR_MAX octets old, or if the cache knows it to be about there. Beyond that, RST: what a
  * client finds who lost a segment after four million octets, just as the server forgot.
  *
+ * IN THE DRIVER (io/xdp/request.bpf.h) such a server may stand in front of this one, without a
+ * cache of its own: what it answered is noted for ours.
+ *
  * END. Where the stream of the next MSS class would begin (cookie.h) our FIN follows the response.
  *
  * FAST OPEN, if enabled. A SYN that carries a cookie of ours (RFC 7413) has proven its address: its

@@ -145,6 +145,27 @@ uint32_t modern_send_cwnd(const struct stateless_tcp_query *query,
     return grown.cwnd;
 }
 
+void modern_send_learn(const struct stateless_tcp_config *config, const struct packet *packet,
+                       uint64_t connection, struct recent *recent)
+{
+    struct recent_note note;
+    const struct recent_entry *before = recent_find(recent, connection);
+    bool is_known =
+        before != NULL && before->seq_end == packet->seq && before->snapshot == recent->snapshot;
+    if (is_known || !recent_read_note(recent, connection, &note) || note.seq_end != packet->seq)
+        return;
+    uint32_t cwnd = before != NULL ? before->cwnd : (uint32_t)config->burst * config->segment_size;
+    uint32_t ssthresh = before != NULL ? before->ssthresh : UINT32_MAX;
+    struct recent_entry *entry = recent_take(recent, connection);
+    entry->seq = entry->ack = note.seq;
+    entry->seq_end = note.seq_end;
+    entry->start = entry->held = entry->repaired = entry->recover = note.start;
+    entry->end = entry->sent = note.end;
+    entry->snapshot = note.snapshot;
+    entry->cwnd = cwnd;
+    entry->ssthresh = ssthresh;
+}
+
 void modern_send_train(const struct stateless_tcp_query *query, const struct recent_entry *entry,
                        const uint8_t *octets, uint32_t ack_done, struct train *train)
 {

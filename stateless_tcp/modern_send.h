@@ -42,6 +42,11 @@ void modern_send_again(const struct stateless_tcp_query *query, struct recent_en
 void modern_send_more(const struct stateless_tcp_query *query, struct recent_entry *entry,
                       struct train *train);
 
+/* Learn what others have answered right before `packet`, unless more is known already (recent.h,
+ * struct recent_note). */
+void modern_send_learn(const struct stateless_tcp_config *config, const struct packet *packet,
+                       uint64_t connection, struct recent *recent);
+
 /* How much of our stream may be in the air at once towards the client of the connection: after what
  * is known of the train before, which may be none (NULL). */
 uint32_t modern_send_cwnd(const struct stateless_tcp_query *query,

@@ -18,6 +18,21 @@ struct recent recent_make(void *memory, size_t size)
     };
 }
 
+bool recent_read_note(const struct recent *recent, uint64_t connection,
+                      struct recent_note *note_out)
+{
+    if (recent == NULL || recent->notes == NULL || connection == 0)
+        return false;
+    const volatile struct recent_note *note = &recent->notes[recent_note_place(connection)];
+    *note_out = (struct recent_note){.check = note->check,
+                                     .seq = note->seq,
+                                     .seq_end = note->seq_end,
+                                     .start = note->start,
+                                     .end = note->end,
+                                     .snapshot = note->snapshot};
+    return note_out->check == recent_note_check(note_out, connection);
+}
+
 struct recent_entry *recent_take(struct recent *recent, uint64_t connection)
 {
     if (recent == NULL || connection == 0)

@@ -57,9 +57,21 @@ struct recent_entry {
     uint32_t cwnd, ssthresh; /* octets (RFC 5681) */
 };
 
+/* A request that was answered before it came here, by the XDP program: all that its entry would
+ * say. Its memory is written by others at any time. */
+struct recent_note {
+    uint64_t check; /* recent_note_check(): what was not written whole, or is of another connection,
+                     * is found out by it */
+    uint32_t seq, seq_end, start, end, snapshot; /* as in an entry */
+    uint32_t zero;
+};
+
+#define RECENT_NOTES 16384u /* a power of two */
+
 struct recent {
     struct recent_entry *entries;
     uint32_t entry_mask;
+    const struct recent_note *notes; /* RECENT_NOTES, by recent_note_place(); NULL: none */
     struct octet_ring ring;
     uint32_t snapshot; /* the owner counts: the same number, the same responses */
 };
@@ -84,6 +96,24 @@ static inline struct recent_entry *recent_find(const struct recent *recent, uint
     struct recent_entry *entry = recent_slot(recent, connection);
     return entry->connection == connection ? entry : NULL;
 }
+
+static inline uint64_t recent_note_check(const struct recent_note *note, uint64_t connection)
+{
+    const uint64_t odd = UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t mixed = ((uint64_t)note->seq << 32 | note->seq_end) * odd;
+    mixed = (mixed ^ mixed >> 32 ^ ((uint64_t)note->start << 32 | note->end)) * odd;
+    mixed = (mixed ^ mixed >> 32 ^ note->snapshot) * odd;
+    return mixed ^ mixed >> 32 ^ connection;
+}
+
+static inline uint32_t recent_note_place(uint64_t connection)
+{
+    return (uint32_t)(connection >> 32) & (RECENT_NOTES - 1);
+}
+
+/* The note of a connection. False: there is none. `recent`: NULL is allowed. */
+bool recent_read_note(const struct recent *recent, uint64_t connection,
+                      struct recent_note *note_out);
 
 /* The entry for a connection, to be filled: what was in its slot is gone. NULL: no cache,
  * or no connection. */

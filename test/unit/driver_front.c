@@ -72,8 +72,9 @@ static uint64_t sum_of(const uint8_t *octets, size_t len)
 
 /* The second program, with a response from elsewhere. */
 static enum driver_verdict answer_request(const struct driver_config *driver,
-                                          struct driver_work *work, driver_front_respond *respond,
-                                          uint8_t *frame, size_t *frame_len)
+                                          struct driver_work *work,
+                                          const struct driver_front_known *known, uint8_t *frame,
+                                          size_t *frame_len)
 {
     static uint8_t response[1 << 16];
     uint32_t request_len = 0;
@@ -81,20 +82,23 @@ static enum driver_verdict answer_request(const struct driver_config *driver,
     if (work->decision.room == 0 || at == 0)
         return DRIVER_CLIMB;
     MUST(at + request_len <= *frame_len);
-    size_t len = respond(frame + at, request_len, response);
+    size_t len = known->respond(frame + at, request_len, response);
     if (len == 0 || len + LENGTH_LEN > work->decision.room)
         return DRIVER_CLIMB;
     memcpy(frame + at, response, len);
     *frame_len = at + len;
     MUST(driver_request_put(frame, frame + *frame_len, work, (uint32_t)len, sum_of(response, len)));
+    if (known->notes != NULL)
+        driver_request_note(work, (uint32_t)len, known->snapshot,
+                            &known->notes[recent_note_place(work->decision.place.connection)]);
     return DRIVER_TX;
 }
 
 enum driver_verdict driver_front(const struct stateless_tcp_config *config,
                                  const struct stateless_tcp_keys *keys,
                                  const struct packet_endpoint *endpoints, size_t endpoint_count,
-                                 driver_front_respond *respond, uint8_t *frame, size_t *frame_len,
-                                 enum driver_counter *counter_out)
+                                 const struct driver_front_known *known, uint8_t *frame,
+                                 size_t *frame_len, enum driver_counter *counter_out)
 {
     const struct driver_config driver = make_config(config, keys);
     struct driver_frame found;
@@ -107,8 +111,8 @@ enum driver_verdict driver_front(const struct stateless_tcp_config *config,
         driver_tcp_answer(frame, frame + *frame_len, &found, &driver, &work, &len, counter_out);
     if (verdict == DRIVER_TX)
         *frame_len = len;
-    if (verdict == DRIVER_CLIMB && respond != NULL)
-        verdict = answer_request(&driver, &work, respond, frame, frame_len);
+    if (verdict == DRIVER_CLIMB && known != NULL)
+        verdict = answer_request(&driver, &work, known, frame, frame_len);
     return verdict;
 }
 
@@ -127,7 +131,8 @@ void driver_front_compare(const struct stateless_tcp_config *config,
     if (verdict == DRIVER_CLIMB && respond != NULL) {
         MUST(copy_len == len && memcmp(copy, frame, len) == 0);
         copy = memcpy(grown, frame, len);
-        verdict = driver_front(config, keys, NULL, 0, respond, copy, &copy_len, &counter);
+        const struct driver_front_known known = {.respond = respond};
+        verdict = driver_front(config, keys, NULL, 0, &known, copy, &copy_len, &counter);
     }
     switch (verdict) {
     case DRIVER_CLIMB:

@@ -12,15 +12,21 @@
 /* What the driver knows: a response, 65,535 octets at most. Returns its length; 0: none. */
 typedef size_t driver_front_respond(const uint8_t *request, size_t request_len, uint8_t *response);
 
+struct driver_front_known {
+    driver_front_respond *respond;
+    struct recent_note *notes; /* RECENT_NOTES, written; NULL: none */
+    uint32_t snapshot;         /* for them */
+};
+
 /* What the program does with a frame; `frame` has *frame_len octets. DRIVER_TX: it is the
- * answer now, *frame_len its length: with `respond`, which may be NULL, longer perhaps, so there is
+ * answer now, *frame_len its length: with `known`, which may be NULL, longer perhaps, so there is
  * room for 2,048. Else it is unchanged. DRIVER_CLIMB also for what the program's
  * main does not hand to it. endpoint_count 0: everything is ours. *counter_out: for the others. */
 enum driver_verdict driver_front(const struct stateless_tcp_config *config,
                                  const struct stateless_tcp_keys *keys,
                                  const struct packet_endpoint *endpoints, size_t endpoint_count,
-                                 driver_front_respond *respond, uint8_t *frame, size_t *frame_len,
-                                 enum driver_counter *counter_out);
+                                 const struct driver_front_known *known, uint8_t *frame,
+                                 size_t *frame_len, enum driver_counter *counter_out);
 
 /* Hold that against what user space, for which all is ours, answered to the frame: the train is the
  * one frame of DRIVER_TX, and empty with DRIVER_DROP. Ends the test if not. */

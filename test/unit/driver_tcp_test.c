@@ -24,8 +24,9 @@ static enum driver_verdict ask(const struct stateless_tcp_config *config, size_t
         driver_front(config, &driver_keys, driver_endpoints, 2, NULL, copy, result_len, &counter);
     memcpy(result, copy, len);
     free(copy);
+    const struct driver_front_known known = {.respond = driver_respond};
     if (verdict == DRIVER_CLIMB)
-        verdict = driver_front(config, &driver_keys, driver_endpoints, 2, driver_respond, result,
+        verdict = driver_front(config, &driver_keys, driver_endpoints, 2, &known, result,
                                result_len, &counter);
     driver_compare(config, frame, len, verdict, counter, result, *result_len, tally);
     return verdict;
@@ -204,6 +205,94 @@ START_TEST(answers_what_fits_a_segment)
 }
 END_TEST
 
+static struct recent_note notes[RECENT_NOTES];
+
+/* The train for `spec`, a request, with a cache that may read the notes. */
+static uint32_t user_space(const struct frame_spec *spec, struct recent *recent,
+                           struct train *train)
+{
+    static uint8_t stream[2 * STATELESS_TCP_STREAM_CAP];
+    const struct stateless_tcp_config config = driver_server(0);
+    struct stateless_tcp_query query;
+    struct packet packet;
+    const uint8_t *request;
+    size_t request_len, len = frame_build(spec, frame);
+    train->frame_count = train->len = 0;
+    ck_assert_int_eq(packet_parse(frame, len, false, PACKET_CHECKSUM_AUTO, &packet), PACKET_TCP);
+    if (stateless_tcp_receive(&config, &driver_keys, &packet, false, recent, &query, train) !=
+        STATELESS_TCP_QUERY)
+        return train->frame_count;
+    while (stateless_tcp_next(&query, &request, &request_len)) {
+        uint8_t *at = stream + query.stream_at;
+        stateless_tcp_send(&query, at, driver_respond(request, request_len, at + 2), train);
+    }
+    stateless_tcp_finish(&query, train);
+    return train->frame_count;
+}
+
+/* Two requests in segments of their own, the second sent before the client has the first response,
+ * which the driver gave: with its note user space answers the second at once. */
+START_TEST(notes_what_it_answered)
+{
+    static uint8_t memory[RECENT_SIZE_MIN] __attribute__((aligned(64))), octets[TRAIN_CAP];
+    static const uint8_t request[19] = {0, 17, 0, 2, 1, 0, 0, 1, [15] = 2, [17] = 3};
+    const struct stateless_tcp_config config = driver_server(0);
+    const struct driver_front_known known = {driver_respond, notes, 7};
+    struct frame_spec spec = frame_spec_client(4);
+    struct packet packet = {.source = {.family = 4, .octets = {198, 18, 0, 2}},
+                            .destination = {.family = 4, .octets = {198, 18, 0, 1}},
+                            .source_port = 40000,
+                            .destination_port = 53};
+    struct cookie_proof proof;
+    struct train train = {.octets = octets, .cap = sizeof octets};
+    enum driver_counter counter;
+    uint32_t tag = point_make(0, spec.seq, true);
+    uint8_t options[12] = {1, 1, 8, 10, 0, 0, 0, 9};
+    for (unsigned j = 0; j < 4; j++)
+        options[8 + j] = (uint8_t)(tag >> (24 - 8 * j));
+    spec.options = options;
+    spec.options_len = sizeof options;
+    spec.flags = PACKET_PSH | PACKET_ACK;
+    spec.ack = packet.ack = cookie_make(&driver_keys, &packet) + 1;
+    spec.payload = request;
+    spec.payload_len = sizeof request;
+    ck_assert(cookie_read(&driver_keys, &packet, &proof));
+    size_t len = frame_build(&spec, frame);
+    ck_assert_int_eq(
+        driver_front(&config, &driver_keys, driver_endpoints, 2, &known, frame, &len, &counter),
+        DRIVER_TX);
+    struct frame_view first = frame_view(frame, len);
+
+    spec.seq += sizeof request;
+    struct recent recent = recent_make(memory, sizeof memory);
+    recent.snapshot = 7;
+    ck_assert_uint_eq(user_space(&spec, &recent, &train), 0);
+    recent = recent_make(memset(memory, 0, sizeof memory), sizeof memory);
+    recent.snapshot = 7;
+    recent.notes = notes;
+    ck_assert_uint_eq(user_space(&spec, &recent, &train), 1);
+    struct frame_view second = frame_view(octets, train.len);
+    ck_assert_uint_eq(second.seq, first.seq + first.payload_len);
+    ck_assert_uint_eq(second.ack, spec.seq - sizeof request); /* the first may still get lost */
+    ck_assert_uint_eq(second.payload_len, 2 + 19);
+
+    /* Of another snapshot, or not whole: as if there were none. */
+    recent = recent_make(memset(memory, 0, sizeof memory), sizeof memory);
+    recent.snapshot = 8;
+    recent.notes = notes;
+    ck_assert_uint_eq(user_space(&spec, &recent, &train), 0);
+    struct recent_note *note = &notes[recent_note_place(proof.connection)];
+    for (size_t i = 0; i < offsetof(struct recent_note, zero); i++) {
+        recent = recent_make(memset(memory, 0, sizeof memory), sizeof memory);
+        recent.snapshot = 7;
+        recent.notes = notes;
+        ((uint8_t *)note)[i] ^= 1;
+        ck_assert_uint_eq(user_space(&spec, &recent, &train), 0);
+        ((uint8_t *)note)[i] ^= 1;
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("driver_tcp");
@@ -213,6 +302,7 @@ int main(void)
     tcase_add_loop_test(tcase, only_requests_climb, 0, 4);
     tcase_add_test(tcase, what_is_not_certain_climbs);
     tcase_add_test(tcase, answers_what_fits_a_segment);
+    tcase_add_test(tcase, notes_what_it_answered);
     suite_add_tcase(suite, tcase);
     return test_suite_run(suite);
 }

@@ -84,6 +84,7 @@ struct client {
  * looked at after each step. */
 struct memory {
     struct recent_entry entry;
+    struct recent_note note; /* what the driver in front of it answered last */
     uint64_t written;
     uint16_t versions; /* which of our streams the entry's octets are of */
 };

@@ -17,6 +17,8 @@ static const struct stateless_tcp_keys keys = {.epochs = {{1}, {2}}};
 static uint8_t stream[STATELESS_TCP_STREAM_CAP], train_octets[TRAIN_CAP];
 static uint8_t ring[RING_CAP];
 static uint32_t ring_cap;
+static struct recent_note notes[RECENT_NOTES]; /* all of one connection, at: */
+static uint32_t note_place;
 
 /* ---- responses ---- */
 
@@ -86,11 +88,13 @@ bool memory_has_octets(const struct memory *memory)
 
 void memory_forget(struct memory *memory, bool is_octets_only)
 {
+    struct recent_note note = memory->note;
     if (is_octets_only) {
         memory->written = 0;
         memory->entry.at = memory->entry.tail_at = memory->written - ring_cap - 1;
+        memory->note = (struct recent_note){0};
     } else {
-        *memory = (struct memory){0};
+        *memory = (struct memory){.note = note};
     }
 }
 
@@ -113,6 +117,7 @@ static struct recent memory_open(const struct world *world, const struct memory 
         .entries = slot,
         .ring = {.octets = ring, .cap = ring_cap, .written = memory->written},
         .snapshot = world->is_changed,
+        .notes = notes,
     };
 }
 
@@ -124,7 +129,8 @@ static void memory_close(struct memory *memory, const struct recent *recent)
     uint32_t octets_len = octets == NULL ? 0 : entry->octets_len;
     uint32_t tail_len = tail == NULL ? 0 : entry->tail_len;
     bool is_tail_first = entry->tail_at < entry->at;
-    *memory = (struct memory){.entry = *entry, .written = octets_len + tail_len};
+    *memory =
+        (struct memory){.entry = *entry, .note = memory->note, .written = octets_len + tail_len};
     memory->entry.at = memory->entry.tail_at = memory->written - ring_cap - 1;
     if (octets_len > 0) {
         must_be(octets_len == entry->end - entry->start);
@@ -248,18 +254,21 @@ static size_t respond_there(const uint8_t *request, size_t request_len, uint8_t 
 }
 
 /* The XDP program's part: what it leaves in the frame is sent. */
-static bool driver_receive(struct world *world, const struct segment *segment, uint8_t *frame,
-                           size_t frame_len)
+static bool driver_receive(struct world *world, struct memory *memory,
+                           const struct segment *segment, uint8_t *frame, size_t frame_len)
 {
+    const struct driver_front_known known = {
+        .respond = respond_there, .notes = notes, .snapshot = world->is_changed};
     enum driver_counter counter;
     struct segment out;
     is_changed_there = world->is_changed;
-    switch (driver_front(&config, &keys, NULL, 0, respond_there, frame, &frame_len, &counter)) {
+    switch (driver_front(&config, &keys, NULL, 0, &known, frame, &frame_len, &counter)) {
     case DRIVER_CLIMB:
         return false;
     case DRIVER_DROP:
         return true;
     case DRIVER_TX:
+        memory->note = notes[note_place];
         out = look(segment, frame, frame_len);
         world_fly(world, &out);
         return true;
@@ -274,7 +283,12 @@ void server_receive(struct world *world, struct memory *memory, const struct seg
     struct packet packet;
     must_be(packet_parse(frame, frame_len, false, PACKET_CHECKSUM_NEVER, &packet) == PACKET_TCP);
     struct train train = {.octets = train_octets, .cap = TRAIN_CAP};
-    if (scenario->has_driver && driver_receive(world, segment, frame, frame_len))
+    struct cookie_proof proof;
+    if (!(packet.flags & PACKET_SYN) && cookie_read(&keys, &packet, &proof))
+        note_place = recent_note_place(proof.connection);
+    if (memory != NULL)
+        notes[note_place] = memory->note;
+    if (scenario->has_driver && driver_receive(world, memory, segment, frame, frame_len))
         return;
     struct recent_entry slot;
     struct recent recent;

@@ -141,6 +141,7 @@ static uint64_t mix(uint64_t hash, const void *octets, size_t len)
 static uint64_t hash_memory(uint64_t hash, const struct memory *memory)
 {
     const struct recent_entry *e = &memory->entry;
+    hash = mix(hash, &memory->note.check, sizeof(memory->note.check));
     if (e->connection == 0)
         return mix(hash, "nothing", 8);
     uint32_t state[] = {

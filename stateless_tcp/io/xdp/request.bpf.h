@@ -29,6 +29,8 @@
  *                          tail begins at a boundary before the point, so it is older than the
  *                          point, and what it had at this place was answered, or is answered now.
  *
+ * What the cache would have learned by the answer it learns from a note (recent.h).
+ *
  * What is not in sequence climbs: the response to it depends on others, whose length is not known
  * here. So does what carries a FIN or more than one request, any piece of one, and whose sender has
  * no window, or tells by SACK of pieces that it holds.
@@ -46,6 +48,7 @@ struct driver_decision {
     /* DRIVER_CLIMB: where this is not 0, `reply` goes back with a response of so many octets or
      * less, its length counted; its TSval has the place in our stream where that begins. */
     uint32_t room;
+    struct driver_place place; /* if so */
 };
 
 /* Memory to work in: more than a BPF program's stack has room for; and what is read from there the
@@ -101,6 +104,7 @@ DRIVER_INLINE struct driver_decision driver_request(const struct driver_config *
         .verdict = DRIVER_CLIMB,
         .counter = DRIVER_COUNT_REQUEST,
         .room = driver_request_room(config, segment, place),
+        .place = *place,
         .reply = {.seq = segment->ack,
                   .ack = behind,
                   .window = MODERN_WINDOW,
@@ -149,6 +153,20 @@ DRIVER_INLINE bool driver_request_put(uint8_t *data, const uint8_t *end,
                              header_len + stream_len) &&
            driver_put_tcp(data + tcp_at, end, header_len, &work->segment, &reply, stream_len,
                           sum + prefix_word);
+}
+
+/* What a cache shall know of that (recent.h). */
+DRIVER_INLINE void driver_request_note(const struct driver_work *work, uint32_t len,
+                                       uint32_t snapshot, struct recent_note *note_out)
+{
+    const struct driver_decision *decision = &work->decision;
+    struct recent_note note = {.seq = work->segment.seq,
+                               .seq_end = decision->reply.ack,
+                               .start = decision->place.held,
+                               .end = decision->place.held + LENGTH_LEN + len,
+                               .snapshot = snapshot};
+    note.check = recent_note_check(&note, decision->place.connection);
+    *note_out = note;
 }
 
 #endif
