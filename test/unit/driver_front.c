@@ -78,10 +78,12 @@ static enum driver_verdict answer_request(const struct driver_config *driver,
 {
     static uint8_t response[1 << 16];
     uint32_t request_len = 0;
-    uint32_t at = driver_request_find(frame, frame + *frame_len, driver, work, &request_len);
+    uint32_t at = driver_request_find(frame, frame + *frame_len, work, &request_len);
     if (work->decision.room == 0 || at == 0)
         return DRIVER_CLIMB;
     MUST(at + request_len <= *frame_len);
+    if (!driver_request_is_sum_good(work, driver, sum_of(frame + at, request_len)))
+        return DRIVER_CLIMB;
     size_t len = known->respond(frame + at, request_len, response);
     if (len == 0 || len + LENGTH_LEN > work->decision.room)
         return DRIVER_CLIMB;

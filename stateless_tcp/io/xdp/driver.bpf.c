@@ -326,7 +326,8 @@ int lethe_driver(struct xdp_md *ctx)
     case DRIVER_TX:
         return driver_send(ctx, config);
     }
-    if (!is_tcp && config->has_next)
+    bool is_request = !is_tcp || (config->is_answering && work->decision.room > 0);
+    if (is_request && config->has_next)
         bpf_tail_call(ctx, &driver_next, 0); /* comes back if there is none */
     return driver_climb_up(ctx);
 }

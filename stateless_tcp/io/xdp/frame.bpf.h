@@ -252,17 +252,14 @@ DRIVER_INLINE bool driver_sum_data(const uint8_t *at, const uint8_t *end, uint32
     return len < 4;
 }
 
-/* is_transport_sum_good() in packet.c. `tcp`: the segment in the frame. */
-DRIVER_INLINE bool driver_is_sum_good(const struct driver_segment *segment, const uint8_t *tcp,
-                                      const uint8_t *end, uint8_t policy)
+/* is_transport_sum_good() in packet.c. `data_sum`: of the segment's data. */
+DRIVER_INLINE bool driver_is_sum_right(const struct driver_segment *segment, uint64_t data_sum,
+                                       uint8_t policy)
 {
+    uint32_t len = segment->header_len + segment->data_len;
+    uint64_t pseudo = driver_sum_pseudo_header(segment, DRIVER_TCP, len), sum = pseudo + data_sum;
     if (policy == PACKET_CHECKSUM_NEVER)
         return true;
-    uint32_t len = segment->header_len + segment->data_len;
-    uint64_t pseudo = driver_sum_pseudo_header(segment, DRIVER_TCP, len), sum = pseudo;
-    if (segment->data_len > 0 &&
-        !driver_sum_data(tcp + (segment->header_len & 0x3c), end, segment->data_len, &sum))
-        return false;
 #pragma GCC unroll 15
     for (unsigned i = 0; i < DRIVER_HEADER_WORDS; i++)
         sum += segment->words[i];
@@ -273,6 +270,19 @@ DRIVER_INLINE bool driver_is_sum_good(const struct driver_segment *segment, cons
     if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
         left_to_hardware = __builtin_bswap16(left_to_hardware);
     return policy == PACKET_CHECKSUM_AUTO && field == left_to_hardware;
+}
+
+/* The same. `tcp`: the segment in the frame. */
+DRIVER_INLINE bool driver_is_sum_good(const struct driver_segment *segment, const uint8_t *tcp,
+                                      const uint8_t *end, uint8_t policy)
+{
+    uint64_t sum = 0;
+    if (policy == PACKET_CHECKSUM_NEVER)
+        return true;
+    if (segment->data_len > 0 &&
+        !driver_sum_data(tcp + (segment->header_len & 0x3c), end, segment->data_len, &sum))
+        return false;
+    return driver_is_sum_right(segment, sum, policy);
 }
 
 /* ---- answers: packet_reply_tcp(), in place ---- */

@@ -115,10 +115,8 @@ DRIVER_INLINE struct driver_decision driver_request(const struct driver_config *
     };
 }
 
-/* Where in the frame the message is that is all of the segment's data; 0: there is none, or it
- * came damaged. */
+/* Where in the frame the message is that is all of the segment's data; 0: there is none. */
 DRIVER_INLINE uint32_t driver_request_find(const uint8_t *data, const uint8_t *end,
-                                           const struct driver_config *config,
                                            const struct driver_work *work, uint32_t *len_out)
 {
     const struct driver_segment *segment = &work->segment;
@@ -127,11 +125,18 @@ DRIVER_INLINE uint32_t driver_request_find(const uint8_t *data, const uint8_t *e
     if (at + LENGTH_LEN > end)
         return 0;
     uint32_t len = (uint32_t)at[0] << 8 | at[1];
-    if (len < REQUEST_LEN_MIN || len + LENGTH_LEN != segment->data_len ||
-        !driver_is_sum_good(segment, data + tcp_at, end, config->checksum_policy))
+    if (len < REQUEST_LEN_MIN || len + LENGTH_LEN != segment->data_len)
         return 0;
     *len_out = len;
     return tcp_at + header_len + LENGTH_LEN;
+}
+
+/* Whether it came as it was sent. `sum`: of its octets, in pairs from the first one. */
+DRIVER_INLINE bool driver_request_is_sum_good(const struct driver_work *work,
+                                              const struct driver_config *config, uint64_t sum)
+{
+    uint32_t prefix = driver_be32((work->segment.data_len - LENGTH_LEN) << 16);
+    return driver_is_sum_right(&work->segment, sum + prefix, config->checksum_policy);
 }
 
 /* All that is before the response: its `len` octets have the sum `sum`, in pairs from the first
