@@ -394,6 +394,22 @@ int lethe_zone_dump(const struct lethe_arguments *arguments)
 
 /* ---- copy ---- */
 
+/* A file that is there already was not begun by us, and stays. */
+static int fail_copy(const char *target, int error)
+{
+    char path[4096];
+
+    if (error == -EEXIST)
+        return lethe_fail("%s: there is a database already; name a directory that is empty or not "
+                          "there yet",
+                          target);
+    snprintf(path, sizeof(path), "%s/data.mdb", target);
+    unlink(path);
+    if (error == -EDQUOT)
+        return lethe_fail("%s: no room on the disk; nothing was left there", target);
+    return lethe_fail("%s: %s", target, strerror(-error));
+}
+
 int lethe_db_copy(const struct lethe_arguments *arguments)
 {
     const char *target = arguments->words[0];
@@ -405,5 +421,5 @@ int lethe_db_copy(const struct lethe_arguments *arguments)
         return EXIT_REFUSED;
     const int error = zonedb_copy(db, target);
     zonedb_close(db);
-    return error == 0 ? EXIT_OK : lethe_fail("%s: %s", target, strerror(-error));
+    return error == 0 ? EXIT_OK : fail_copy(target, error);
 }

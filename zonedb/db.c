@@ -12,14 +12,18 @@
 #include "zonedb/view.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define MAP_OCTETS_MAX ((size_t)1 << 40)
 #define MAP_OCTETS_MIN ((size_t)1 << 20)
 #define READERS_MAX 510
+#define LOCK_OCTETS (64 * (READERS_MAX + 2)) /* LMDB's, or a little more */
 
 static const char schema_key[] = "schema";
 
@@ -72,6 +76,9 @@ static int explain_open(const char *directory, enum zonedb_mode mode, int rc,
                 "%s: no zone database there; make one with: lethe --db %s zone load NAME FILE",
                 directory, directory);
         break;
+    case -EDQUOT:
+        explain(error, "%s: no room on the disk; make room", directory);
+        break;
     case -EACCES:
     case -EPERM:
         explain(error, "%s: permission denied; %s needs to read and write lock.mdb there%s",
@@ -96,6 +103,34 @@ static int explain_open(const char *directory, enum zonedb_mode mode, int rc,
         explain(error, "%s: cannot open the zone database: %s", directory, strerror(-rc));
         break;
     }
+    return rc;
+}
+
+static int explain_make(const char *directory, int rc, struct zonedb_error *error)
+{
+    explain(error,
+            rc == -ENOENT ? "%s: cannot make the directory: %s; is the one above it there?"
+                          : "%s: cannot make the directory: %s",
+            directory, strerror(-rc));
+    return rc;
+}
+
+/* LMDB writes to its lock file by memory, where a full disk is a SIGBUS: let there be room for it
+ * first. Whatever else is wrong LMDB tells itself. */
+static int lock_reserve(const char *directory, enum zonedb_mode mode)
+{
+    char path[PATH_MAX];
+    struct stat status;
+    if (snprintf(path, sizeof path, "%s/data.mdb", directory) >= (int)sizeof path ||
+        (mode != ZONEDB_CREATE && stat(path, &status) != 0))
+        return 0;
+    snprintf(path, sizeof path, "%s/lock.mdb", directory);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644), rc = 0;
+    if (fd < 0)
+        return errno == ENOSPC ? -EDQUOT : 0;
+    if (fallocate(fd, 0, 0, LOCK_OCTETS) != 0 && (errno == ENOSPC || errno == EDQUOT))
+        rc = -EDQUOT;
+    close(fd);
     return rc;
 }
 
@@ -189,12 +224,14 @@ int zonedb_open(const char *directory, enum zonedb_mode mode, struct zonedb **db
 {
     *db_out = NULL;
     if (mode == ZONEDB_CREATE && mkdir(directory, 0755) != 0 && errno != EEXIST)
-        return explain_open(directory, mode, -errno, error);
+        return explain_make(directory, -errno, error);
     struct zonedb *db = calloc(1, sizeof *db);
     if (db == NULL)
         return explain_open(directory, mode, -ENOMEM, error);
     db->mode = mode;
-    int rc = env_open(directory, mode, &db->env);
+    int rc = lock_reserve(directory, mode);
+    if (rc == 0)
+        rc = env_open(directory, mode, &db->env);
     if (rc == 0) {
         int dead;
         mdb_reader_check(db->env, &dead);

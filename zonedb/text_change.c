@@ -421,6 +421,19 @@ static int change_db(struct change *change, struct zonedb *db, uint64_t now_s,
     }
 }
 
+/* A change of nothing is one of a zone all the same. */
+static int find_zone(const uint8_t *apex, struct zonedb *db)
+{
+    struct zonedb_zone zone;
+    struct zonedb_view *view;
+    int error = zonedb_view_open(db, &view);
+
+    if (error == 0)
+        error = zonedb_zone_get(view, apex, &zone);
+    zonedb_view_close(view);
+    return error;
+}
+
 static int change_text(const uint8_t *apex, const char *file, const char *text, size_t text_len,
                        const struct text_options *options, struct zonedb *db, uint64_t now_s,
                        struct text_change_counts *counts)
@@ -439,8 +452,9 @@ static int change_text(const uint8_t *apex, const char *file, const char *text, 
     if (error == 0)
         error = text_sort(change.lines);
     counts->owners = change.lines->owner_count;
-    if (error == 0 && change.lines->record_count > 0)
-        error = change_db(&change, db, now_s, counts);
+    if (error == 0)
+        error = change.lines->record_count > 0 ? change_db(&change, db, now_s, counts)
+                                               : find_zone(apex, db);
     text_zone_free(change.lines);
     return error;
 }

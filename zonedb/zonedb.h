@@ -46,7 +46,8 @@ enum zonedb_mode {
 };
 
 /* Open the database in `directory`. `db_out` is owned by the caller, until zonedb_close().
- * Outcomes: 0; -ENOENT nothing there; -EACCES; -EPROTO; -EBADMSG; -ENOMEM; other negative errno.
+ * Outcomes: 0; -ENOENT nothing there; -EACCES; -EPROTO; -EBADMSG; -ENOMEM; -EDQUOT the disk is full;
+ * other negative errno.
  * On failure *db_out is NULL and `error` (may be NULL) says what to do.
  * A process must not open the same directory twice (LMDB's locks are per process). */
 int zonedb_open(const char *directory, enum zonedb_mode mode, struct zonedb **db_out,
@@ -55,7 +56,7 @@ int zonedb_open(const char *directory, enum zonedb_mode mode, struct zonedb **db
 /* Close; every view and writer of it must be closed before. NULL is allowed. */
 void zonedb_close(struct zonedb *db);
 
-/* Open a view on the latest snapshot. Outcomes: 0; -EAGAIN too many readers (126); -ENOMEM.
+/* Open a view on the latest snapshot. Outcomes: 0; -EAGAIN too many readers (510); -ENOMEM.
  * A view has 2 MB for responses that it has rendered (template.h), touched only as they come.
  * May be called in any thread; the view may move between threads while nobody uses it. */
 int zonedb_view_open(struct zonedb *db, struct zonedb_view **view_out);

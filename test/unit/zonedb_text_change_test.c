@@ -436,6 +436,8 @@ START_TEST(test_no_zone)
     ck_assert_int_eq(text_zone_change_memory(other, "change", "+ a A 192.0.2.1\n", 16, NULL,
                                              fixture.db, 0, NULL),
                      -ENOENT);
+    ck_assert_int_eq(text_zone_change_memory(other, "change", "", 0, NULL, fixture.db, 0, NULL),
+                     -ENOENT);
 }
 END_TEST
 
