@@ -37,8 +37,9 @@ struct dialogue_server {
     struct stateless_tcp_keys keys;
     uint8_t version;
     bool is_settled;
-    bool is_twice; /* everything is evaluated twice */
-    bool has_low;  /* a request without the high bit was answered */
+    bool is_twice;   /* everything is evaluated twice */
+    bool has_low;    /* a request without the high bit was answered */
+    bool has_driver; /* in front of it; the caches know what that answered */
     struct train train;
     /* Caches, as of servers that share keys: the one that `recent` names gets the frame. Of one
      * entry and a few octets; of two and more; none. */

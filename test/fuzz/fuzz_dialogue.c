@@ -189,6 +189,10 @@ static void rotate_keys(struct script *script)
 static void change_server(struct script *script, unsigned argument)
 {
     struct dialogue_server *server = &script->server;
+    if (argument == 3) {
+        server->has_driver = !server->has_driver;
+        return;
+    }
     if (argument & 4)
         dialogue_server_forget(server);
     server->recent = argument & 2 ? NULL : &server->recents[argument & 1];
