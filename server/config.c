@@ -11,7 +11,7 @@
 
 const char *const config_tcp_choices[] = {"kernel", "stateless", "off", NULL};
 const char *const config_io_choices[] = {"auto", "libpcap", "packet", "xdp", NULL};
-static const char *const driver_choices[] = {"auto", "on", "off", "hot", NULL};
+static const char *const driver_choices[] = {"auto", "on", "off", "hot", "zones", NULL};
 static const char *const udp_choices[] = {"socket", "fast", NULL};
 static const char *const switch_choices[] = {"off", "on", NULL};
 static const char *const any_choices[] = {"minimal", "full", NULL};
@@ -37,6 +37,9 @@ static const char *const verify_choices[] = {"auto", "always", "never", NULL};
 const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     [CONFIG_KEY_DATABASE] = {NULL, "database", "db", "DIR",
         "zone database, as made by lethe(1)", TEXT(database)},
+    [CONFIG_KEY_IMAGE] = {NULL, "image", "image", .help =
+        "memory for zones compiled for answering, 0: none (default: 0)",
+        SIZE(image_size, CONFIG_IMAGE_SIZE_MIN, CONFIG_IMAGE_SIZE_MAX)},
     [CONFIG_KEY_PROXY] = {NULL, "proxy", "proxy", "ADDRESS@PORT",
         "ask this server over UDP, instead of serving zones", TEXT(proxy)},
     [CONFIG_KEY_WORKERS] = {NULL, "workers", "workers", "COUNT",
@@ -49,7 +52,7 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
         "write the process ID there while running", TEXT(pid_file)},
     [CONFIG_KEY_IO] = {NULL, "io", "io", "auto|libpcap|packet|xdp",
         "what carries frames of stateless TCP (default: auto)", CHOICE(io, config_io_choices)},
-    [CONFIG_KEY_DRIVER] = {NULL, "driver", "driver", "auto|on|off|hot",
+    [CONFIG_KEY_DRIVER] = {NULL, "driver", "driver", "auto|on|off|hot|zones",
         "answer SYN and FIN in the driver (default: auto, with io: xdp)",
         CHOICE(driver, driver_choices)},
     [CONFIG_KEY_UDP] = {NULL, "udp", "udp", "socket|fast",
@@ -185,14 +188,14 @@ static int config_set_number(const struct config_key *key, const char *value, un
     size_t digits = strspn(value, "0123456789");
     unsigned long number = digits <= 9 ? strtoul(value, NULL, 10) : ULONG_MAX;
     if (digits == 0 || value[digits] != '\0' || number < key->min || number > key->max)
-        return config_refuse(error, "\"%.100s\" is not a number from %u to %u", value, key->min,
+        return config_refuse(error, "\"%.100s\" is not a number from %zu to %zu", value, key->min,
                              key->max);
     *number_out = (unsigned)number;
     return 0;
 }
 
 /* "512K": octets, with K, M or G for powers of 1024. */
-static int config_set_size(const struct config_key *key, const char *value, unsigned *size_out,
+static int config_set_size(const struct config_key *key, const char *value, size_t *size_out,
                            struct config_error *error)
 {
     static const char units[] = "KMG";
@@ -202,9 +205,9 @@ static int config_set_size(const struct config_key *key, const char *value, unsi
     unsigned long long size = digits <= 10 ? strtoull(value, NULL, 10) << shift : ULLONG_MAX;
     if (digits == 0 || strlen(value) != digits + (unit != NULL) ||
         (size != 0 && (size < key->min || size > key->max)))
-        return config_refuse(error, "\"%.100s\" is not 0 or a size from %uK to %uG, such as 4M",
+        return config_refuse(error, "\"%.100s\" is not 0 or a size from %zuK to %zuG, such as 4M",
                              value, key->min >> 10, key->max >> 30);
-    *size_out = (unsigned)size;
+    *size_out = (size_t)size;
     return 0;
 }
 
@@ -325,7 +328,7 @@ int config_set(struct config *config, const struct config_key *key, const char *
     case CONFIG_KIND_NUMBER:
         return config_set_number(key, value, (unsigned *)(void *)member, error);
     case CONFIG_KIND_SIZE:
-        return config_set_size(key, value, (unsigned *)(void *)member, error);
+        return config_set_size(key, value, (size_t *)(void *)member, error);
     case CONFIG_KIND_SWITCH:
         choice = config_choose(switch_choices, value, error);
         if (choice >= 0)
@@ -386,9 +389,10 @@ static bool config_is_same_value(const struct config *a, const struct config *b,
     case CONFIG_KIND_HIDE:
         return strcmp(in_a, in_b) == 0;
     case CONFIG_KIND_NUMBER:
-    case CONFIG_KIND_SIZE:
     case CONFIG_KIND_CHOICE:
         return *(const unsigned *)in_a == *(const unsigned *)in_b;
+    case CONFIG_KIND_SIZE:
+        return *(const size_t *)in_a == *(const size_t *)in_b;
     case CONFIG_KIND_SWITCH:
         return *(const bool *)in_a == *(const bool *)in_b;
     case CONFIG_KIND_PREFIXES:
@@ -460,6 +464,22 @@ static int config_check_udp(const struct config *config, struct config_error *er
     return 0;
 }
 
+static int config_check_image(const struct config *config, struct config_error *error)
+{
+    char place[PATH_MAX + 64];
+    if (config->driver == CONFIG_DRIVER_ZONES && config->proxy[0] != '\0')
+        return config_refuse(error, "%s: a proxy has no zones",
+                             config_place(config, config->line[CONFIG_KEY_DRIVER], "driver",
+                                          "driver", place, sizeof place));
+    if (config->driver == CONFIG_DRIVER_ZONES && config->image_size == 0)
+        return config_refuse(error,
+                             "%s: zones are answered from an image: say how much memory it "
+                             "may take, as in \"image: 1G\"",
+                             config_place(config, config->line[CONFIG_KEY_DRIVER], "driver",
+                                          "driver", place, sizeof place));
+    return 0;
+}
+
 int config_check(const struct config *config, struct config_error *error)
 {
     char place[PATH_MAX + 64];
@@ -467,7 +487,7 @@ int config_check(const struct config *config, struct config_error *error)
     for (size_t i = 0; i < config->listen_count; i++)
         if (config_check_listen(config, i, error) != 0)
             return -EINVAL;
-    if (config_check_udp(config, error) != 0)
+    if (config_check_udp(config, error) != 0 || config_check_image(config, error) != 0)
         return -EINVAL;
     if (config->proxy[0] != '\0' && config->database[0] != '\0')
         return config_refuse(error,

@@ -26,7 +26,9 @@
 #define CONFIG_TEXT_MAX 256
 #define CONFIG_NSID_MAX 128
 #define CONFIG_PREFIXES_MAX 64
-#define CONFIG_RECENT_SIZE_MAX (1u << 30)
+#define CONFIG_RECENT_SIZE_MAX ((size_t)1 << 30)
+#define CONFIG_IMAGE_SIZE_MIN ((size_t)1 << 20)
+#define CONFIG_IMAGE_SIZE_MAX ((size_t)64 << 30)
 /* RFC 7828 counts the timeout in 100 ms units in 16 bits. */
 #define CONFIG_IDLE_TIMEOUT_MAX_S 6553
 
@@ -60,7 +62,8 @@ enum config_driver {
     CONFIG_DRIVER_AUTO, /* where there is one anyway: with CONFIG_IO_XDP */
     CONFIG_DRIVER_ON,
     CONFIG_DRIVER_OFF,
-    CONFIG_DRIVER_HOT, /* on, and UDP answers are given again */
+    CONFIG_DRIVER_HOT,   /* on, and UDP answers are given again */
+    CONFIG_DRIVER_ZONES, /* on, and requests are answered from the image */
 };
 
 /* Who answers UDP where TCP is stateless. */
@@ -81,6 +84,7 @@ struct config_listen {
  * CONFIG_KEY_TCP_PROFILE on. */
 enum config_key_id {
     CONFIG_KEY_DATABASE,
+    CONFIG_KEY_IMAGE,
     CONFIG_KEY_PROXY,
     CONFIG_KEY_WORKERS,
     CONFIG_KEY_PIN,
@@ -127,6 +131,7 @@ struct config {
         line[CONFIG_KEY_COUNT]; /* where in the file a key was set; 0: elsewhere or not at all */
 
     char database[PATH_MAX];
+    size_t image_size;           /* octets that zones compiled for answering may take; 0: none */
     char proxy[CONFIG_TEXT_MAX]; /* back end, which address_parse() takes; "": zones are served */
     unsigned workers;            /* 0: one per CPU */
     bool is_pinned;
@@ -159,7 +164,7 @@ struct config {
     unsigned tcp_verify_checksum; /* enum config_verify_checksum */
     char tcp_key_file[PATH_MAX];
     bool has_stale_reset;
-    unsigned tcp_recent_size; /* octets, of each interface; 0: none */
+    size_t tcp_recent_size; /* octets, of each interface; 0: none */
     bool has_fast_open;
     struct config_prefixes
         tcp_transfer_peers; /* their TCP is the kernel's, where it is stateless */
@@ -172,7 +177,7 @@ enum config_kind {
     CONFIG_KIND_TEXT,     /* char[], any text but the empty one */
     CONFIG_KIND_HIDE,     /* char[], "off" stored as "" */
     CONFIG_KIND_NUMBER,   /* unsigned, min..max */
-    CONFIG_KIND_SIZE,     /* unsigned octets, 0 or min..max, as 4M */
+    CONFIG_KIND_SIZE,     /* size_t octets, 0 or min..max, as 4M */
     CONFIG_KIND_SWITCH,   /* bool, on or off */
     CONFIG_KIND_CHOICE,   /* unsigned, index into choices */
     CONFIG_KIND_PREFIXES, /* struct config_prefixes; in the file a list */
@@ -187,7 +192,7 @@ struct config_key {
     enum config_kind kind;
     size_t offset; /* in struct config */
     size_t cap;    /* of a text */
-    unsigned min, max;
+    size_t min, max;
     const char *const *choices; /* ended by NULL */
 };
 

@@ -27,8 +27,9 @@ struct raw_worker {
     unsigned count;           /* of workers there */
     struct stateless_tcp_config tcp;
     struct keys_secret secret;
-    struct zonedb_view *view;   /* NULL in a proxy */
-    struct proxy_worker *proxy; /* NULL with zones */
+    struct zonedb_view *view;         /* NULL in a proxy */
+    const struct answer_image *image; /* while it runs; NULL: none */
+    struct proxy_worker *proxy;       /* NULL with zones */
     const struct io_backend *backend;
     struct io *io;
     bool is_told;     /* the backend has the facts of now */
@@ -295,6 +296,7 @@ static int worker_answer(struct raw_worker *worker, const struct respond_policy 
     const struct serve serve = {
         .view = worker->view,
         .policy = policy,
+        .image = worker->image,
         .tcp = &worker->tcp,
         .keys = &worker->keys,
         .endpoints = worker->place.endpoints,
@@ -358,9 +360,10 @@ static int worker_serve(struct raw_worker *worker, const struct respond_policy *
 }
 
 int raw_worker_run(struct raw_worker *worker, const struct respond_policy *policy,
-                   const atomic_bool *stop)
+                   const struct answer_image *image, const atomic_bool *stop)
 {
     int outcome = worker_tick(worker), frame_count;
+    worker->image = image;
     worker->has_lease = false; /* the policy may be another */
     while (outcome == 0 && !atomic_load(stop)) {
         outcome = worker->proxy != NULL ? worker_pass(worker, policy)
@@ -372,6 +375,7 @@ int raw_worker_run(struct raw_worker *worker, const struct respond_policy *polic
     }
     if (outcome == 0 && worker->backend->flush != NULL)
         outcome = worker->backend->flush(worker->io);
+    worker->image = NULL;
     return outcome;
 }
 

@@ -14,11 +14,11 @@
 #ifndef SERVER_RAW_H
 #define SERVER_RAW_H
 
+#include "server/answer.h"
 #include "server/keys.h"
 #include "stateless_tcp/io/io.h"
 #include "stateless_tcp/prefix.h"
 #include "stateless_tcp/stateless_tcp.h"
-#include "zonedb/respond.h"
 
 #include <stdatomic.h>
 #include <sys/socket.h>
@@ -65,14 +65,14 @@ int raw_worker_open(const struct raw_config *config, struct raw_worker **worker_
                     struct io_error *error);
 
 /* Answer until *stop is true (seen within RAW_STOP_MS), in the calling thread. `policy`: constant
- * meanwhile. The worker's view is at rest when this returns.
+ * meanwhile; `image`: NULL, there is none. The worker's view is at rest when this returns.
  * Outcomes: 0 stopped; -ESTALE the database outgrew this process's map: call zonedb_remap() while
  * all views of the process are at rest, then run again; -ENODEV the interface is gone; -ECHILD the
  * guard is gone, since somebody killed the process that keeps it; other
  * negative errno. An interface that is only down is waited for. */
 #define RAW_STOP_MS 100
 int raw_worker_run(struct raw_worker *worker, const struct respond_policy *policy,
-                   const atomic_bool *stop);
+                   const struct answer_image *image, const atomic_bool *stop);
 
 /* Before a close, when no worker of the interface runs: let the kernel have what comes from now on;
  * then, each worker, answer what was captured before until_us (Unix time) and waits: the kernel's

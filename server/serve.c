@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * All of Lethe in one page: octets of a frame come in, packet.h says what they are, respond.h says
+ * All of Lethe in one page: octets of a frame come in, packet.h says what they are, answer.h says
  * what DNS answers, and a train of frames goes out.
  */
 #include "server/serve.h"
@@ -11,9 +11,10 @@ static void serve_udp(const struct serve *serve, const struct packet *packet, st
 {
     const struct respond_client client = {.transport = RESPOND_UDP};
     uint8_t *room = packet_udp_room(packet, train);
-    size_t len = room == NULL ? 0
-                              : respond(serve->view, serve->policy, &client, packet->payload,
-                                        packet->payload_len, room, PACKET_UDP_PAYLOAD_MAX);
+    size_t len = room == NULL
+                     ? 0
+                     : answer(serve->view, serve->image, serve->policy, &client, packet->payload,
+                              packet->payload_len, room, PACKET_UDP_PAYLOAD_MAX);
     if (len > 0)
         packet_reply_udp(packet, room, len, train);
 }
@@ -38,8 +39,8 @@ static void serve_tcp(const struct serve *serve, const struct packet *packet, st
     case STATELESS_TCP_QUERY:
         while (stateless_tcp_next(&query, &request, &request_len)) {
             uint8_t *stream = serve->stream + query.stream_at;
-            size_t len = respond(serve->view, serve->policy, &client, request, request_len,
-                                 stream + 2, RESPOND_MESSAGE_MAX);
+            size_t len = answer(serve->view, serve->image, serve->policy, &client, request,
+                                request_len, stream + 2, RESPOND_MESSAGE_MAX);
             stateless_tcp_send(&query, stream, len, train);
         }
         stateless_tcp_finish(&query, train);

@@ -5,10 +5,10 @@
 #ifndef SERVER_SERVE_H
 #define SERVER_SERVE_H
 
+#include "server/answer.h"
 #include "stateless_tcp/io/io.h"
 #include "stateless_tcp/prefix.h"
 #include "stateless_tcp/stateless_tcp.h"
-#include "zonedb/respond.h"
 
 /* Room for the responses to one segment, with the lengths that TCP puts in front of them. */
 #define SERVE_STREAM_CAP STATELESS_TCP_STREAM_CAP
@@ -22,6 +22,7 @@
 struct serve {
     struct zonedb_view *view;
     const struct respond_policy *policy;
+    const struct answer_image *image; /* NULL: none */
     const struct stateless_tcp_config *tcp;
     const struct stateless_tcp_keys *keys;
     const struct packet_endpoint

@@ -38,6 +38,7 @@ struct stateless {
     struct stateless_tcp_config tcp; /* the same, for packets */
     struct keys_secret secret;
     struct respond_policy policy;
+    const struct answer_image *image; /* NULL: none */
     struct zonedb *db;
     struct sockaddr_storage proxy; /* back end, where is_proxy */
     bool is_proxy;
@@ -58,6 +59,7 @@ struct stateless_set {
     struct stateless *members[CONFIG_LISTEN_MAX];
     size_t count;
     const struct respond_policy *policy;
+    const struct answer_image *image;
 };
 
 __attribute__((format(printf, 3, 4))) static int refuse(struct stateless_error *error, int outcome,
@@ -146,6 +148,7 @@ static bool has_driver(const struct config *config)
         return config->io == CONFIG_IO_XDP;
     case CONFIG_DRIVER_ON:
     case CONFIG_DRIVER_HOT:
+    case CONFIG_DRIVER_ZONES:
         return true;
     case CONFIG_DRIVER_OFF:
         return false;
@@ -284,7 +287,7 @@ static void crew_work(struct crew *crew)
             park_wait(member->park);
         if (atomic_load(&member->is_ending) || atomic_load(&member->is_failing))
             return;
-        int outcome = raw_worker_run(crew->raw, &member->policy, &crew->is_called);
+        int outcome = raw_worker_run(crew->raw, &member->policy, member->image, &crew->is_called);
         if (outcome == -ESTALE) {
             park_ask(member->park);
         } else if (outcome != 0) {
@@ -353,10 +356,11 @@ static void *member_run(void *argument)
     return NULL;
 }
 
-static int member_start(struct stateless *member, const struct respond_policy *policy)
+static int member_start(struct stateless *member, const struct stateless_set *set)
 {
     struct crew *leader = &member->crew[0];
-    member->policy = *policy;
+    member->policy = *set->policy;
+    member->image = set->image;
     atomic_store(&member->is_ending, false);
     park_join(member->park);
     int outcome = -pthread_create(&leader->thread, NULL, member_run, member);
@@ -438,8 +442,9 @@ static void set_close(struct stateless_set *set, const struct stateless_set *oth
 }
 
 int stateless_open(const struct config *config, struct zonedb *db, struct park *park,
-                   const struct respond_policy *policy, struct stateless_set *former,
-                   struct stateless_set **set_out, struct stateless_error *error)
+                   const struct respond_policy *policy, const struct answer_image *image,
+                   struct stateless_set *former, struct stateless_set **set_out,
+                   struct stateless_error *error)
 {
     struct keys_secret secret;
     struct stateless_set *set = calloc(1, sizeof *set);
@@ -447,6 +452,7 @@ int stateless_open(const struct config *config, struct zonedb *db, struct park *
     if (set == NULL)
         return refuse(error, -ENOMEM, "out of memory");
     set->policy = policy;
+    set->image = image;
     int outcome = 0;
     for (size_t i = 0; i < config->listen_count && outcome == 0; i++)
         if (config->listen[i].tcp == CONFIG_TCP_STATELESS)
@@ -521,7 +527,7 @@ int stateless_start(struct stateless_set *set, struct stateless_set *former)
     set_succeed(set, former);
     set_close(former, set);
     for (size_t i = 0; i < set->count && outcome == 0; i++)
-        outcome = member_start(set->members[i], set->policy);
+        outcome = member_start(set->members[i], set);
     return outcome;
 }
 

@@ -17,8 +17,8 @@
 #ifndef SERVER_TCP_H
 #define SERVER_TCP_H
 
+#include "server/answer.h"
 #include "stateless_tcp/prefix.h"
-#include "zonedb/respond.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -43,6 +43,7 @@ struct tcp_limits {
 struct tcp_context {
     struct zonedb_view *view;
     const struct respond_policy *policy;
+    const struct answer_image *image; /* NULL: none */
     uint64_t now_ms;
 };
 

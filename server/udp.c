@@ -91,15 +91,22 @@ static void udp_turn_control(struct msghdr *header)
     }
 }
 
-static size_t udp_respond(struct udp_batch *batch, unsigned slot, struct zonedb_view *view,
-                          const struct respond_policy *policy, size_t response_cap)
+/* What a batch is answered by. */
+struct udp_source {
+    struct zonedb_view *view;
+    const struct respond_policy *policy;
+    const struct answer_image *image;
+};
+
+static size_t udp_answer(struct udp_batch *batch, unsigned slot, const struct udp_source *source,
+                         size_t response_cap)
 {
-    return respond(view, policy, &udp_client, batch->request[slot], batch->in[slot].msg_len,
-                   batch->response[slot], response_cap);
+    return answer(source->view, source->image, source->policy, &udp_client, batch->request[slot],
+                  batch->in[slot].msg_len, batch->response[slot], response_cap);
 }
 
-static void udp_send(struct udp_batch *batch, int fd, unsigned count, struct zonedb_view *view,
-                     const struct respond_policy *policy)
+static void udp_send(struct udp_batch *batch, int fd, unsigned count,
+                     const struct udp_source *source)
 {
     bool has_waited = false;
     unsigned sent = 0;
@@ -114,7 +121,7 @@ static void udp_send(struct udp_batch *batch, int fd, unsigned count, struct zon
         if (errno == EINTR)
             continue;
         if (errno == EMSGSIZE && first->iov_len > UDP_SAFE_LEN) {
-            first->iov_len = udp_respond(batch, batch->slot[sent], view, policy, UDP_SAFE_LEN);
+            first->iov_len = udp_answer(batch, batch->slot[sent], source, UDP_SAFE_LEN);
             continue;
         }
         if (errno == EAGAIN || errno == ENOBUFS) {
@@ -129,14 +136,15 @@ static void udp_send(struct udp_batch *batch, int fd, unsigned count, struct zon
 }
 
 unsigned udp_serve(struct udp_batch *batch, int fd, struct zonedb_view *view,
-                   const struct respond_policy *policy)
+                   const struct respond_policy *policy, const struct answer_image *image)
 {
+    const struct udp_source source = {view, policy, image};
     unsigned received = udp_receive(batch, fd), count = 0;
     for (unsigned i = 0; i < received; i++) {
         struct msghdr *header = &batch->in[i].msg_hdr;
         if ((header->msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0)
             continue;
-        size_t len = udp_respond(batch, i, view, policy, RESPOND_UDP_PAYLOAD_MAX);
+        size_t len = udp_answer(batch, i, &source, RESPOND_UDP_PAYLOAD_MAX);
         if (len == 0)
             continue;
         udp_turn_control(header);
@@ -147,6 +155,6 @@ unsigned udp_serve(struct udp_batch *batch, int fd, struct zonedb_view *view,
         batch->out[count].msg_hdr.msg_flags = 0;
         count++;
     }
-    udp_send(batch, fd, count, view, policy);
+    udp_send(batch, fd, count, &source);
     return received;
 }

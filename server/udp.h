@@ -5,7 +5,7 @@
 #ifndef SERVER_UDP_H
 #define SERVER_UDP_H
 
-#include "zonedb/respond.h"
+#include "server/answer.h"
 
 #include <stdbool.h>
 
@@ -24,8 +24,9 @@ void udp_batch_close(struct udp_batch *batch);
  * sent to. Never blocks for long: a full send buffer is waited for once, for milliseconds, then
  * responses are dropped, as UDP may. A response too long for the path or interface (EMSGSIZE) is
  * replaced by one of 512 octets at most with TC=1. Errors that concern one client are passed over.
+ * `image`: NULL, there is none.
  * Returns the number of datagrams received: UDP_BATCH means that more may wait. */
 unsigned udp_serve(struct udp_batch *batch, int fd, struct zonedb_view *view,
-                   const struct respond_policy *policy);
+                   const struct respond_policy *policy, const struct answer_image *image);
 
 #endif

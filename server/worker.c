@@ -133,7 +133,8 @@ static void worker_refresh(struct worker *worker)
 
 static struct tcp_context worker_context(const struct worker *worker)
 {
-    return (struct tcp_context){worker->view, &worker->settings->policy, worker->now_ms};
+    return (struct tcp_context){worker->view, &worker->settings->policy, worker->settings->image,
+                                worker->now_ms};
 }
 
 static void worker_listen(struct worker *worker, bool is_listening)
@@ -156,13 +157,13 @@ static void worker_accept(struct worker *worker, const struct worker_socket *lis
 /* Serve what waits at a socket a last time, and close it. */
 static void worker_end_socket(struct worker *worker, struct worker_socket *socket)
 {
-    const struct respond_policy *policy = &worker->settings->policy;
+    const struct worker_settings *settings = worker->settings;
     bool is_more = true;
     for (unsigned i = 0; i < LAST_BATCHES && is_more; i++)
-        is_more =
-            socket->is_tcp
-                ? tcp_accept(worker->tcp, socket->fd, socket->is_for_peers, worker->now_ms) > 0
-                : udp_serve(worker->udp, socket->fd, worker->view, policy) == UDP_BATCH;
+        is_more = socket->is_tcp ? tcp_accept(worker->tcp, socket->fd, socket->is_for_peers,
+                                              worker->now_ms) > 0
+                                 : udp_serve(worker->udp, socket->fd, worker->view,
+                                             &settings->policy, settings->image) == UDP_BATCH;
     close(socket->fd);
     socket->fd = -1;
 }
@@ -218,7 +219,7 @@ static void worker_serve(struct worker *worker, const struct epoll_event *events
             tcp_event(worker->tcp, events[i].data.ptr, &context);
         } else if (!worker->sockets[EVENT_INDEX(data)].is_tcp) {
             udp_serve(worker->udp, worker->sockets[EVENT_INDEX(data)].fd, worker->view,
-                      context.policy);
+                      context.policy, context.image);
         }
     }
     for (int i = 0; i < count; i++) {

@@ -16,7 +16,6 @@
 #include "server/config.h"
 #include "server/park.h"
 #include "server/tcp.h"
-#include "zonedb/respond.h"
 
 /* How long a worker goes on after worker_stop() for clients that do not take their responses. */
 #define WORKER_DRAIN_MS 5000
@@ -30,6 +29,7 @@ struct worker_socket {
 /* What a worker works with; constant while it is in use, the caller's. */
 struct worker_settings {
     struct respond_policy policy;
+    const struct answer_image *image; /* NULL: none */
     struct tcp_limits tcp;
 };
 

@@ -54,6 +54,7 @@ static const char everything[] = "database: /db\n"
                                  "pid-file: /pid\n"
                                  "io: libpcap\n"
                                  "driver: off\n"
+                                 "image: 3G\n"
                                  "udp: fast\n"
                                  "udp-payload: 4096\n"
                                  "edns: off\n"
@@ -101,6 +102,7 @@ START_TEST(test_everything)
     ck_assert_uint_eq(config.io, CONFIG_IO_LIBPCAP);
     ck_assert_uint_eq(config.driver, CONFIG_DRIVER_OFF);
     ck_assert_uint_eq(config.udp, CONFIG_UDP_FAST);
+    ck_assert_uint_eq(config.image_size, 3ull << 30);
     ck_assert_str_eq(config.tcp_key_file, "/key");
     ck_assert(config.workers == 3 && !config.is_pinned);
     ck_assert(config.tcp_idle_timeout_s == 6553 && config.tcp_connections_max == 5);
@@ -264,6 +266,12 @@ static const struct {
      "has an interface, which only tcp: stateless uses"},
     {"database: d\nlisten:\n  - address: 0.0.0.0\n    tcp: stateless\n", 3,
      "needs its interface named"},
+    {"database: d\nlisten:\n  - address: ::1\n\ndriver: zones\n", 5,
+     "driver: zones are answered from an image"},
+    {"proxy: ::1\nlisten: [{address: '::2', tcp: stateless}]\nimage: 1G\ndriver: zones\n", 4,
+     "driver: a proxy has no zones"},
+    {"image: 1000K\n", 1, "image: \"1000K\" is not 0 or a size from 1024K to 64G"},
+    {"image: 65G\n", 1, "is not 0 or a size from 1024K to 64G"},
     {"listen:\n  - address: ::1\n", 1, "no database"},
     {"database: d\n", 1, "nothing to listen on"},
 };
@@ -484,12 +492,12 @@ START_TEST(test_manuals_know_every_key)
         snprintf(wanted, sizeof wanted, "\n.It Ic %s : ", config_keys[k].name);
         expect_in(format, "lethed.yaml.5", wanted);
         if (config_keys[k].kind == CONFIG_KIND_NUMBER) {
-            snprintf(wanted, sizeof wanted, "%u to %u", config_keys[k].min, config_keys[k].max);
+            snprintf(wanted, sizeof wanted, "%zu to %zu", config_keys[k].min, config_keys[k].max);
             expect_in(manual, "lethed.8", wanted);
             expect_in(format, "lethed.yaml.5", wanted);
         }
         if (config_keys[k].kind == CONFIG_KIND_SIZE) {
-            snprintf(wanted, sizeof wanted, "%uK to %uG", config_keys[k].min >> 10,
+            snprintf(wanted, sizeof wanted, "%zuK to %zuG", config_keys[k].min >> 10,
                      config_keys[k].max >> 30);
             expect_in(manual, "lethed.8", wanted);
             expect_in(format, "lethed.yaml.5", wanted);

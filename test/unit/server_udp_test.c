@@ -105,7 +105,7 @@ static void ask(uint16_t id)
 static unsigned serve(void)
 {
     struct respond_policy policy = respond_policy_default();
-    return udp_serve(batch, server, fixture.view, &policy);
+    return udp_serve(batch, server, fixture.view, &policy, NULL);
 }
 
 /* Responses that came; their IDs add up to *id_sum, *truncated of them have TC. */
