@@ -20,9 +20,10 @@ static size_t answer_from_image(struct zonedb_view *view, const struct answer_im
     return __atomic_load_n(version_now, __ATOMIC_RELAXED) == version ? len : 0;
 }
 
-size_t answer(struct zonedb_view *view, const struct answer_image *image,
-              const struct respond_policy *policy, const struct respond_client *client,
-              const uint8_t *request, size_t request_len, uint8_t *response, size_t response_cap)
+size_t answer_request(struct zonedb_view *view, const struct answer_image *image,
+                      const struct respond_policy *policy, const struct respond_client *client,
+                      const uint8_t *request, size_t request_len, uint8_t *response,
+                      size_t response_cap)
 {
     size_t len = 0;
     if (image != NULL)

@@ -16,8 +16,9 @@ struct answer_image {
 };
 
 /* As respond(), with the same octets. `image`: NULL, there is none. */
-size_t answer(struct zonedb_view *view, const struct answer_image *image,
-              const struct respond_policy *policy, const struct respond_client *client,
-              const uint8_t *request, size_t request_len, uint8_t *response, size_t response_cap);
+size_t answer_request(struct zonedb_view *view, const struct answer_image *image,
+                      const struct respond_policy *policy, const struct respond_client *client,
+                      const uint8_t *request, size_t request_len, uint8_t *response,
+                      size_t response_cap);
 
 #endif

@@ -19,9 +19,9 @@ int raw_worker_open(const struct raw_config *config, struct raw_worker **worker_
 }
 
 int raw_worker_run(struct raw_worker *worker, const struct respond_policy *policy,
-                   const atomic_bool *stop)
+                   const struct answer_image *image, const atomic_bool *stop)
 {
-    (void)worker, (void)policy, (void)stop;
+    (void)worker, (void)policy, (void)image, (void)stop;
     return -ENOTSUP;
 }
 

@@ -11,10 +11,10 @@ static void serve_udp(const struct serve *serve, const struct packet *packet, st
 {
     const struct respond_client client = {.transport = RESPOND_UDP};
     uint8_t *room = packet_udp_room(packet, train);
-    size_t len = room == NULL
-                     ? 0
-                     : answer(serve->view, serve->image, serve->policy, &client, packet->payload,
-                              packet->payload_len, room, PACKET_UDP_PAYLOAD_MAX);
+    size_t len = room == NULL ? 0
+                              : answer_request(serve->view, serve->image, serve->policy, &client,
+                                               packet->payload, packet->payload_len, room,
+                                               PACKET_UDP_PAYLOAD_MAX);
     if (len > 0)
         packet_reply_udp(packet, room, len, train);
 }
@@ -39,8 +39,8 @@ static void serve_tcp(const struct serve *serve, const struct packet *packet, st
     case STATELESS_TCP_QUERY:
         while (stateless_tcp_next(&query, &request, &request_len)) {
             uint8_t *stream = serve->stream + query.stream_at;
-            size_t len = answer(serve->view, serve->image, serve->policy, &client, request,
-                                request_len, stream + 2, RESPOND_MESSAGE_MAX);
+            size_t len = answer_request(serve->view, serve->image, serve->policy, &client, request,
+                                        request_len, stream + 2, RESPOND_MESSAGE_MAX);
             stateless_tcp_send(&query, stream, len, train);
         }
         stateless_tcp_finish(&query, train);

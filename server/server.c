@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "server/server.h"
 #include "server/cpus.h"
+#include "server/imager.h"
 #include "server/log.h"
 #include "server/park.h"
 #include "server/privilege.h"
@@ -35,6 +36,7 @@ struct endpoint {
 struct generation {
     struct config config;
     struct worker_settings settings;
+    struct imager *imager; /* NULL: none is wanted, or can be had */
     struct stateless_set *stateless;
     struct endpoint endpoints[ENDPOINTS_MAX];
     size_t endpoint_count;
@@ -86,6 +88,7 @@ static void server_wake(void *context)
         worker_wake(server->workers[w]);
     pthread_mutex_lock(&server->lock);
     stateless_wake(server->now->stateless);
+    imager_wake(server->now->imager);
     pthread_mutex_unlock(&server->lock);
 }
 
@@ -187,6 +190,35 @@ static int generation_open_sockets(struct generation *generation, struct generat
     return outcome;
 }
 
+/* Whether the image of one would be the same by the other. */
+static bool has_same_image(const struct generation *a, const struct generation *b)
+{
+    return a->config.image_size == b->config.image_size &&
+           a->settings.policy.udp_payload == b->settings.policy.udp_payload &&
+           a->settings.policy.has_edns == b->settings.policy.has_edns;
+}
+
+/* Without an image it only takes longer. */
+static void generation_open_image(struct generation *generation, struct generation *former,
+                                  struct server *server)
+{
+    const struct imager_config config = {.db = server->db,
+                                         .park = &server->park,
+                                         .policy = &generation->settings.policy,
+                                         .size_max = generation->config.image_size};
+    if (is_proxy(&generation->config) || config.size_max == 0)
+        return;
+    if (former != NULL && former->imager != NULL && has_same_image(generation, former)) {
+        generation->imager = former->imager;
+    } else {
+        int outcome = imager_open(&config, &generation->imager);
+        if (outcome != 0)
+            log_write(LOG_LEVEL_WARNING, "no image of the zones: %s",
+                      outcome == -ENOTSUP ? "\"edns\" is off" : strerror(-outcome));
+    }
+    generation->settings.image = imager_image(generation->imager);
+}
+
 /* Close the sockets that no worker owns, and free it. */
 static void generation_drop(struct generation *generation)
 {
@@ -215,16 +247,19 @@ static int generation_open(struct server *server, const struct config *config,
                             .peers = generation->config.tcp_transfer_peers.items,
                             .peer_count = generation->config.tcp_transfer_peers.count};
     struct stateless_set *before = former != NULL ? former->stateless : NULL;
+    generation_open_image(generation, former, server);
     /* Guards before listeners: what is not a peer's never begins a connection with the kernel. */
     int outcome =
         stateless_open(&generation->config, server->db, &server->park, &generation->settings.policy,
-                       before, &generation->stateless, &reason);
+                       generation->settings.image, before, &generation->stateless, &reason);
     if (outcome != 0)
         refuse(error, outcome, "%s", reason.text);
     else
         outcome = generation_open_sockets(generation, former, server->worker_count, error);
     if (outcome != 0) {
         stateless_abandon(generation->stateless, before);
+        if (former == NULL || generation->imager != former->imager)
+            imager_close(generation->imager);
         generation_drop(generation);
         return outcome;
     }
@@ -300,6 +335,13 @@ int server_open(const struct config *config, struct server **server_out, struct 
     return outcome;
 }
 
+static void server_start_image(const struct generation *generation)
+{
+    int outcome = generation->imager != NULL ? imager_start(generation->imager) : 0;
+    if (outcome != 0)
+        log_write(LOG_LEVEL_WARNING, "no image of the zones: %s", strerror(-outcome));
+}
+
 int server_start(struct server *server, struct server_error *error)
 {
     int outcome = 0;
@@ -307,6 +349,8 @@ int server_start(struct server *server, struct server_error *error)
         outcome = worker_start(server->workers[w]);
     if (outcome == 0)
         outcome = stateless_start(server->now->stateless, NULL);
+    if (outcome == 0)
+        server_start_image(server->now);
     return outcome == 0 ? 0
                         : refuse(error, outcome, "cannot start a thread: %s", strerror(-outcome));
 }
@@ -374,6 +418,10 @@ int server_reload(struct server *server, const struct config *config, struct ser
     server->now = next;
     pthread_mutex_unlock(&server->lock);
     outcome = stateless_start(next->stateless, former->stateless);
+    if (next->imager != former->imager) {
+        imager_close(former->imager);
+        server_start_image(next);
+    }
     free(former);
     server_raise_descriptors(server);
     return outcome == 0 ? 0
@@ -437,6 +485,7 @@ void server_close(struct server *server)
         worker_close(server->workers[w]);
     if (server->now != NULL) {
         stateless_close(server->now->stateless);
+        imager_close(server->now->imager);
         generation_drop(server->now);
     }
     park_close(&server->park);

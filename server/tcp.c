@@ -322,9 +322,9 @@ static enum progress connection_answer(struct tcp *tcp, struct tcp_connection *c
         if (len - at - TCP_PREFIX_LEN < request_len)
             break;
         uint8_t *out = tcp->output + used;
-        size_t response_len = answer(context->view, context->image, context->policy, &client,
-                                     tcp->input + at + TCP_PREFIX_LEN, request_len,
-                                     out + TCP_PREFIX_LEN, RESPOND_MESSAGE_MAX);
+        size_t response_len = answer_request(context->view, context->image, context->policy,
+                                             &client, tcp->input + at + TCP_PREFIX_LEN, request_len,
+                                             out + TCP_PREFIX_LEN, RESPOND_MESSAGE_MAX);
         at += TCP_PREFIX_LEN + request_len;
         if (response_len != 0) {
             out[0] = (uint8_t)(response_len >> 8);

@@ -101,8 +101,9 @@ struct udp_source {
 static size_t udp_answer(struct udp_batch *batch, unsigned slot, const struct udp_source *source,
                          size_t response_cap)
 {
-    return answer(source->view, source->image, source->policy, &udp_client, batch->request[slot],
-                  batch->in[slot].msg_len, batch->response[slot], response_cap);
+    return answer_request(source->view, source->image, source->policy, &udp_client,
+                          batch->request[slot], batch->in[slot].msg_len, batch->response[slot],
+                          response_cap);
 }
 
 static void udp_send(struct udp_batch *batch, int fd, unsigned count,

@@ -150,7 +150,7 @@ static const char *sample(const struct config_key *key)
     case CONFIG_KIND_HIDE:
         return "text";
     case CONFIG_KIND_NUMBER:
-        snprintf(text, sizeof text, "%u", key->min + 1);
+        snprintf(text, sizeof text, "%zu", key->min + 1);
         return text;
     case CONFIG_KIND_SIZE:
         return "1M";
