@@ -8,8 +8,8 @@
 
 #include "zonedb/respond.h"
 
-/* Memory that an image of the zones is in, or will be (zonedb/image.h); there as long as anybody may
- * read it. Others may write it meanwhile: whoever reads it looks at its version before and after. */
+/* Memory that an image of the zones is in, or will be (zonedb/image.h), for as long as anybody may
+ * read it. Others may write it meanwhile: its version is looked at before and after. */
 struct answer_image {
     const uint8_t *octets;
     size_t len;

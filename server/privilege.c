@@ -67,8 +67,8 @@ static int privilege_change(const struct config *config, struct privilege_error 
     return -EPERM;
 }
 
-/* Whether a reload could lock the memory of AF_XDP sockets only by a capability: the limit is raised
- * where that is permitted, and what there is of it all processes of a user share. */
+/* Whether a reload could lock the memory of AF_XDP sockets only by a capability: the limit is
+ * raised where that is permitted, and what there is of it all processes of a user share. */
 static bool needs_lock(const struct config *config)
 {
     struct rlimit limit;

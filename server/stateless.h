@@ -22,7 +22,8 @@ struct stateless_error {
 
 /* Open capture and guard on every interface that `config` needs. `former`: the set in use, whose
  * members are used again where interface, addresses and TCP settings are the same; NULL: none.
- * `policy` and `image` (NULL: none) outlive the set. `db`, NULL with a back end, and `park` outlive everything.
+ * `policy` and `image` (NULL: none) outlive the set. `db`, NULL with a back end, and `park` outlive
+ * everything.
  * Outcomes: 0; negative errno with `error`, `former` is as before. */
 int stateless_open(const struct config *config, struct zonedb *db, struct park *park,
                    const struct respond_policy *policy, const struct answer_image *image,
