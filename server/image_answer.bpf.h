@@ -1,0 +1,549 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * image_answer.bpf.h - a request in a frame, answered from the zone image: image_respond() as BPF's
+ * verifier wants it, for UDP and TCP alike.
+ *
+ *     image_find()     looks: is it answered, how long is that, what is its sum? The frame stays.
+ *     (the caller      makes the frame as long, writes what is before the message)
+ *     image_put()      writes: flags and counts, body, OPT. ID and question stand where they came.
+ *
+ *     header | question as it came | body, its pointers moved | OPT
+ *
+ * What image_find() answers image_respond() answers so, octet for octet; it climbs more often: names
+ * of more octets than are read here, two fingerprints in a bucket that are the same.
+ *
+ * SUM. No octet of the answer is added up. The question's sum is the request's less its OPT; the
+ * body's is kept in the image, and moving a pointer at an even place by so much adds so much, at an
+ * odd one the same with its octets exchanged (RFC 1071 2 B); so does a body that begins at one.
+ *
+ * Nothing of the image is believed: a damaged one gives wrong answers, and nothing else.
+ */
+#ifndef SERVER_IMAGE_ANSWER_BPF_H
+#define SERVER_IMAGE_ANSWER_BPF_H
+
+#include "stateless_tcp/io/xdp/resize.bpf.h"
+#include "zonedb/image.h"
+
+enum {
+    IMAGE_HEADER_LEN = 12,
+    IMAGE_QUESTION_MAX = 128, /* octets of a request behind its header; a multiple of 8 */
+    IMAGE_QUESTION_MIN = 5,   /* the root's name, type, class */
+    IMAGE_LABELS_MAX = 60,
+    IMAGE_OPT_LEN = 11,
+    IMAGE_TYPE_OPT = 41,
+    IMAGE_TYPE_DS = 43,
+    IMAGE_TYPE_META = 128, /* from here on, but ANY */
+    IMAGE_TYPE_ANY = 255,
+    IMAGE_UDP_LEN_MIN = 512,
+};
+
+/* Memory to work in, as struct driver_work. */
+struct image_work {
+    /* What is behind the header, in lower case; what is behind that is of no meaning. */
+    uint64_t lower[IMAGE_QUESTION_MAX / 8 + 2];
+    uint8_t label_at[IMAGE_LABELS_MAX + 4];
+    uint64_t version; /* of the snapshot */
+    uint32_t bucket_mask;
+    uint32_t label_count, name_len;
+    uint16_t type;
+    uint16_t flags; /* as they lie in memory, as whatever is added up or copied */
+    uint32_t has_opt, is_do, payload;
+    uint64_t request_sum;  /* of all of its octets, in pairs from the first one */
+    uint64_t question_sum; /* of the ID and the question */
+
+    uint32_t suffix_at, suffix_len; /* of the name: what is looked for */
+    uint64_t last;                  /* place of its bucket */
+    uint64_t place;                 /* of the block, as in image.h */
+    uint32_t question_end;
+    uint32_t body_at, body_len; /* from the page's begin */
+    uint32_t pointers_at, pointer_count;
+    uint32_t moved_by;
+    uint32_t counts[2]; /* the second and third word of the response's header */
+    uint32_t opt[2];    /* the first eight octets of its OPT */
+    uint32_t len;       /* of the response */
+    uint64_t sum;
+};
+
+/* What is checked is what is used, and not another sum of the same: so the verifier wants it. */
+#define IMAGE_KEEP(value) __asm__ volatile("" : "+r"(value))
+
+/* ---- memory ---- */
+
+#ifdef __bpf__
+struct image_page {
+    uint8_t octets[IMAGE_PAGE_LEN];
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, 1); /* as many as whoever loads it says */
+    __type(key, uint32_t);
+    __type(value, struct image_page);
+} image_pages SEC(".maps");
+
+static __always_inline const uint8_t *image_page(uint64_t index)
+{
+    uint32_t key = (uint32_t)index;
+    const struct image_page *page = bpf_map_lookup_elem(&image_pages, &key);
+    return page ? page->octets : NULL;
+}
+
+static __always_inline uint64_t image_now_ns(void)
+{
+    return bpf_ktime_get_ns();
+}
+#else
+/* The test's. */
+static const uint8_t *image_host_pages;
+static uint32_t image_host_page_count;
+static uint64_t image_host_now_ns;
+
+static inline const uint8_t *image_page(uint64_t index)
+{
+    return (uint32_t)index < image_host_page_count
+               ? image_host_pages + (size_t)(uint32_t)index * IMAGE_PAGE_LEN
+               : NULL;
+}
+
+static inline uint64_t image_now_ns(void)
+{
+    return image_host_now_ns;
+}
+#endif
+
+DRIVER_INLINE uint64_t image_load64(const uint8_t *at)
+{
+#ifdef __bpf__
+    return *(const uint64_t *)at;
+#else
+    uint64_t value;
+    __builtin_memcpy(&value, at, sizeof value);
+    return value;
+#endif
+}
+
+DRIVER_INLINE void image_store64(uint8_t *at, uint64_t value)
+{
+#ifdef __bpf__
+    *(uint64_t *)at = value;
+#else
+    __builtin_memcpy(at, &value, sizeof value);
+#endif
+}
+
+/* Between the machine's order and the little-endian one, either way. */
+DRIVER_INLINE uint64_t image_le64(uint64_t value)
+{
+    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? value : __builtin_bswap64(value);
+}
+
+DRIVER_INLINE uint32_t image_be16(uint32_t value)
+{
+    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? __builtin_bswap16((uint16_t)value) : value;
+}
+
+/* The sum of something that begins at an odd place, or not, given its own. */
+DRIVER_INLINE uint32_t image_sum_at(uint32_t place, uint64_t sum)
+{
+    uint16_t folded = driver_fold(sum);
+    return place & 1 ? __builtin_bswap16(folded) : folded;
+}
+
+/* ---- the request ---- */
+
+/* The octets behind the header, and the sum of all. Returns 0 if it is nothing for an image. */
+DRIVER_STEP int image_read(struct driver_context *ctx, uint32_t at, uint32_t len,
+                           struct image_work *work)
+{
+    if (work == NULL)
+        return 0;
+    const uint8_t *end = driver_end(ctx), *message = driver_begin(ctx) + (at & 0xff);
+    uint32_t behind = len - IMAGE_HEADER_LEN;
+    if (len < IMAGE_HEADER_LEN + IMAGE_QUESTION_MIN || behind > IMAGE_QUESTION_MAX ||
+        message + IMAGE_HEADER_LEN > end)
+        return 0;
+    /* No flags but RD, AD, CD; one question, nothing else but an additional record. */
+    uint32_t first = driver_load32(message), second = driver_load32(message + 4),
+             third = driver_load32(message + 8);
+    if ((first & driver_be32(0xfecf)) != 0 || second != driver_be32(0x00010000) ||
+        (third & ~driver_be32(1)) != 0)
+        return 0;
+    work->has_opt = third != 0;
+    work->flags = (uint16_t)image_be16((driver_be32(first) & 0x0100) | 0x8000);
+    uint64_t sum = 0;
+#pragma GCC unroll 16
+    for (unsigned i = 0; i < IMAGE_QUESTION_MAX / 8; i++) {
+        const uint8_t *octets = message + IMAGE_HEADER_LEN + 8 * i;
+        if (8 * i + 8 > behind)
+            break;
+        if (octets + 8 > end)
+            return 0;
+        uint64_t word = image_load64(octets);
+        sum += (word & 0xffffffff) + (word >> 32);
+        work->lower[i] = image_le64(image_word_lower(image_le64(word)));
+    }
+    /* The last ones are read with those in front of them. */
+    uint32_t left = behind & 7;
+    const uint8_t *last = message + ((len - 8) & 0xff);
+    if (last + 8 > end)
+        return 0;
+    if (left > 0) {
+        uint64_t word = image_le64(image_load64(last)) >> (64 - 8 * left);
+        work->lower[(behind / 8) & 0xf] = image_le64(image_word_lower(word));
+        word = image_le64(word);
+        sum += (word & 0xffffffff) + (word >> 32);
+    }
+    work->request_sum = (uint64_t)first + second + third + sum;
+    work->question_sum = driver_load16(message) + sum; /* for now, and OPT */
+    return 1;
+}
+
+/* Where the labels are. False: there is no name that leaves `behind` octets room for type and
+ * class. */
+DRIVER_INLINE bool image_walk(struct image_work *work, uint32_t behind)
+{
+    const uint8_t *lower = (const uint8_t *)work->lower;
+    uint32_t at = 0, count = 0;
+    for (; count < IMAGE_LABELS_MAX; count++) {
+        uint32_t label_len = lower[at & 0x7f];
+        work->label_at[count] = (uint8_t)at;
+        if (label_len == 0)
+            break;
+        at += 1 + label_len;
+        if (label_len > 63 || at + IMAGE_QUESTION_MIN > behind)
+            return false;
+    }
+    work->label_count = count;
+    work->name_len = at + 1;
+    DRIVER_FORGET(); /* how often the loop went round */
+    return count < IMAGE_LABELS_MAX && at + IMAGE_QUESTION_MIN <= behind;
+}
+
+/* What is behind the name, `behind` octets from the header's end. */
+DRIVER_INLINE bool image_read_rest(struct driver_context *ctx, uint32_t at, uint32_t behind,
+                                   struct image_work *work)
+{
+    const uint8_t *end = driver_end(ctx), *opt;
+    uint32_t question_len = work->name_len + 4;
+    const uint8_t *type =
+        driver_begin(ctx) + (at & 0xff) + IMAGE_HEADER_LEN + (work->name_len & 0x7f);
+    if (type + 4 > end)
+        return false;
+    uint32_t type_and_class = driver_be32(driver_load32(type));
+    work->type = (uint16_t)(type_and_class >> 16);
+    work->question_end = IMAGE_HEADER_LEN + question_len;
+    work->is_do = 0;
+    work->payload = 0;
+    if ((type_and_class & 0xffff) != 1 ||
+        (work->type >= IMAGE_TYPE_META && work->type != IMAGE_TYPE_ANY))
+        return false;
+    if (!work->has_opt)
+        return behind == question_len;
+    opt = type + 4;
+    if (behind != question_len + IMAGE_OPT_LEN || opt + IMAGE_OPT_LEN > end)
+        return false;
+    uint32_t first = driver_load32(opt), second = driver_load32(opt + 4),
+             third = driver_load16(opt + 8);
+    uint32_t head = driver_be32(first), fixed = driver_be32(second);
+    /* Root, type; version; no options. */
+    if (head >> 8 != IMAGE_TYPE_OPT || (fixed & 0xff00) != 0 || (opt[9] | opt[10]) != 0)
+        return false;
+    work->payload = (head & 0xff) << 8 | fixed >> 24;
+    work->is_do = fixed >> 7 & 1;
+    work->question_sum += image_sum_at(question_len, (uint64_t)first + second + third) ^ 0xffff;
+    return true;
+}
+
+/* ---- the look-up ---- */
+
+enum image_found {
+    IMAGE_FOUND,
+    IMAGE_ABSENT,
+    IMAGE_CLIMB,
+};
+
+/* Eight octets, the `left` first of them. */
+DRIVER_INLINE uint64_t image_cut(uint64_t word, uint32_t left)
+{
+    return left < 8 ? word & ~UINT64_C(0) >> (64 - 8 * (left & 7)) : word;
+}
+
+DRIVER_INLINE uint64_t image_word(const uint64_t *lower, uint32_t at, uint32_t left)
+{
+    return image_cut(image_le64(image_load64((const uint8_t *)lower + (at & 0x7f))), left);
+}
+
+/* The entry of a bucket that has this fingerprint, without a branch that would have to be guessed.
+ * 0: none. More than one, and an empty one that looks so, climb. */
+DRIVER_INLINE uint64_t image_entry(const volatile uint64_t *entries, uint64_t fingerprint,
+                                   uint64_t *last_out)
+{
+    uint64_t found = 0, count = 0, entry = 0;
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < IMAGE_WAYS; i++) {
+        entry = entries[i];
+        uint64_t apart = (entry >> IMAGE_FINGERPRINT_SHIFT) ^ fingerprint;
+        uint64_t is_same = (uint64_t)((int64_t)(apart - 1) >> 63);
+        found |= entry & is_same;
+        count -= is_same;
+    }
+    *last_out = entry & IMAGE_PLACE_MASK;
+    found &= IMAGE_PLACE_MASK;
+    return count == 0 ? 0 : count > 1 || found == 0 ? IMAGE_PLACE_CLIMB : found;
+}
+
+/* Whether the name in the page, `at` octets from its begin, is the suffix. */
+DRIVER_INLINE bool image_is_same(const uint8_t *page, uint64_t at, const struct image_work *work)
+{
+    uint32_t suffix_at = work->suffix_at, len = work->suffix_len;
+    uint64_t apart = 0;
+    for (uint32_t i = 0; i < IMAGE_QUESTION_MAX && i < len; i += 8, at += 8) {
+        IMAGE_KEEP(at);
+        if (at > IMAGE_PAGE_LEN - 8)
+            return false;
+        uint64_t word = image_le64(image_load64(page + at));
+        apart |= image_cut(word, len - i) ^ image_word(work->lower, suffix_at + i, len - i);
+    }
+    return apart == 0;
+}
+
+/* The suffix of `depth` labels of the name that was read, in the directory. work->place: where its
+ * block is. */
+DRIVER_STEP enum image_found image_look_up(struct image_work *work, enum image_kind kind,
+                                           uint32_t depth)
+{
+    if (work == NULL)
+        return IMAGE_CLIMB;
+    uint32_t at = work->label_at[(work->label_count - depth) & 0x3f], len = work->name_len - at;
+    uint64_t hash = kind, last;
+    for (uint32_t i = 0; i < IMAGE_QUESTION_MAX && i < len; i += 8)
+        hash = image_mix(hash, image_word(work->lower, at + i, len - i));
+    uint64_t bucket = image_bucket(hash, work->bucket_mask);
+    const uint8_t *page = image_page(1 + bucket / IMAGE_BUCKETS_PER_PAGE);
+    work->suffix_at = at;
+    work->suffix_len = len;
+    if (page == NULL)
+        return IMAGE_CLIMB;
+    DRIVER_FORGET(); /* how often the loop went round */
+    page += bucket % IMAGE_BUCKETS_PER_PAGE * (8 * IMAGE_WAYS);
+    uint64_t place =
+        image_entry((const volatile uint64_t *)(const void *)page, image_fingerprint(hash), &last);
+    work->last = last;
+    if (place == 0)
+        return last == IMAGE_PLACE_FULL ? IMAGE_CLIMB : IMAGE_ABSENT;
+    if (place <= IMAGE_PLACE_FULL)
+        return IMAGE_CLIMB;
+    uint32_t block_at = (uint32_t)(place % (IMAGE_PAGE_LEN / IMAGE_UNIT_LEN)) * IMAGE_UNIT_LEN;
+    page = image_page(place / (IMAGE_PAGE_LEN / IMAGE_UNIT_LEN));
+    if (page == NULL || block_at > IMAGE_PAGE_LEN - sizeof(struct image_block))
+        return IMAGE_CLIMB;
+    /* What the body will be read from comes meanwhile. */
+    *(const volatile uint8_t *)(page + (block_at + 64) % IMAGE_PAGE_LEN);
+    *(const volatile uint8_t *)(page + (block_at + 128) % IMAGE_PAGE_LEN);
+    work->place = place;
+    if (page[block_at] == kind && page[block_at + 1] == work->suffix_len &&
+        image_is_same(page, block_at + sizeof(struct image_block), work))
+        return IMAGE_FOUND;
+    return work->last == IMAGE_PLACE_FULL ? IMAGE_CLIMB : IMAGE_ABSENT;
+}
+
+/* The block that answers, work->place, has so many labels; UINT32_MAX: it climbs. */
+DRIVER_INLINE uint32_t image_find_block(struct image_work *work, uint32_t apex_depths)
+{
+    enum image_found found = IMAGE_ABSENT;
+    uint32_t depth = IMAGE_APEX_LABELS_MAX + 1;
+    while (depth > 0 && found == IMAGE_ABSENT) {
+        depth--;
+        if ((apex_depths >> depth & 1) != 0 && depth <= work->label_count)
+            found = image_look_up(work, IMAGE_APEX, depth);
+    }
+    if (found != IMAGE_FOUND || depth >= work->label_count)
+        return UINT32_MAX;
+    uint64_t apex_place = work->place;
+    switch (image_look_up(work, IMAGE_CUT, depth + 1)) {
+    case IMAGE_FOUND:
+        depth++;
+        /* The parent's side of the cut answers for DS itself. */
+        return work->type == IMAGE_TYPE_DS && depth == work->label_count ? UINT32_MAX : depth;
+    case IMAGE_ABSENT:
+        work->place = apex_place;
+        return depth;
+    case IMAGE_CLIMB:
+        break;
+    }
+    return UINT32_MAX;
+}
+
+/* ---- the answer ---- */
+
+/* Might a label of the body that stands right below the suffix equal the question's there? */
+DRIVER_INLINE bool image_has_child(const uint8_t *children, const struct image_work *work,
+                                   uint32_t depth)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    const uint8_t *lower = (const uint8_t *)work->lower;
+    uint64_t marks = image_load64(children);
+    if (marks == 0 || depth == work->label_count)
+        return false;
+    uint32_t at = work->label_at[(work->label_count - depth - 1) & 0x3f];
+    uint32_t len = lower[at & 0x7f];
+    uint64_t mark =
+        image_label_mark((uint8_t)len, lower[(at + 1) & 0x7f], lower[(at + len) & 0x7f]);
+    uint64_t apart = marks ^ mark * ones;
+    return ((apart - ones) & ~apart & 0x80 * ones) != 0;
+}
+
+/* All that goes before and behind the body, and the sum. */
+DRIVER_INLINE void image_render(struct image_work *work, const struct image_body *body,
+                                uint32_t udp_payload)
+{
+    uint32_t question_len = work->question_end - IMAGE_HEADER_LEN, by = image_be16(work->moved_by);
+    work->flags |= (uint16_t)image_be16(body->flags);
+    work->counts[0] = driver_be32(0x00010000 | body->count[0]);
+    work->counts[1] =
+        driver_be32((uint32_t)body->count[1] << 16 | (body->count[2] + work->has_opt));
+    uint64_t body_sum = (uint64_t)body->sum +
+                        (uint64_t)(body->pointer_count - body->pointer_odd_count) * by +
+                        (uint64_t)body->pointer_odd_count * __builtin_bswap16((uint16_t)by);
+    work->sum = work->question_sum + work->flags + work->counts[0] + work->counts[1] +
+                image_sum_at(question_len, body_sum);
+    if (work->has_opt) {
+        work->opt[0] = driver_be32((uint32_t)IMAGE_TYPE_OPT << 8 | udp_payload >> 8);
+        work->opt[1] = driver_be32((udp_payload & 0xff) << 24 | work->is_do << 7);
+        work->sum += image_sum_at(question_len + body->len, (uint64_t)work->opt[0] + work->opt[1]);
+    }
+}
+
+/* Whether the response fits, and all that is to be known to write it. */
+DRIVER_INLINE bool image_take(struct image_work *work, uint32_t depth, uint32_t udp_payload,
+                              uint32_t is_tcp)
+{
+    const uint8_t *page = image_page(work->place / (IMAGE_PAGE_LEN / IMAGE_UNIT_LEN));
+    uint32_t block_at =
+        (uint32_t)(work->place % (IMAGE_PAGE_LEN / IMAGE_UNIT_LEN)) * IMAGE_UNIT_LEN;
+    if (page == NULL || block_at > IMAGE_PAGE_LEN - sizeof(struct image_block))
+        return false;
+    const struct image_block *block = (const void *)(page + block_at);
+    const struct image_body *body = &block->body[work->is_do & 1];
+    work->body_at = block_at + body->at;
+    work->body_len = body->len;
+    work->pointers_at = block_at + body->pointers_at;
+    work->pointer_count = body->pointer_count;
+    work->moved_by = work->label_at[(work->label_count - depth) & 0x3f];
+    work->len = work->question_end + body->len + (work->has_opt ? IMAGE_OPT_LEN : 0);
+    uint32_t limit = work->payload < IMAGE_UDP_LEN_MIN ? IMAGE_UDP_LEN_MIN : work->payload;
+    limit = limit > udp_payload ? udp_payload : limit;
+    if (body->len < 8 || body->len > IMAGE_BODY_MAX || work->body_at + body->len > IMAGE_PAGE_LEN ||
+        work->pointers_at + 2u * body->pointer_count > IMAGE_PAGE_LEN ||
+        (!is_tcp && work->len > limit) || image_has_child(block->children, work, depth))
+        return false;
+    image_render(work, body, udp_payload);
+    return true;
+}
+
+/* Look for the answer to a message of `len` octets, `at` octets into the frame, an even number of
+ * them behind the transport header's begin. Returns 0 if it climbs; else in `work` are len, sum (RFC
+ * 1071, of all of the response's octets in pairs from the first one, as in memory), question_end,
+ * and for a look at the request's checksum request_sum. The frame is as it came. */
+DRIVER_STEP int image_find(struct driver_context *ctx, uint32_t at, uint32_t len, uint32_t is_tcp,
+                           struct image_work *work)
+{
+    const struct image_head *head = (const void *)image_page(0);
+    if (work == NULL || head == NULL)
+        return 0;
+    work->version = *(const volatile uint64_t *)&head->version;
+    if (work->version == 0 || image_now_ns() >= *(const volatile uint64_t *)&head->until_ns ||
+        !image_read(ctx, at, len, work))
+        return 0;
+    uint32_t behind = len - IMAGE_HEADER_LEN;
+    work->bucket_mask = head->bucket_mask;
+    if (!image_walk(work, behind) || !image_read_rest(ctx, at, behind, work))
+        return 0;
+    uint32_t depth = image_find_block(work, head->apex_depths);
+    return depth != UINT32_MAX && image_take(work, depth, head->udp_payload, is_tcp);
+}
+
+DRIVER_INLINE bool image_put_body(uint8_t *to, const uint8_t *end, const uint8_t *page,
+                                  uint64_t from, uint32_t len)
+{
+    /* The last eight, some of them twice. */
+    uint8_t *last = to + ((len - 8) & 0x7ff);
+    uint64_t last_from = from + len - 8;
+    IMAGE_KEEP(last_from);
+    if (last + 8 > end || last_from > IMAGE_PAGE_LEN - 8)
+        return false;
+    image_store64(last, image_load64(page + last_from));
+    for (unsigned i = 0; i < IMAGE_BODY_MAX / 32 && len >= 32; i++, len -= 32) {
+        IMAGE_KEEP(from);
+        if (to + 32 > end || from > IMAGE_PAGE_LEN - 32)
+            return false;
+#pragma GCC unroll 4
+        for (unsigned j = 0; j < 32; j += 8)
+            image_store64(to + j, image_load64(page + from + j));
+        to += 32;
+        from += 32;
+        __asm__ volatile("" : "+r"(to)); /* as in driver_sum_data() */
+    }
+    for (unsigned i = 0; i < 3 && len >= 8; i++, len -= 8) {
+        IMAGE_KEEP(from);
+        if (to + 8 > end || from > IMAGE_PAGE_LEN - 8)
+            return false;
+        image_store64(to, image_load64(page + from));
+        to += 8;
+        from += 8;
+        __asm__ volatile("" : "+r"(to));
+    }
+    return true;
+}
+
+DRIVER_INLINE bool image_move_pointers(uint8_t *body, const uint8_t *end, const uint8_t *page,
+                                       const struct image_work *work)
+{
+    uint64_t at = work->pointers_at;
+    uint32_t count = work->pointer_count, by = work->moved_by;
+    for (unsigned i = 0; i < IMAGE_POINTERS_MAX && i < count; i++, at += 2) {
+        IMAGE_KEEP(at);
+        if (at > IMAGE_PAGE_LEN - 2)
+            return false;
+        uint8_t *pointer = body + (driver_load16(page + at) & 0x7ff);
+        if (pointer + 2 > end)
+            return false;
+        uint32_t moved = image_be16(driver_load16(pointer)) + by;
+        driver_store16(pointer, (uint16_t)image_be16(moved));
+    }
+    return true;
+}
+
+/* Write what was found: the frame has the response's length by now. Returns 0, and the frame is lost,
+ * if it has not, which never happens, or if the lease was taken back meanwhile: the image may be
+ * another one by now. */
+DRIVER_STEP int image_put(struct driver_context *ctx, uint32_t at, struct image_work *work)
+{
+    uint8_t *message = driver_begin(ctx) + (at & 0xff);
+    const uint8_t *end = driver_end(ctx), *page;
+    if (work == NULL || message + IMAGE_HEADER_LEN > end)
+        return 0;
+    page = image_page(work->place / (IMAGE_PAGE_LEN / IMAGE_UNIT_LEN));
+    uint8_t *body = message + (work->question_end & 0xff);
+    uint8_t *opt = body + (work->body_len & 0x7ff);
+    if (page == NULL)
+        return 0;
+    driver_store16(message + 2, work->flags);
+    driver_store32(message + 4, work->counts[0]);
+    driver_store32(message + 8, work->counts[1]);
+    if (work->has_opt) {
+        if (opt + IMAGE_OPT_LEN > end)
+            return 0;
+        driver_store32(opt, work->opt[0]);
+        driver_store32(opt + 4, work->opt[1]);
+        driver_store16(opt + 8, 0);
+        opt[10] = 0;
+    }
+    const struct image_head *head = (const void *)image_page(0);
+    return image_put_body(body, end, page, work->body_at, work->body_len) &&
+           (work->moved_by == 0 || image_move_pointers(body, end, page, work)) && head != NULL &&
+           *(const volatile uint64_t *)&head->until_ns != 0;
+}
+
+#endif

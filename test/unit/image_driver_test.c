@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * UDP answered from the zone image in the driver (server/image_udp.bpf.h), compiled for the host,
+ * beside image_respond() and packet_reply_udp().
+ */
+#include "server/image_udp.bpf.h"
+
+#include "test/must.h"
+#include "test/unit/driver_frames.h"
+#include "test/unit/image_frames.h"
+
+#define FRAMES 40000u
+
+enum { ROOM_LEN = 4096, HEADROOM = 256 };
+
+static struct image_made made;
+static uint8_t frame[FRAME_CAP], answer[TRAIN_CAP];
+static unsigned answered, climbed, roomless, moved, unread;
+
+static unsigned get16(const uint8_t *p)
+{
+    return (unsigned)p[0] * 256 + p[1];
+}
+
+/* What the first program hands over, if it does. */
+static bool find(size_t len, struct driver_frame *found_out)
+{
+    struct packet packet;
+    size_t ip_at = 14;
+    if (len > DRIVER_FRAME_MAX ||
+        packet_parse(frame, len, true, PACKET_CHECKSUM_AUTO, &packet) != PACKET_UDP ||
+        !packet_is_for(&packet, driver_endpoints, 2))
+        return false;
+    while (get16(frame + ip_at - 2) == 0x8100 || get16(frame + ip_at - 2) == 0x88a8)
+        ip_at += 4;
+    bool is_plain = packet.source.family == 4 ? frame[ip_at] == 0x45 : frame[ip_at + 6] == 17;
+    *found_out =
+        (struct driver_frame){.family = packet.source.family,
+                              .transport = DRIVER_TRANSPORT_UDP,
+                              .ip_at = (uint16_t)ip_at,
+                              .tcp_at = (uint16_t)(ip_at + (packet.source.family == 4 ? 20 : 40)),
+                              .end_at = (uint16_t)(ip_at + packet.ip_len)};
+    return is_plain;
+}
+
+/* What there is in front of a frame and behind it, on interfaces of several kinds. */
+static struct driver_context place(size_t len, uint32_t seed, uint8_t *room)
+{
+    size_t in_front = seed % 5 == 0 ? seed / 5 % 40 : HEADROOM;
+    size_t behind = seed % 3 == 0 ? seed / 3 % 100 : 2 * HEADROOM + 1024;
+    uint8_t *begin = room + ROOM_LEN - behind - len;
+    memset(room, 0xa5, ROOM_LEN);
+    memcpy(begin, frame, len);
+    return (struct driver_context){.data = begin,
+                                   .data_end = begin + len,
+                                   .room = begin - in_front,
+                                   .room_end = begin + len + behind};
+}
+
+static void check(enum packet_checksum_policy policy, size_t len, uint32_t seed, bool is_whole)
+{
+    const struct driver_config config = {.checksum_policy = (uint8_t)policy};
+    static struct driver_work driver;
+    static struct image_work work;
+    struct driver_frame found;
+    bool is_short;
+    if (!find(len, &found))
+        return;
+    uint8_t *room = calloc(1, ROOM_LEN);
+    MUST(room != NULL);
+    struct driver_context ctx = place(len, seed, room), before = ctx;
+    driver.frame = found; /* else, and in `work`, is what the frame before left there */
+    enum driver_verdict verdict = image_udp(&ctx, &config, &driver, &work);
+    size_t answer_len = image_frame_answer(&made, policy, frame, len, answer, &is_short);
+    switch (verdict) {
+    case DRIVER_CLIMB:
+        MUST(memcmp(&ctx, &before, sizeof ctx) == 0 && memcmp(ctx.data, frame, len) == 0);
+        bool has_room = (size_t)(ctx.room_end - ctx.data) >= answer_len ||
+                        answer_len - len <= (size_t)(ctx.data - ctx.room);
+        MUST(answer_len == 0 || !is_short || !has_room || !is_whole);
+        roomless += answer_len > 0 && !has_room;
+        unread += answer_len > 0 && !is_short;
+        climbed++;
+        break;
+    case DRIVER_DROP:
+        MUST(!is_whole);
+        break;
+    case DRIVER_TX:
+        answered++;
+        moved += ctx.data != before.data;
+        if (!is_whole)
+            break;
+        MUST((size_t)(ctx.data_end - ctx.data) == answer_len);
+        MUST(memcmp(ctx.data, answer, answer_len) == 0);
+        MUST(frame_is_sound(ctx.data, answer_len));
+        break;
+    }
+    free(room);
+}
+
+static void check_lease(void)
+{
+    struct image_head *head = (struct image_head *)(void *)made.pages[0];
+    unsigned before = answered;
+    image_host_now_ns = head->until_ns = 1000000;
+    for (uint32_t seed = 0; seed < 1000; seed++) {
+        size_t len = image_frame_make(&made, seed, frame);
+        check(PACKET_CHECKSUM_AUTO, len, 1, false);
+    }
+    MUST(answered == before);
+    image_host_now_ns--;
+    for (uint32_t seed = 0; seed < 1000; seed++) {
+        size_t len = image_frame_make(&made, seed, frame);
+        check(PACKET_CHECKSUM_AUTO, len, 1, true);
+    }
+    MUST(answered > before);
+    before = answered;
+    head->version = 0;
+    for (uint32_t seed = 0; seed < 1000; seed++) {
+        size_t len = image_frame_make(&made, seed, frame);
+        check(PACKET_CHECKSUM_AUTO, len, 1, false);
+    }
+    MUST(answered == before);
+    image_host_now_ns = 0;
+}
+
+int main(void)
+{
+    image_host_pages = made.pages[0];
+    image_host_page_count = IMAGE_FRAMES_PAGES;
+    for (unsigned index = 0; index < IMAGE_FRAMES_IMAGES; index++) {
+        image_made_begin(&made, index);
+        for (uint32_t seed = 0; seed < FRAMES; seed++) {
+            size_t len = image_frame_make(&made, index * FRAMES + seed, frame);
+            check((enum packet_checksum_policy)(seed % 3), len, seed, true);
+        }
+        unsigned whole = answered;
+        check_lease();
+        /* Anything may be in a damaged one: it is read within its bounds, and so is the frame. */
+        image_made_begin(&made, index);
+        image_made_spoil(&made, index);
+        for (uint32_t seed = 0; seed < FRAMES / 2; seed++) {
+            size_t len = image_frame_make(&made, seed, frame);
+            check((enum packet_checksum_policy)(seed % 3), len, seed, false);
+        }
+        MUST(answered > whole);
+    }
+    printf("%u answered (%u moved to the front), %u climbed (%u for want of room, %u too long)\n",
+           answered, moved, climbed, roomless, unread);
+    MUST(answered > IMAGE_FRAMES_IMAGES * FRAMES / 4 && moved > 1000 && roomless > 100 &&
+         unread > 100 && climbed > IMAGE_FRAMES_IMAGES * FRAMES / 8);
+    return EXIT_SUCCESS;
+}
