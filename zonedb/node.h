@@ -7,6 +7,9 @@
  *   database  key                      value
  *   meta      "schema"                 4 octets: ZONEDB_SCHEMA_VERSION
  *             "next-zone-id"           4 octets: the id that the next load will use
+ *             "change", 8-octet        what that commit touched: 1 octet, 1 = everything; 0 = these
+ *             version                  owners: zone id, 2-octet length of name key (65535: an
+ *                                      NSEC3, no key follows), name key; of the last 256 commits
  *   zones     name key of the apex     zone record
  *   nodes     zone id, name key        node: one per owner that has records; none for empty
  *                                      non-terminals (the successor in key order reveals them)

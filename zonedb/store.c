@@ -41,7 +41,12 @@ void zonedb_writer_abort(struct zonedb_writer *writer)
 int zonedb_writer_commit(struct zonedb_writer *writer)
 {
     assert(!writer->is_in_zone);
-    int rc = mdb_txn_commit(writer->txn);
+    int rc = writer_log_put(writer);
+    if (rc != 0) {
+        zonedb_writer_abort(writer);
+        return rc;
+    }
+    rc = mdb_txn_commit(writer->txn);
     free(writer);
     return zonedb_errno(rc);
 }
@@ -101,6 +106,7 @@ int zonedb_writer_zone_begin(struct zonedb_writer *writer, const uint8_t *apex)
     if (rc < 0)
         return rc;
     writer->has_former = rc == 1;
+    writer_log_all(writer);
     rc = next_id_take(writer, &writer->id);
     if (rc != 0)
         return rc;
@@ -340,6 +346,7 @@ int zonedb_writer_zone_remove(struct zonedb_writer *writer, const uint8_t *apex)
     int rc = writer_zone_find(writer, &key, &id, NULL);
     if (rc != 1)
         return rc == 0 ? -ENOENT : rc;
+    writer_log_all(writer);
     MDB_val k = zones_key(&key);
     rc = zonedb_errno(mdb_del(writer->txn, writer->db->zones, &k, NULL));
     if (rc == 0)

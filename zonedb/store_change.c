@@ -32,6 +32,7 @@ int zonedb_writer_change_begin(struct zonedb_writer *writer, const uint8_t *apex
     writer->has_wildcard = zone.has_wildcard;
     writer->occluder_len = 0;
     writer->is_in_zone = true;
+    writer_log_begin(writer);
     return zone.signing;
 }
 
@@ -320,6 +321,7 @@ int zonedb_writer_change_node(struct zonedb_writer *writer, const uint8_t *owner
     if (!name_is_at_or_below(owner, writer->apex))
         return -EINVAL;
     find_key_set(&key, writer->id, owner);
+    writer_log_node(writer, &key);
     int was_there = node_get(writer, &key, key.label_count, &former);
     if (was_there < 0)
         return was_there;
@@ -345,6 +347,7 @@ int zonedb_writer_change_nsec3(struct zonedb_writer *writer, const uint8_t hash[
     uint8_t octets[ZONE_ID_LEN + NSEC3_HASH_LEN];
     MDB_val key = hash_key(writer, hash, octets), k = key, value = {0, NULL};
     assert(writer->is_in_zone);
+    writer_log_nsec3(writer);
     int rc = mdb_cursor_get(writer->nsec3, &k, &value, MDB_SET);
     if (rc != 0 && rc != MDB_NOTFOUND)
         return zonedb_errno(rc);

@@ -10,6 +10,9 @@
 #include "zonedb/store.h"
 #include "zonedb/view.h"
 
+/* With more, a commit says that it touched everything. */
+#define WRITER_LOG_MAX ((size_t)1 << 15)
+
 struct zonedb_writer {
     struct zonedb *db;
     MDB_txn *txn;
@@ -28,6 +31,9 @@ struct zonedb_writer {
     uint8_t occluder[ZONE_ID_LEN + NAME_KEY_MAX];
     size_t occluder_len;
     uint8_t occluder_depth;
+    /* What the commit will say that it touched; log_len 0: nothing was written. */
+    size_t log_len;
+    uint8_t log[WRITER_LOG_MAX];
 };
 
 /* What the node is: at or below a cut or DNAME, or the first of one itself. Owners come in
@@ -47,5 +53,20 @@ int writer_zone_find(struct zonedb_writer *writer, struct find_key *key, uint32_
 
 /* The zone's record anew, from the apex node and what the writer has counted. */
 int writer_zone_put(struct zonedb_writer *writer, uint64_t loaded_s);
+
+/* ---- store_log.c: what the commit touches ---- */
+
+/* Everything. */
+void writer_log_all(struct zonedb_writer *writer);
+
+/* What is told from now on, unless it is everything already. */
+void writer_log_begin(struct zonedb_writer *writer);
+
+/* An owner of the zone that is being written; some NSEC3 of it. After writer_log_begin(). */
+void writer_log_node(struct zonedb_writer *writer, const struct find_key *key);
+void writer_log_nsec3(struct zonedb_writer *writer);
+
+/* Write it down, before the commit. */
+int writer_log_put(struct zonedb_writer *writer);
 
 #endif

@@ -142,6 +142,20 @@ typedef int zonedb_visit(void *context, const uint8_t *owner, const struct zoned
 int zonedb_zone_walk(struct zonedb_view *view, const uint8_t *apex, zonedb_visit *visit,
                      void *context);
 
+/* Commits whose changes are told. */
+#define ZONEDB_CHANGES_KEPT 256
+#define ZONEDB_CHANGES_UNKNOWN 1
+
+/* What the commits after snapshot `since` touched, up to that of the view: `visit` is called for
+ * each owner that was changed, added or removed (`owner` in wire format, lower case, valid during
+ * the call), or with NULL for NSEC3 records of the zone, maybe several times; the apex's is among
+ * them if the SOA is. A value other than 0 from `visit` ends it and is returned. Outcomes else: 0,
+ * nothing but these differs; ZONEDB_CHANGES_UNKNOWN, anything may differ (a zone was loaded or
+ * removed, too much changed, too long ago, or by a program that keeps no such log); -EBADMSG. */
+typedef int zonedb_changed(void *context, uint32_t zone_id, const uint8_t *owner);
+int zonedb_view_changes(struct zonedb_view *view, uint64_t since, zonedb_changed *visit,
+                        void *context);
+
 /* Sizes of the whole database, for `lethe zone stat`. */
 struct zonedb_stat {
     uint64_t map_octets;  /* address space reserved */
