@@ -24,7 +24,7 @@
  * LOOK-UP. The deepest apex of the image at or above the name asked for; then the name one label
  * longer than that apex. The directory has every name of the zone of that depth, empty
  * non-terminals and ancestors of apexes of other zones served included: either a cut, whose block
- * holds the referral, or IMAGE_PLACE_CLIMB. So what is not there does not exist, and the apex's
+ * holds the referral, or IMAGE_PLACE_CLIMB (or a block without bodies). So what is not there does not exist, and the apex's
  * block holds the NXDOMAIN. A bucket that could not take all of its names has IMAGE_PLACE_FULL in
  * its last entry: what is not found there climbs.
  *

@@ -182,6 +182,12 @@ void image_block_cut(const struct image_source *source, const struct node *node,
     draft_end(draft);
 }
 
+void image_block_climb(const struct image_source *source, struct image_draft *draft)
+{
+    draft_begin(draft, IMAGE_CUT, source);
+    draft_end(draft);
+}
+
 size_t image_block_len(const struct image_block *block)
 {
     size_t end = sizeof *block + block->name_len;

@@ -36,6 +36,9 @@ void image_block_apex(const struct image_source *source, bool has_negative,
 void image_block_cut(const struct image_source *source, const struct node *node,
                      struct image_draft *draft_out);
 
+/* A block without bodies, of a name right below the apex: it climbs, and is known by its name. */
+void image_block_climb(const struct image_source *source, struct image_draft *draft_out);
+
 /* Octets that a block takes in the image. */
 size_t image_block_len(const struct image_block *block);
 

@@ -48,9 +48,14 @@ int image_open(const struct respond_policy *policy, struct image **image_out)
     return 0;
 }
 
-static void version_set(struct image *image, uint64_t version)
+void image_set_stop(struct image *image, const atomic_bool *stop)
 {
-    __atomic_store_n(&image_head_of(image)->version, version, __ATOMIC_SEQ_CST);
+    image->stop = stop;
+}
+
+struct image_counts image_count(const struct image *image)
+{
+    return image->counts;
 }
 
 void image_close(struct image *image)
@@ -58,8 +63,9 @@ void image_close(struct image *image)
     if (image == NULL)
         return;
     if (image->octets != NULL)
-        version_set(image, 0);
+        image_version_set(image, 0);
     free(image->zones);
+    free(image->apexes);
     free(image->hosts);
     free(image->retired);
     free(image);
@@ -166,141 +172,126 @@ static int nested_add(struct build *build)
 
 /* ---- the nodes of a zone ---- */
 
-/* Remember the hosts of the zone whose addresses are in the referral without being below the cut. */
-static void hosts_note(struct image *image, const struct image_source *cut, const uint8_t *apex,
-                       size_t apex_len, const struct node *node)
-{
-    struct zonedb_rrset ns;
-    const uint8_t *rdata;
-    uint16_t rdata_len;
-    if (rrsets_find(node->rrsets, RR_NS, &ns, NULL) != 1)
-        return;
-    for (struct rdata_cursor cursor = rdata_begin(&ns);
-         rdata_next(&cursor, &rdata, &rdata_len) == 1;) {
-        uint8_t host[NAME_MAX_LEN];
-        size_t len = name_len(rdata, rdata_len);
-        if (len == 0 || !name_ends_in(rdata, len, apex, apex_len) ||
-            name_ends_in(rdata, len, cut->name, cut->name_len))
-            continue;
-        name_copy_lower(host, rdata);
-        uint64_t bit = image_name_hash(IMAGE_CUT, host, len) & image->host_mask;
-        image->hosts[bit / 64] |= UINT64_C(1) << bit % 64;
-    }
-}
-
-/* A name right below the apex that has a node. Returns 0; -ENOSPC. */
-static int name_add(struct build *build, const struct find_zone *zone, const struct node *node,
-                    const uint8_t *name, size_t len, const uint8_t *apex, size_t apex_len)
+/* A name right below the apex that has a node, or nodes below it. Returns 0; -ENOSPC. */
+static int name_add(struct build *build, const struct image_apex *apex, const struct node *node,
+                    const uint8_t *name, size_t len)
 {
     struct image *image = build->image;
-    const struct image_source source = {
-        .view = build->view,
-        .policy = &image->policy,
-        .zone = zone,
-        .name = name,
-        .name_len = (uint8_t)len,
-        .label_count = (uint8_t)(zone->depth + 1),
-    };
-    if ((node->flags & NODE_CUT) == 0 || (node->flags & NODE_OCCLUDED) != 0 ||
-        image_entry_find(image, IMAGE_CUT, name, len) != NULL) {
-        climb_add(build, name, len);
-        return 0;
+    if (image_entry_find(image, IMAGE_CUT, name, len) != NULL)
+        return 0; /* it climbs: an apex lies there */
+    build->draft.len = 0;
+    if ((node->flags & NODE_CUT) != 0) {
+        image_draft_cut(image, apex, name, len, node, &build->draft);
+        image->counts.delegations++;
     }
-    hosts_note(image, &source, apex, apex_len, node);
-    image_block_cut(&source, node, &build->draft);
-    if (build->draft.len == 0) {
-        climb_add(build, name, len);
-        return 0;
-    }
-    uint64_t place = image_block_put(image, &build->draft);
-    if (place == 0)
+    uint64_t place = IMAGE_PLACE_CLIMB;
+    if (build->draft.len > 0 && (place = image_block_put(image, &build->draft)) == 0)
         return -ENOSPC;
     image_entry_add(image, image_name_hash(IMAGE_CUT, name, len), place);
     return 0;
 }
 
-static int apex_add(struct build *build, const struct find_zone *zone, const uint8_t *apex,
-                    size_t apex_len, bool has_wildcard)
+static int apex_add(struct build *build, const struct image_apex *apex, bool has_wildcard)
 {
-    const struct image_source source = {
-        .view = build->view,
-        .policy = &build->image->policy,
-        .zone = zone,
-        .name = apex,
-        .name_len = (uint8_t)apex_len,
-        .label_count = zone->depth,
-    };
-    image_block_apex(&source, !has_wildcard, &build->draft);
-    uint64_t place = image_block_put(build->image, &build->draft);
+    struct image *image = build->image;
+    image_draft_apex(image, apex, has_wildcard, &build->draft);
+    uint64_t place = image_block_put(image, &build->draft);
     if (place == 0)
         return -ENOSPC;
-    image_entry_add(build->image, image_name_hash(IMAGE_APEX, apex, apex_len), place);
-    image_head_of(build->image)->apex_depths |= UINT32_C(1) << zone->depth;
+    image_entry_add(image, image_name_hash(IMAGE_APEX, apex->name, apex->len), place);
+    image_head_of(image)->apex_depths |= UINT32_C(1) << apex->zone->depth;
     return 0;
 }
 
-static bool is_wildcard(const uint8_t *name)
+/* A run of nodes that begin with the same label below the apex is met once. */
+struct met {
+    const uint8_t *key; /* of the last such name; NULL: none yet */
+    size_t len;
+};
+
+static bool was_met(const struct met *met, const MDB_val *key)
 {
-    return name[0] == 1 && name[1] == '*';
+    return met->key != NULL && key->mv_size > met->len &&
+           memcmp(key->mv_data, met->key, met->len) == 0;
 }
 
-/* Returns 0; -ENOSPC; -EBADMSG; 1: nothing of the zone can be in an image. */
-static int nodes_add(struct build *build, const struct candidate *candidate)
+/* Returns 0; 1: nothing of the zone can be in an image; negative errno. */
+static int node_add(struct build *build, const struct image_apex *apex, const MDB_val *key,
+                    const MDB_val *value, struct met *met, bool *has_wildcard)
 {
-    uint8_t prefix[ZONE_ID_LEN], name[NAME_MAX_LEN], apex[NAME_MAX_LEN];
-    size_t apex_end = ZONE_ID_LEN + candidate->apex.mv_size, met_len = 0;
-    const uint8_t *met = NULL; /* key of the last name right below the apex */
-    bool has_wildcard = false;
-    size_t apex_len = name_from_key(candidate->apex.mv_data, candidate->apex.mv_size, apex);
-    store_be32(prefix, candidate->zone.id);
-    MDB_val key = {sizeof prefix, prefix}, value;
+    uint8_t name[NAME_MAX_LEN];
     struct node node;
+    size_t at = ZONE_ID_LEN + apex->key.mv_size;
+    if (!node_parse(value->mv_data, value->mv_size, &node))
+        return -EBADMSG;
+    if (key->mv_size == at) /* a DNAME there hides all names below */
+        return (node.flags & NODE_DNAME) != 0;
+    size_t len = name_below(key, ZONE_ID_LEN, at, name);
+    if (len == 0)
+        return -EBADMSG;
+    met->key = key->mv_data;
+    for (met->len = at; met->key[met->len] != 0; met->len++)
+        ;
+    met->len++;
+    *has_wildcard |= name[0] == 1 && name[1] == '*';
+    if (key->mv_size > met->len)
+        node.flags = 0; /* of a name below: this one is an empty non-terminal */
+    return name_add(build, apex, &node, name, len);
+}
+
+/* The same outcomes. */
+static int nodes_add(struct build *build, const struct image_apex *apex)
+{
+    uint8_t prefix[ZONE_ID_LEN];
+    struct met met = {NULL, 0};
+    bool has_wildcard = false;
+    store_be32(prefix, apex->zone->id);
+    MDB_val key = {sizeof prefix, prefix}, value;
     int rc = mdb_cursor_get(build->nodes, &key, &value, MDB_SET_RANGE);
     for (; rc == 0; rc = mdb_cursor_get(build->nodes, &key, &value, MDB_NEXT)) {
-        if (key.mv_size < apex_end || memcmp(key.mv_data, prefix, sizeof prefix) != 0)
+        if (key.mv_size < ZONE_ID_LEN + apex->key.mv_size ||
+            memcmp(key.mv_data, prefix, sizeof prefix) != 0)
             break;
-        if (met != NULL && key.mv_size > met_len && memcmp(key.mv_data, met, met_len) == 0)
+        if (was_met(&met, &key))
             continue;
-        if (apex_len == 0 || !node_parse(value.mv_data, value.mv_size, &node))
-            return -EBADMSG;
-        if (key.mv_size == apex_end && (node.flags & NODE_DNAME) != 0)
-            return 1;
-        if (key.mv_size == apex_end)
-            continue;
-        size_t len = name_below(&key, ZONE_ID_LEN, apex_end, name);
-        if (len == 0)
-            return -EBADMSG;
-        met = key.mv_data;
-        met_len = apex_end;
-        while (met[met_len++] != 0)
-            ;
-        has_wildcard |= is_wildcard(name);
-        if (key.mv_size > met_len)
-            node = (struct node){.flags = 0};
-        int error = name_add(build, &candidate->zone, &node, name, len, apex, apex_len);
+        if (build->image->stop != NULL &&
+            atomic_load_explicit(build->image->stop, memory_order_relaxed))
+            return -ECANCELED;
+        int error = node_add(build, apex, &key, &value, &met, &has_wildcard);
         if (error != 0)
             return error;
     }
     if (rc != 0 && rc != MDB_NOTFOUND)
         return zonedb_errno(rc);
-    return apex_add(build, &candidate->zone, apex, apex_len, has_wildcard);
+    return apex_add(build, apex, has_wildcard);
 }
 
 /* Without its apex's entry, nothing that was entered for a zone is ever looked up. */
 static int zone_add(struct build *build, const struct candidate *candidate)
 {
     struct image *image = build->image;
+    struct image_apex apex;
+    const struct image_counts before = image->counts;
     uint64_t next = image->next;
-    int rc = nodes_add(build, candidate);
+    if (!image_apex_set(&apex, build->view, &candidate->apex, &candidate->zone))
+        return -EBADMSG;
+    int rc = nodes_add(build, &apex);
     if (rc == -ENOSPC || rc == 1) {
         memset(image->spare, 0, sizeof image->spare);
         image->next = next;
+        image->counts = before;
+        image->counts.zones_out++;
         return 0;
     }
-    if (rc == 0)
-        image->zones[image->zone_count++] =
-            (struct image_zone){candidate->zone.id, candidate->zone.depth, candidate->zone.signing};
-    return rc;
+    if (rc != 0)
+        return rc;
+    struct image_zone *zone = &image->zones[image->zone_count++];
+    *zone = (struct image_zone){candidate->zone.id, (uint32_t)image->apexes_len, apex.len,
+                                candidate->zone.signing};
+    memcpy(image->apexes + image->apexes_len, apex.name, apex.len);
+    image->apexes_len += apex.len;
+    image->counts.zones++;
+    return 0;
 }
 
 static int zones_compare(const void *a, const void *b)
@@ -309,18 +300,25 @@ static int zones_compare(const void *a, const void *b)
     return (x->id > y->id) - (x->id < y->id);
 }
 
-static int keeper_begin(struct image *image, size_t zone_count, uint64_t name_count)
+static int keeper_begin(struct build *build, uint64_t name_count)
 {
+    struct image *image = build->image;
     uint64_t bits = HOST_BITS_MIN;
+    size_t apexes_len = 1;
+    for (size_t i = 0; i < build->count; i++)
+        apexes_len += build->candidates[i].apex.mv_size + 1;
     while (bits < 4 * name_count)
         bits *= 2;
     free(image->hosts);
     free(image->zones);
-    image->zone_count = 0;
+    free(image->apexes);
+    image->zone_count = image->apexes_len = 0;
+    image->counts = (struct image_counts){0};
     image->host_mask = bits - 1;
     image->hosts = calloc(bits / 64, sizeof *image->hosts);
-    image->zones = calloc(zone_count + 1, sizeof *image->zones);
-    return image->hosts != NULL && image->zones != NULL ? 0 : -ENOMEM;
+    image->zones = calloc(build->count + 1, sizeof *image->zones);
+    image->apexes = malloc(apexes_len);
+    return image->hosts != NULL && image->zones != NULL && image->apexes != NULL ? 0 : -ENOMEM;
 }
 
 static int image_fill(struct build *build, struct image_memory memory)
@@ -329,14 +327,17 @@ static int image_fill(struct build *build, struct image_memory memory)
     if (rc != 0)
         return rc;
     uint64_t name_count = names_count(build, memory.len);
-    rc = keeper_begin(build->image, build->count, name_count);
+    rc = keeper_begin(build, name_count);
     if (rc == 0 && !image_room_begin(build->image, memory, name_count))
         rc = -ENOSPC;
     if (rc == 0)
         rc = nested_add(build);
-    for (size_t i = 0; i < build->count && rc == 0; i++)
+    for (size_t i = 0; i < build->count && rc == 0; i++) {
         if (build->candidates[i].is_wanted)
             rc = zone_add(build, &build->candidates[i]);
+        else
+            build->image->counts.zones_out++;
+    }
     if (rc == 0)
         qsort(build->image->zones, build->image->zone_count, sizeof *build->image->zones,
               zones_compare);
@@ -346,20 +347,24 @@ static int image_fill(struct build *build, struct image_memory memory)
 int image_build(struct image *image, struct image_memory memory, struct zonedb_view *view)
 {
     struct build build = {.image = image, .view = view};
+    image->version = 0;
     if (memory.len < IMAGE_PAGE_LEN)
         return -ENOSPC;
     if (!view->is_active)
         return -EBADMSG;
     image->octets = memory.octets;
-    version_set(image, 0);
+    image_version_set(image, 0);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
     int rc = mdb_cursor_open(view->txn, view->db->nodes, &build.nodes);
     if (rc != 0)
         return zonedb_errno(rc);
     rc = image_fill(&build, memory);
     mdb_cursor_close(build.nodes);
     free(build.candidates);
-    if (rc == 0)
-        version_set(image, view->version);
+    if (rc == 0) {
+        image->version = view->version;
+        image_version_set(image, view->version);
+    }
     return rc;
 }
 
@@ -384,9 +389,9 @@ int image_move(struct image *image, struct image_memory memory)
     head->apex_depths = image_head_of(image)->apex_depths;
     head->bucket_mask = image->bucket_mask;
     head->udp_payload = image->policy.udp_payload;
-    version_set(image, 0);
+    image_version_set(image, 0);
     image->octets = memory.octets;
     image->len = memory.len - memory.len % IMAGE_PAGE_LEN;
-    version_set(image, version);
+    image_version_set(image, version);
     return 0;
 }

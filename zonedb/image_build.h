@@ -27,6 +27,8 @@
 #include "zonedb/image.h"
 #include "zonedb/respond.h"
 
+#include <stdatomic.h>
+
 struct image; /* an image, and what its keeper knows besides */
 
 struct image_memory {
@@ -44,13 +46,32 @@ int image_open(const struct respond_policy *policy, struct image **image_out);
 /* End. The memory stays the caller's, with version 0. NULL is allowed. */
 void image_close(struct image *image);
 
+/* Where others say that image_build() is to end soon, with -ECANCELED; NULL: nobody does. */
+void image_set_stop(struct image *image, const atomic_bool *stop);
+
 /* Make the image of the view's snapshot, anew. The lease in the head is left as it is.
- * Outcomes: 0; -ENOSPC not even the directory of anything fits; -ENOMEM; -EBADMSG the database is
- * damaged. The view must hold its snapshot meanwhile. */
+ * Outcomes: 0; -ENOSPC not even the directory of anything fits; -ENOMEM; -ECANCELED; -EBADMSG the
+ * database is damaged. The view must hold its snapshot meanwhile. */
 int image_build(struct image *image, struct image_memory memory, struct zonedb_view *view);
+
+/* Bring the image up to the view's snapshot, which is a later one, by the log of what commits
+ * touched (zonedb_view_changes()). `now_ns`: a clock that never goes back; what was replaced at least
+ * `grace_ns` ago gives its room. Some microseconds for each owner that was touched.
+ * Outcomes: 0; IMAGE_OUTDATED it can't be done that way, call image_build(); -EBADMSG. After both
+ * the version is 0. */
+#define IMAGE_OUTDATED 1
+int image_patch(struct image *image, struct zonedb_view *view, uint64_t now_ns, uint64_t grace_ns);
 
 /* Octets of the memory that are in use, whole pages; those behind were not touched. */
 size_t image_used(const struct image *image);
+
+/* What the image was made of. */
+struct image_counts {
+    uint64_t delegations; /* right below an apex */
+    uint64_t zones;
+    uint64_t zones_out; /* that climb as a whole */
+};
+struct image_counts image_count(const struct image *image);
 
 /* About how much memory an image of the snapshot takes, and names to come. */
 size_t image_estimate(struct zonedb_view *view);

@@ -7,13 +7,15 @@
 
 #include "zonedb/image_block.h"
 #include "zonedb/image_build.h"
+#include "zonedb/view.h"
 
 #define IMAGE_UNITS_MAX (IMAGE_PAGE_LEN / IMAGE_UNIT_LEN)
 
 /* A zone that is in the image. */
 struct image_zone {
     uint32_t id;
-    uint8_t depth;
+    uint32_t apex_at; /* in `apexes` */
+    uint8_t apex_len;
     uint8_t signing;
 };
 
@@ -34,10 +36,49 @@ struct image {
     size_t retired_count, retired_cap;
     struct image_zone *zones; /* by id */
     size_t zone_count;
+    uint8_t *apexes; /* their names */
+    size_t apexes_len;
+    struct image_counts counts;
+    uint64_t version; /* of the snapshot that it was made or patched of last; 0: none */
+    const atomic_bool *stop;
     /* A bit for each hash of a host of the zone that is named by cuts that it is not below. */
     uint64_t *hosts;
     uint64_t host_mask; /* bits, a power of two, less one */
 };
+
+/* A zone whose names are being put in. */
+struct image_apex {
+    struct zonedb_view *view;
+    const struct find_zone *zone;
+    MDB_val key; /* without zone id; of length 0 for the root */
+    uint8_t name[NAME_MAX_LEN];
+    uint8_t len;
+};
+
+/* ---- image_zone.c ---- */
+
+/* Returns false if the key is none. */
+bool image_apex_set(struct image_apex *apex_out, struct zonedb_view *view, const MDB_val *key,
+                    const struct find_zone *zone);
+
+/* The block of a zone cut right below the apex; its servers are noted among the hosts. */
+void image_draft_cut(struct image *image, const struct image_apex *apex, const uint8_t *name,
+                     size_t len, const struct node *node, struct image_draft *draft_out);
+
+/* The block of another name there, or where the cut's can't be. */
+void image_draft_climb(const struct image *image, const struct image_apex *apex,
+                       const uint8_t *name, size_t len, struct image_draft *draft_out);
+
+void image_draft_apex(const struct image *image, const struct image_apex *apex, bool has_wildcard,
+                      struct image_draft *draft_out);
+
+/* Which bit of `hosts` is that of a name, in any case. */
+uint64_t image_host_bit(const struct image *image, const uint8_t *host);
+
+/* In the head. What is written afterwards may be seen before it: fence. */
+void image_version_set(struct image *image, uint64_t version);
+
+/* ---- image_room.c ---- */
 
 /* No names and no blocks; room for `name_count` names. Returns false if not even that fits. */
 bool image_room_begin(struct image *image, struct image_memory memory, uint64_t name_count);
