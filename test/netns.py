@@ -71,7 +71,9 @@ class Namespace(Here):
 
     def __init__(self):
         # It reads what never comes: the end of our side of the pipe is the end of it.
-        self.holder = subprocess.Popen(["unshare", "--net", "cat"], stdin=subprocess.PIPE)
+        # What interrupts us from a terminal must not take the namespace from under those inside.
+        self.holder = subprocess.Popen(["unshare", "--net", "cat"], stdin=subprocess.PIPE,
+                                       start_new_session=True)
         mine = os.readlink("/proc/self/ns/net")
         wait_until(lambda: os.readlink(f"/proc/{self.holder.pid}/ns/net") != mine, "a namespace")
         self.inside = ("nsenter", "--net", "--target", str(self.holder.pid))
