@@ -59,6 +59,8 @@ PROBES_PER_S = 20000
 def say(text):
     if sys.stderr.isatty():
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+    elif text and "--progress" in sys.argv:
+        print(text, file=sys.stderr, flush=True)
 
 
 def done():
@@ -197,8 +199,12 @@ class Scale:
         for name in names:
             say(f"{delegations} delegations: starting {name}")
             peer = PEERS[name][0](self.work, {"tld.": zone})
-            found["start"][name] = self.start(peer)
-            peer.stop()
+            try:
+                found["start"][name] = self.start(peer)
+            except (peers.ServerError, OSError) as error:
+                print(f"{name}: {error}")
+            finally:
+                peer.stop()
         shutil.rmtree(db)
         found["limits"] = self.judge(found, found["sorted"])
         return found
@@ -309,6 +315,7 @@ def parse():
     options.add_argument("--peers", default="nsd,knot,bind", help="or none")
     options.add_argument("--json", metavar="FILE")
     options.add_argument("--limits", action="store_true")
+    options.add_argument("--progress", action="store_true", help="tell it without a terminal too")
     options.add_argument("--work", metavar="DIR", help="where files go: room for twice the text")
     options.add_argument("--small", action="store_true",
                          help="a short run with few questions, for tests; only sizes are judged")

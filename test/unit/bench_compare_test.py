@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The figures and the report of test/bench/compare, from recorded and made-up measurements."""
+import importlib.util
 import json
 import os
 import pathlib
 import subprocess
 import sys
 import tempfile
+import types
 import unittest
 import xml.dom.minidom
 
@@ -14,12 +16,17 @@ COMPARE = pathlib.Path(__file__).resolve().parent.parent / "bench" / "compare"
 sys.path.insert(0, str(COMPARE))
 import data  # noqa: E402
 import figures  # noqa: E402
+import link as links  # noqa: E402
 import loads  # noqa: E402
 import machine  # noqa: E402
 import measure  # noqa: E402
 import plots  # noqa: E402
 import report  # noqa: E402
 import servers  # noqa: E402
+
+SPEC = importlib.util.spec_from_file_location("compare_main", COMPARE / "__main__.py")
+main = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(main)
 
 DNSPERF = """DNS Performance Testing Tool
 [Status] Testing complete (time limit)
@@ -158,7 +165,20 @@ class Figures(unittest.TestCase):
         self.assertIs(verdicts[0]["is_goal_reached"], False)
 
 
+    def test_a_histogram_becomes_a_curve(self):
+        csv = "latency_us,count,share\n10.0,50,0.5\n20.0,49,0.99\n500.0,1,1.0\n"
+        curve = dict(map(tuple, figures.curve(csv)))
+        self.assertEqual((curve[0.01], curve[0.5], curve[0.6], curve[0.99], curve[0.999]),
+                         (10, 10, 20, 20, 500))
+        self.assertEqual(figures.curve(""), [])
+
+
 class Machine(unittest.TestCase):
+    def test_maps_of_two_descriptors_count_once(self):
+        one = "pos:\t0\nmap_type:\t2\nmemlock:\t8192\nmap_id:\t7\nfrozen:\t0\n"
+        self.assertEqual(machine.map_sizes([one, one, one.replace("\t7", "\t8"), "pos:\t0\n"]),
+                         {7: 8192, 8: 8192})
+
     def test_core_times_are_those_of_one_core(self):
         times = machine.core_times(0, PROC_STAT)
         tick = machine.TICK_S
@@ -224,6 +244,52 @@ class Rest(unittest.TestCase):
         self.assertEqual(known["nsd"].rival, "nsd")
         self.assertEqual(servers.Script(servers.PEERS / "froot", ".").zone_sets, ("root",))
 
+    def test_modes_know_their_ceiling_and_their_image(self):
+        modes = {mode[0]: servers.LetheMode(".", {}, *mode) for mode in servers.LETHE_MODES}
+        self.assertEqual({name: mode.ceiling for name, mode in modes.items()
+                          if name in ("socket", "packet-image", "xdp-driver", "xdp-zones")},
+                         {"socket": "socket", "packet-image": "packet", "xdp-driver": "xdp",
+                          "xdp-zones": "driver"})
+        self.assertTrue(modes["xdp-zones"].has_image and modes["xdp-zones"].wants_pass)
+        self.assertFalse(modes["packet"].has_image or modes["packet"].wants_pass)
+
+    def test_readiness_is_read_from_what_lethed_says(self):
+        said = servers.READY.search("lethed: image ready: 9 delegations of 1 zone, 4096 octets\n")
+        self.assertEqual(said[1], "4096")
+        self.assertIsNone(servers.READY.search("lethed: ready\n"))
+
+    def test_families(self):
+        wanted = [loads.BY_NAME[name] for name in ("udp-root", "udp-root6", "tcp1-root")]
+        self.assertEqual(measure.served_of(wanted), [("root", 4), ("root", 6)])
+        moved = loads.over_family(wanted, 6)
+        self.assertEqual([(load.name, load.family) for load in moved],
+                         [("udp-root", 6), ("tcp1-root", 6)])
+        froot = servers.Script(servers.PEERS / "froot", ".")
+        self.assertFalse(loads.fits(froot, loads.BY_NAME["udp-root6"]))
+        self.assertEqual(links.family_of(links.server_address(6, 3)), 6)
+        self.assertEqual(len(set(links.client_addresses(6))), links.CLIENT_COUNT)
+
+    def test_loads_are_asked_over_their_family(self):
+        link = links.Link(0, 1)
+        command = loads.LetheBench(".").command(loads.BY_NAME["udp-signed"], "q", "192.0.2.1", 1,
+                                                None, link)
+        self.assertIn("-D", command)
+        command = loads.LetheBench(".").command(loads.BY_NAME["udp-root6"], "q", "2001:db8::1", 1,
+                                                None, link)
+        self.assertIn(loads.CLIENTS[6], command)
+
+    def test_a_name_is_taken_once_and_what_is_missing_is_told(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = pathlib.Path(directory, "nsd-other")
+            path.write_text("#!/bin/sh\n# label: other\necho version 1\n")
+            path.chmod(0o755)
+            args = types.SimpleNamespace(build=directory, modes=["socket"], peers=["nothing"],
+                                         extra=[str(path), str(path)])
+            there, missing = main.contestants(args, {})
+        self.assertEqual([server.name for server in there], ["nsd-other"])
+        self.assertEqual([gone["server"] for gone in missing],
+                         ["lethe-socket", "nothing", "nsd-other"])
+
     def test_questions_are_the_same_each_time(self):
         names = ["aa", "bb"]
         first, second = data.Dice(1), data.Dice(1)
@@ -235,7 +301,8 @@ class Rest(unittest.TestCase):
     def test_delegations_are_found_in_zone_text(self):
         with tempfile.NamedTemporaryFile("w", suffix=".zone") as file:
             file.write("$ORIGIN tld.\n@ NS a.nic\naa NS ns1.aa\naa NS ns2.aa\nns1.aa A 192.0.2.1\n"
-                       "bb.tld. NS ns.example.\n")
+                       "bb.tld. NS ns.example.\n"
+                       "a1b2.tld.\t300 IN NSEC3\t1 1 0 - a1b3 NS DS RRSIG\n")
             file.flush()
             self.assertEqual(data.delegations_of(file.name), ["aa", "bb"])
 
@@ -272,7 +339,30 @@ class Reports(unittest.TestCase):
         for name, svg in report.Report(self.result).plots().items():
             self.assertEqual(xml.dom.minidom.parseString(svg).documentElement.tagName, "svg", name)
         xml.dom.minidom.parseString(plots.bars("<&>", "us", []))
-        xml.dom.minidom.parseString(plots.lines("one", "x", "y", [("a & b", [(1, 1)])]))
+        xml.dom.minidom.parseString(plots.lines("one", "x", "y", [
+            ("a < b", [("a & b", "#000000", "none", [(1, 1)])])]))
+        xml.dom.minidom.parseString(plots.lines("none", "x", "y", [("empty", [])]))
+
+    def test_curves_end_where_a_server_no_longer_keeps_up(self):
+        self.result["latencies"] = [
+            {**measured("nsd", "udp-tld", 8, answered=answered), "rate": rate,
+             "curve_us": [[0.5, 90.0], [0.99, 900.0]]}
+            for rate, answered in ((50000, 50000), (100000, 99000), (200000, 100000))]
+        made = report.Report(self.result)
+        self.assertEqual([m["rate"] for m in made.keeping_up("udp-tld")], [50000, 100000])
+        self.assertEqual(made.curves_rate("udp-tld"), 100000)
+        self.assertIn("at 100,000 queries a second", made.plots()["percentiles-udp-tld.svg"])
+
+    def test_images_are_told_with_their_memory(self):
+        self.result["starts"][0]["starts"][0] |= {
+            "image_s": 0.5, "image_cpu_s": 0.25, "image_octets": 200 << 20,
+            "image_own_kb": 210 << 10, "image_present_kb": 220 << 10, "image_maps_kb": 230 << 10}
+        self.assertIn("| Lethe, a | tld | 500 | 250 | 200 | 210 | 220 | 230 |",
+                      report.Report(self.result).markdown())
+
+    def test_what_was_skipped_is_told(self):
+        self.result["scale"]["skipped"] = ["nsd: not among the servers asked for"]
+        self.assertIn("- nsd: not among", report.Report(self.result).markdown())
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ and spreads of the whole server side's CPU time for a query, the kernel's part i
 Packages: tools/install-packages build test bench.
 """
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -35,6 +36,7 @@ import report  # noqa: E402
 import servers  # noqa: E402
 
 SKIP = 77
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 QUICK = {"rounds": 1, "seconds": 0.3, "delegations": 20000, "questions": 20000, "repeat": 0,
          "quiet": 0, "settle": 0.3, "idle": [1000], "rates": {}, "scale": [],
          "peers": ["nsd", "knot-xdp", *servers.CEILINGS],
@@ -66,7 +68,9 @@ def parse():
     options.add_argument("--loads", type=words,
                          help=", ".join(load.name for load in loads.ALL_LOADS))
     options.add_argument("--rounds", type=int, default=5)
-    options.add_argument("--seconds", type=float, default=3, help="of each run")
+    options.add_argument("--seconds", type=float, default=0.7, help="of each run")
+    options.add_argument("--family", type=int, choices=[4, 6],
+                         help="all loads over IPv4 or IPv6, whatever they say")
     options.add_argument("--delegations", type=int, default=1000000)
     options.add_argument("--questions", type=int, default=500000, help="in each file of them")
     options.add_argument("--generator", choices=[g.name for g in loads.GENERATORS],
@@ -74,9 +78,9 @@ def parse():
     options.add_argument("--idle", type=numbers, default=[1000, 100000],
                          help="so many connections at once, for memory; empty: none")
     options.add_argument("--rates-udp", type=numbers,
-                         default=[20000, 50000, 100000, 150000, 250000],
+                         default=[10000, 50000, 100000, 150000, 200000],
                          help="offered loads for latency; empty: none")
-    options.add_argument("--rates-tcp", type=numbers, default=[5000, 10000, 20000, 30000])
+    options.add_argument("--rates-tcp", type=numbers, default=[2000, 5000, 10000, 15000, 20000])
     options.add_argument("--scale", type=numbers, default=[1000000],
                          help="delegations for load time, size, restart, updates; e.g. "
                          "1000000,10000000; empty: none")
@@ -106,23 +110,22 @@ def say(text):
 
 
 def contestants(args, databases):
-    """(those that can take part, [(name, why not)])."""
+    """(those that can take part, those that cannot and why)."""
     scripts = [servers.PEERS / name for name in args.peers] + [pathlib.Path(p) for p in args.extra]
-    wanted = [servers.LetheMode(args.build, databases, *mode) for mode in servers.LETHE_MODES
-              if args.modes is None or mode[0] in args.modes]
-    missing = []
-    for path in scripts:
-        if os.access(path, os.X_OK):
-            wanted.append(servers.Script(path, args.build))
-        else:
-            missing.append({"server": path.name, "why": f"{path}: no such start script"})
-    there = []
-    for server in wanted:
+    modes = [mode for mode in servers.LETHE_MODES if args.modes is None or mode[0] in args.modes]
+    makers = [(f"lethe-{mode[0]}", servers.LetheMode, (args.build, databases, *mode))
+              for mode in modes]
+    makers += [(path.name, servers.Script, (path, args.build)) for path in scripts]
+    there, missing = [], []
+    for name, maker, arguments in makers:
         try:
+            server = maker(*arguments)
             server.check()
+            if name in (one.name for one in there):
+                raise servers.Unavailable("there is another of that name")
             there.append(server)
-        except servers.Unavailable as why:
-            missing.append({"server": server.name, "why": str(why)})
+        except (servers.Unavailable, OSError, ValueError, subprocess.SubprocessError) as why:
+            missing.append({"server": name, "why": str(why)})
     return there, missing
 
 
@@ -131,62 +134,90 @@ def rotated(row, by):
     return row[by:] + row[:by]
 
 
+@contextlib.contextmanager
+def survived(comparison, server, what):
+    """What one server makes go wrong is told, and does not end the run of the others."""
+    try:
+        yield
+    except Exception as error:  # pylint: disable=broad-except
+        comparison.fail(server.name, f"{what}: {type(error).__name__}: {error}")
+
+
 def throughput(comparison, there, wanted):
     """Rounds over all servers and loads; each round begins with another server."""
-    options, done = comparison.options, 0
-    total = options.rounds * sum(loads.fits(server, load) for server in there for load in wanted)
+    options = comparison.options
+    comparison.total = options.rounds * sum(loads.fits(server, load) for server in there
+                                            for load in wanted)
     for number in range(options.rounds):
-        for zone_set in measure.zone_sets_of(wanted):
+        for zone_set, family in measure.served_of(wanted):
             for server in rotated(there, number):
-                fitting = [load for load in wanted
-                           if load.zone_set == zone_set and loads.fits(server, load)]
-                instance = comparison.serving(server, zone_set) if fitting else None
-                for load in fitting if instance else ():
-                    measured = comparison.run(instance, load, number)
-                    done += 1
-                    if measured is None:
-                        continue
-                    comparison.measurements.append(measured)
-                    say(f"{done:4} of {total} {load.name:10} {server.name:22}"
-                        f"{figures.cost_us(measured):8.2f} us"
-                        f"{measured['answered'] / measured['seconds']:10,.0f}/s"
-                        f"{'  disturbed' if measured['foreign'] > machine.FOREIGN_LIMIT else ''}")
+                with survived(comparison, server, "throughput"):
+                    ask_all(comparison, server, number, [
+                        load for load in wanted if loads.fits(server, load) and
+                        (load.zone_set, load.family) == (zone_set, family)])
+
+
+def ask_all(comparison, server, number, fitting):
+    """One round of one server: loads of the same zones and family."""
+    instance = comparison.serving(server, fitting[0].zone_set, fitting[0].family) if fitting \
+        else None
+    for load in fitting:
+        comparison.done += 1
+        measured = comparison.run(instance, load, number) if instance else None
+        if measured is None:
+            continue
+        comparison.measurements.append(measured)
+        say(f"{comparison.done:4} of {comparison.total} {load.name:10} {server.name:22}"
+            f"{figures.cost_us(measured):8.2f} us"
+            f"{measured['answered'] / measured['seconds']:10,.0f}/s"
+            f"{'  disturbed' if measured['foreign'] > machine.FOREIGN_LIMIT else ''}")
 
 
 def latencies(comparison, there):
-    options = comparison.options
-    for name, rates in options.rates.items():
-        load = loads.BY_NAME[name]
-        for server in there:
-            instance = comparison.serving(server, load.zone_set) if \
-                rates and loads.fits(server, load) and server.answers == "all" else None
-            for rate in rates if instance else ():
-                measured = comparison.run(instance, load, 0, rate)
-                if measured is None:
-                    break
-                comparison.latencies.append(measured)
-                say(f"latency {load.name:10} {server.name:18} {rate:8,}/s "
-                    f"{measured['latency_us'].get('p99', measured['latency_us']['mean']):8.0f} us")
-                if measured["answered"] < 0.5 * rate * measured["seconds"]:
-                    break  # far beyond what it can
+    for name, rates in comparison.options.rates.items():
+        load = loads.BY_NAME[name]._replace(family=comparison.options.family or 4)
+        for server in there if rates else ():
+            if loads.fits(server, load) and server.answers == "all":
+                with survived(comparison, server, "latency"):
+                    ask_at(comparison, server, load, rates)
+
+
+def ask_at(comparison, server, load, rates):
+    instance = comparison.serving(server, load.zone_set, load.family)
+    for rate in rates if instance else ():
+        measured = comparison.run(instance, load, 0, rate)
+        if measured is None:
+            break
+        comparison.latencies.append(measured)
+        say(f"latency {load.name:10} {server.name:18} {rate:8,}/s "
+            f"{measured['latency_us'].get('p99', measured['latency_us']['mean']):8.0f} us")
+        if measured["answered"] < 0.5 * rate * measured["seconds"]:
+            break  # far beyond what it can
 
 
 def idle(comparison, there):
     options = comparison.options
-    for server in there:
-        instance = comparison.serving(server, "tld") if "tcp" in server.loads and \
-            "tld" in server.zone_sets and (server.is_lethe or not options.quick) and \
-            server.answers == "all" else None
-        for count in options.idle if instance else ():
-            try:
-                held = comparison.hold_idle(instance, min(count, server.connections))
-            except (loads.Failed, OSError, ValueError, KeyError) as why:
-                comparison.fail(server.name, f"idle connections: {why}")
-                break
-            held["asked_for"] = count
-            comparison.idle.append(held)
-            say(f"idle {server.name:18} {held['opened']:7} connections "
-                f"{held['each_octets']:9.0f} octets each")
+    for server in there if options.idle else ():
+        if "tld" in server.zone_sets and server.answers == "all" and \
+                not {"tcp", "tcp1-tld"}.isdisjoint(server.loads) and \
+                (server.is_lethe or not options.quick):
+            with survived(comparison, server, "idle connections"):
+                hold(comparison, server)
+
+
+def hold(comparison, server):
+    instance = comparison.serving(server, "tld")
+    for count in comparison.options.idle if instance else ():
+        held = comparison.hold_idle(instance, min(count, server.connections))
+        held["asked_for"] = count
+        comparison.idle.append(held)
+        say(f"idle {server.name:18} {held['opened']:7} connections "
+            f"{held['each_octets']:9.0f} octets each")
+
+
+def heed_interrupts():
+    for number in INTERRUPTS:
+        signal.signal(number, signal.default_int_handler)
 
 
 def raise_descriptor_limit():
@@ -198,38 +229,81 @@ def raise_descriptor_limit():
             continue
 
 
+def wanted_loads(args):
+    wanted = [load for load in loads.ALL_LOADS
+              if (load in loads.LOADS if args.loads is None else load.name in args.loads)]
+    return loads.over_family(wanted, args.family) if args.family else wanted
+
+
+def zone_sets_made(args, files, wanted, missing):
+    """The loads whose zones there are, after making those."""
+    needed = dict.fromkeys(load.zone_set for load in wanted)
+    if args.idle or any(args.rates.values()):
+        needed["tld"] = None
+    for zone_set in needed:
+        say(f"zones: {zone_set}")
+        try:
+            files.make(zone_set)
+        except data.Missing as why:
+            missing.append({"server": f"loads of zones {zone_set}", "why": str(why)})
+            wanted = [load for load in wanted if load.zone_set != zone_set]
+    return wanted
+
+
+def load_databases(comparison, databases, loaded, wanted):
+    """Of Lethe, for every set of zones."""
+    options = comparison.options
+    for zone_set in dict.fromkeys([load.zone_set for load in wanted] + ["tld"]):
+        if set(data.ZONE_SETS[zone_set].values()) <= comparison.files.made:
+            databases[zone_set], loaded[zone_set] = servers.load_database(
+                options.build, pathlib.Path(options.state), zone_set,
+                comparison.files.zone_set(zone_set))
+
+
+def measure_all(comparison, there, wanted, databases, loaded):
+    """All that needs the link; what an interruption leaves is a report of its own."""
+    try:
+        load_databases(comparison, databases, loaded, wanted)
+        throughput(comparison, there, wanted)
+        idle(comparison, there)
+        latencies(comparison, there)
+    except KeyboardInterrupt:
+        comparison.is_interrupted = True
+        comparison.fail("compare", "interrupted: the report has what there is")
+    except (servers.NotUp, OSError, subprocess.SubprocessError) as error:
+        comparison.fail("compare", error)
+    finally:
+        # Only once: whoever is impatient waits for the end of what is being removed.
+        for number in INTERRUPTS:
+            signal.signal(number, signal.SIG_IGN)
+        comparison.end()
+
+
 def compare(args):
     """The whole of it: what the report is made of."""
     raise_descriptor_limit()
     os.sched_setaffinity(0, {args.client_cpu})
-    wanted = [load for load in loads.ALL_LOADS
-              if (load in loads.LOADS if args.loads is None else load.name in args.loads)]
     files = data.Data(pathlib.Path(args.state, "data"), args.delegations, args.questions,
                       str(pathlib.Path(args.build, "test", "bench", "make_tld").resolve()))
-    say(f"zones: {args.delegations} delegations")
-    files.make()
     began, databases, loaded = time.time(), {}, {}
     there, missing = contestants(args, databases)
-    for gone in missing:
-        say(f"without {gone['server']}: {gone['why']}")
+    wanted = zone_sets_made(args, files, wanted_loads(args), missing)
     with links.Link(args.server_cpu, args.client_cpu) as link:
+        if gone := [load.name for load in wanted if load.family not in link.families]:
+            missing.append({"server": ", ".join(gone), "why": "no IPv6 in this kernel"})
+            wanted = [load for load in wanted if load.family in link.families]
+        for gone in missing:
+            say(f"without {gone['server']}: {gone['why']}")
         comparison = measure.Comparison(args, link, files, say)
         comparison.generator = loads.choose(args.generator, args.build)
-        try:
-            for zone_set in measure.zone_sets_of(wanted):
-                databases[zone_set], loaded[zone_set] = servers.load_database(
-                    args.build, pathlib.Path(args.state), zone_set, files.zone_set(zone_set))
-            throughput(comparison, there, wanted)
-            idle(comparison, there)
-            latencies(comparison, there)
-        except KeyboardInterrupt:
-            comparison.fail("compare", "interrupted: the report has what there is")
-            args.scale = []
-        finally:
-            comparison.end()
+        measure_all(comparison, there, wanted, databases, loaded)
+    if not comparison.is_interrupted:
+        heed_interrupts()
     # Loading may use what it likes.
     os.sched_setaffinity(0, range(os.cpu_count()))
-    scales = large.figures(args.build, args, say) if args.scale else None
+    scales = None
+    if args.scale and not comparison.is_interrupted:
+        scales = large.figures(args.build, args, say)
     return {"machine": machine.describe(), "began": began, "took_s": time.time() - began,
             "options": {name: value for name, value in vars(args).items() if name != "render"},
             "generator": comparison.generator.version(), "zones": files.describe(),
@@ -248,7 +322,7 @@ def describe(server):
 
 def main():
     args = parse()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    heed_interrupts()
     if args.render:
         with open(args.render, encoding="utf-8") as file:
             report.write(json.load(file), args.out)
@@ -262,9 +336,13 @@ def main():
     if args.install:
         subprocess.run([data.TOP / "tools" / "install-packages", "build", "test", "bench"],
                        check=True)
-    with tempfile.TemporaryDirectory(prefix="lethe-compare-") as directory:
-        args.state = args.state or directory
-        result = compare(args)
+    try:
+        with tempfile.TemporaryDirectory(prefix="lethe-compare-") as directory:
+            args.state = args.state or directory
+            result = compare(args)
+    except KeyboardInterrupt:
+        say("interrupted before anything was measured")
+        return 130
     report.write(result, args.out)
     say(f"report: {pathlib.Path(args.out, 'report.md')}")
     # What others cannot is in the report; what Lethe cannot is a fault.

@@ -16,6 +16,19 @@ def spread(values):
             "count": len(ordered)}
 
 
+# The latencies below which these shares of the answers stay make a curve.
+SHARES = (0.01, 0.05, *(tenth / 10 for tenth in range(1, 10)), 0.95, 0.98, 0.99, 0.995, 0.998,
+          0.999, 0.9995, 0.9998, 0.9999)
+
+
+def curve(csv):
+    """[[share, us], ...] from a histogram of lethe-bench: lines of upper end, count, share."""
+    rows = [line.split(",") for line in csv.splitlines()[1:]]
+    steps = [(float(row[2]), float(row[0])) for row in rows if len(row) == 3]
+    return [[share, next(us for reached, us in steps if reached >= share - 1e-12)]
+            for share in SHARES if steps and steps[-1][0] >= share]
+
+
 def cost_us(measurement):
     """The whole server side, microseconds a query."""
     return measurement["total_s"] * 1e6 / measurement["answered"]

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A server's and a client's network namespace with a veth pair between them."""
 import ctypes
+import ipaddress
 import json
 import os
 import socket
 import struct
+import subprocess
 import sys
 import time
 
@@ -13,14 +15,30 @@ sys.path.insert(1, os.path.join(HERE, "..", ".."))
 import machine  # noqa: E402
 from netns import Namespace  # noqa: E402
 
-NETWORK = 15  # 198.18.0.0/15
-SERVER = "198.18.0.1"
-CLIENT = "198.18.0.128"
-# Sockets of the load generator are spread over 198.18.0.128/28: one address has too few ports.
+# By family, 4 or 6. Sockets of the load generator are spread over CLIENT_COUNT addresses from
+# CLIENT on: one has too few ports. No kernel owns RAW_NETWORK: clients that make their segments
+# themselves. KEEPER keeps the network on the server's device while no kernel owns SERVER.
+NETWORK = {4: 15, 6: 48}  # 198.18.0.0/15, fd00:198:18::/48
+SERVER = {4: "198.18.0.1", 6: "fd00:198:18::1"}
+KEEPER = {4: "198.18.0.2", 6: "fd00:198:18::2"}
+CLIENT = {4: "198.18.0.128", 6: "fd00:198:18::80"}
 CLIENT_COUNT = 16
-# Nobody's kernel owns these: clients that make their segments themselves.
-RAW_FIRST = "198.18.64.1"
-RAW_NETWORK = "198.18.64.0/18"
+RAW_NETWORK = {4: "198.18.64.0/18", 6: "fd00:198:18:64::/64"}
+
+
+def family_of(address):
+    return 6 if ":" in address else 4
+
+
+def server_address(family, number):
+    """Of a server that has one of its own."""
+    return f"198.18.0.{10 + number}" if family == 4 else f"fd00:198:18::{0x100 + number:x}"
+
+
+def client_addresses(family):
+    first = ipaddress.ip_address(CLIENT[family])
+    return [str(first + number) for number in range(CLIENT_COUNT)]
+
 
 BPF_PROG_LOAD, BPF_LINK_CREATE = 5, 28
 BPF_PROG_TYPE_XDP, BPF_XDP = 6, 37
@@ -36,6 +54,7 @@ class Link:
         self.server_device, self.client_device = f"s{os.getpid():x}", f"c{os.getpid():x}"
         self.server = self.client = None
         self.has_threads = False
+        self.families = (4,)
         self.passer = None
 
     def __enter__(self):
@@ -55,33 +74,44 @@ class Link:
 
     def _connect(self):
         queues = "numrxqueues 1 numtxqueues 1"
+        for side in (self.server, self.client):
+            # Nothing that kernels say by themselves.
+            side.run("sysctl", "-qw", *(f"net.ipv6.conf.default.{setting}" for setting in (
+                "accept_dad=0", "accept_ra=0", "autoconf=0", "router_solicitations=0",
+                "addr_gen_mode=1")), check=False)
         self.server.ip(f"link add {self.server_device} {queues} type veth "
                        f"peer name {self.client_device} {queues} netns {self.client.pid()}")
-        self.server.ip(f"address add {SERVER}/{NETWORK} dev {self.server_device}")
-        stem, first = CLIENT.rsplit(".", 1)
-        for number in range(CLIENT_COUNT):
-            self.client.ip(f"address add {stem}.{int(first) + number}/{NETWORK} "
-                           f"dev {self.client_device}")
         for side, device in self.ends():
             # Real checksums, and one frame for each segment.
             side.run("ethtool", "-K", device, "tx", "off", "rx", "off", "tso", "off", "gso", "off",
                      "gro", "off", check=False)
             side.ip(f"link set {device} mtu 1500 up")
+        self._connect_family(4)
+        try:
+            self._connect_family(6)
+            self.families = (4, 6)
+        except subprocess.CalledProcessError:
+            pass  # a kernel without
+
+    def _connect_family(self, family):
+        for address in (KEEPER[family], SERVER[family]):
+            self.add_address(address)
+        mac = self.client_mac()
+        for address in client_addresses(family):
+            self.client.ip(f"address add {address}/{NETWORK[family]} dev {self.client_device}")
+            self.server.ip(f"neighbour replace {address} lladdr {mac} nud permanent "
+                           f"dev {self.server_device}")
         # To addresses that no kernel owns the way leads over the client, which drops them.
-        self.server.ip(f"route add {RAW_NETWORK} via {CLIENT}")
-        for side, device, other, address in (
-                (self.server, self.server_device, self.client_mac(), CLIENT),
-                (self.client, self.client_device, self.server_mac(), SERVER)):
-            side.ip(f"neighbour replace {address} lladdr {other} nud permanent dev {device}")
+        self.server.ip(f"route add {RAW_NETWORK[family]} via {CLIENT[family]}")
 
     def ends(self):
         return (self.server, self.server_device), (self.client, self.client_device)
 
     def _settle(self):
         for side, _ in self.ends():
-            for setting in ("net.ipv6.conf.all.disable_ipv6=1",
-                            "net.ipv4.tcp_max_syn_backlog=65536", "net.core.somaxconn=65535",
+            for setting in ("net.ipv4.tcp_max_syn_backlog=65536", "net.core.somaxconn=65535",
                             "net.ipv4.ip_local_port_range=10000 60000",
+                            "net.ipv4.conf.all.promote_secondaries=1",
                             "net.ipv4.tcp_tw_reuse=1", "net.ipv4.tcp_tw_reuse_delay=100",
                             "net.ipv4.tcp_max_tw_buckets=2000000", "net.ipv4.icmp_ratelimit=0",
                             "net.ipv4.ip_forward=0", "net.ipv4.conf.all.rp_filter=0"):
@@ -119,12 +149,14 @@ class Link:
         return self.mac(self.client, self.client_device)
 
     def add_address(self, address):
-        self.server.ip(f"address add {address}/{NETWORK} dev {self.server_device}", check=False)
+        self.server.ip(f"address replace {address}/{NETWORK[family_of(address)]} "
+                       f"dev {self.server_device}")
         self.client.ip(f"neighbour replace {address} lladdr {self.server_mac()} nud permanent "
                        f"dev {self.client_device}")
 
     def remove_address(self, address):
-        self.server.ip(f"address delete {address}/{NETWORK} dev {self.server_device}", check=False)
+        self.server.ip(f"address delete {address}/{NETWORK[family_of(address)]} "
+                       f"dev {self.server_device}")
 
     def detach(self):
         """Programs of others stay on an interface when they end, and slow down what comes next."""
@@ -136,7 +168,8 @@ class Link:
         """On veth, frames sent by XDP_TX arrive only where the receiver has an XDP program too."""
         if is_wanted and self.passer is None:
             self.passer = self.client.start(sys.executable, __file__, self.client_device,
-                                            stdin=-1, stdout=-1, text=True)
+                                            stdin=-1, stdout=-1, text=True,
+                                            start_new_session=True)
             if self.passer.stdout.readline() != "attached\n":
                 raise OSError("no XDP program on the client's interface")
         elif not is_wanted and self.passer is not None:

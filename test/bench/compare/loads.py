@@ -7,13 +7,17 @@ import re
 import shutil
 import subprocess
 
-Load = collections.namedtuple("Load", "name about kind zone_set questions")
-# Kernel sockets of the generator are spread over these addresses: one has too few ports. No kernel
-# owns those of its own frames.
-CLIENTS, RAW_CLIENTS = "198.18.0.128/28", "198.18.96.0/24"
-# Kinds: udp, 200 questions outstanding (a veth device holds 256 frames); tcp1, a connection per
-# query; tcpp, 100 connections that stay, one question outstanding on each; tcpw, 20 connections
-# that stay, 20 questions outstanding on each.
+# more: further arguments of lethe-bench
+Load = collections.namedtuple("Load", "name about kind zone_set questions family more",
+                              defaults=(4, ()))
+# By family. Kernel sockets of the generator are spread over these addresses: one has too few ports.
+# No kernel owns those of its own frames.
+CLIENTS = {4: "198.18.0.128/28", 6: "fd00:198:18::80/124"}
+RAW_CLIENTS = {4: "198.18.96.0/24", 6: "fd00:198:18:64::/120"}
+# A veth device holds 256 frames and drops what is beyond: whoever loses a SYN waits for a second.
+# Kinds: udp, 200 questions outstanding; tcp1, a connection per query, 60 at a time; tcpp, 100
+# connections that stay, one question outstanding on each; tcpw, 20 connections that stay, 20
+# questions outstanding on each.
 LOADS = (
     Load("udp-tld", "UDP, zone of delegations, 60 % existing", "udp", "tld", "tld"),
     Load("udp-root", "UDP, root zone", "udp", "root", "root"),
@@ -24,6 +28,9 @@ LOADS = (
          "tld"),
     Load("tcpw-tld", "TCP, 20 connections that stay, 20 questions outstanding", "tcpw", "tld",
          "tld"),
+    Load("udp-signed", "UDP, signed zone of delegations (NSEC3, opt-out), DO set", "udp", "signed",
+         "signed", 4, ("-D",)),
+    Load("udp-root6", "UDP over IPv6, root zone", "udp", "root", "root", 6),
 )
 # Not asked unless named. A thousand questions again and again; and frames of the generator's own,
 # cheaper for it, so that it comes to the limits of faster servers.
@@ -41,7 +48,20 @@ ALL_LOADS = LOADS + MORE_LOADS
 BY_NAME = {load.name: load for load in ALL_LOADS}
 
 
+def over_family(wanted, family):
+    """The same loads over that family; those that differ in nothing else then, once."""
+    seen, out = set(), []
+    for load in wanted:
+        moved = load._replace(family=family)
+        if moved[2:] not in seen:
+            seen.add(moved[2:])
+            out.append(moved)
+    return out
+
+
 def fits(server, load):
+    if load.family not in server.families:
+        return False
     kind = load.kind.replace("raw1", "tcp1").replace("rawp", "tcpp").replace("rawudp", "udp")
     return load.zone_set in server.zone_sets and not \
         {load.name, kind, kind[:3]}.isdisjoint(server.loads)
@@ -56,10 +76,10 @@ class LetheBench:
 
     name = "lethe-bench"
     HOW = {"udp": ["udp", "-c", "16", "-q", "200"],
-           "tcp1": ["tcp", "-c", "200"],
+           "tcp1": ["tcp", "-c", "60"],
            "tcpp": ["tcp", "-c", "100", "--queries-per-connection", "0"],
            "tcpw": ["tcp", "-c", "20", "--queries-per-connection", "0", "--pipeline", "20"],
-           "raw1": ["raw", "-c", "200"],
+           "raw1": ["raw", "-c", "60"],
            "rawp": ["raw", "-c", "100", "--queries-per-connection", "0"],
            "rawudp": ["raw-udp", "-c", "16", "-q", "200"]}
 
@@ -73,16 +93,18 @@ class LetheBench:
         return subprocess.run([self.program, "--version"], capture_output=True, text=True,
                               check=False).stdout.strip()
 
-    def command(self, load, questions, address, seconds, rate, link, timeout=1):
+    def command(self, load, questions, address, seconds, rate, link, timeout=1, histogram=None):
         how = self.HOW[load.kind]
         if rate:
             # Then so many at a time is all that there may be, not what there is.
             how = [how[0], "-c", {"udp": "16", "tcp1": "5000"}[load.kind]]
-        where = ["-a", CLIENTS] if not how[0].startswith("raw") else \
-            ["-a", RAW_CLIENTS, "-i", link.client_device, "--mac", link.server_mac()]
+        where = ["-a", CLIENTS[load.family]] if not how[0].startswith("raw") else \
+            ["-a", RAW_CLIENTS[load.family], "-i", link.client_device, "--mac", link.server_mac()]
+        if histogram:
+            where += ["--histogram", str(histogram)]
         return [str(self.program), *how, "-s", f"{address}@53", "-d", str(questions), "-e", "-l",
                 f"{seconds:g}", "-t", f"{timeout:g}", *where, "--json", "--quiet",
-                *(["-Q", str(rate)] if rate else [])]
+                *load.more, *(["-Q", str(rate)] if rate else [])]
 
     def parse(self, text):
         try:
@@ -103,7 +125,7 @@ class Dnsperf:
 
     name = "dnsperf"
     HOW = {"udp": ["-c", "16", "-q", "200"],
-           "tcp1": ["-m", "tcp", "-c", "200", "-q", "200", "-O", "num-queries-per-conn=1"],
+           "tcp1": ["-m", "tcp", "-c", "60", "-q", "60", "-O", "num-queries-per-conn=1"],
            "tcpp": ["-m", "tcp", "-c", "100", "-q", "100"],
            "tcpw": ["-m", "tcp", "-c", "20", "-q", "400"]}
 
@@ -117,10 +139,11 @@ class Dnsperf:
         done = subprocess.run(["dnsperf", "-h"], capture_output=True, text=True, check=False)
         return "dnsperf " + re.search(r"Version ([\d.]+)", done.stdout + done.stderr)[1]
 
-    def command(self, load, questions, address, seconds, rate, _link, timeout=1):
+    def command(self, load, questions, address, seconds, rate, _link, timeout=1, histogram=None):
+        del histogram  # it has none
         return ["dnsperf", "-s", address, "-p", "53", "-d", str(questions), "-l", f"{seconds:g}",
                 "-T", "1", "-t", f"{timeout:g}", "-e", "-O", "suppress=timeout,unexpected",
-                *self.HOW[load.kind], *(["-Q", str(rate)] if rate else [])]
+                *self.HOW[load.kind], *load.more, *(["-Q", str(rate)] if rate else [])]
 
     def parse(self, text):
         def number(pattern):

@@ -77,6 +77,17 @@ def has_irq_time_apart(text=None):
     return "CONFIG_IRQ_TIME_ACCOUNTING=y" in text
 
 
+def map_sizes(texts):
+    """Octets of each BPF map, by its number, from /proc/*/fdinfo/*."""
+    out = {}
+    for text in texts:
+        number = re.search(r"^map_id:\s+(\d+)$", text, re.M)
+        size = re.search(r"^memlock:\s+(\d+)$", text, re.M)
+        if number and size:
+            out[int(number[1])] = int(size[1])
+    return out
+
+
 class Group:
     """The time of a server's processes: by a control group of version 1 or 2, otherwise by adding
     up what the kernel knows of each thread."""
@@ -124,14 +135,20 @@ class Group:
 
     def memory_kb(self):
         """(what its processes hold for themselves, all of theirs that is present), shared pages
-        counted once."""
+        counted once, huge ones included."""
         own = total = 0
         for pid in self.processes():
             text = read(f"/proc/{pid}/smaps_rollup")
             sizes = {name: int(kb) for name, kb in re.findall(r"^(\w+):\s+(\d+) kB", text, re.M)}
-            total += sizes.get("Pss", 0)
-            own += sizes.get("Pss_Anon", 0) + sizes.get("Pss_Shmem", 0)
+            huge = sizes.get("Private_Hugetlb", 0) + sizes.get("Shared_Hugetlb", 0)
+            total += sizes.get("Pss", 0) + huge
+            own += sizes.get("Pss_Anon", 0) + sizes.get("Pss_Shmem", 0) + huge
         return own, total
+
+    def maps_kb(self):
+        """What BPF maps that its processes hold take in the kernel."""
+        return sum(map_sizes(read(file) for pid in self.processes() for file in
+                             pathlib.Path(f"/proc/{pid}/fdinfo").glob("*")).values()) // 1024
 
     def remove(self):
         for _ in range(50):

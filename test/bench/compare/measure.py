@@ -9,6 +9,7 @@ import sys
 import time
 
 import data
+import figures
 import loads
 import machine
 import servers
@@ -89,10 +90,16 @@ class Comparison:
         self.idle_networks = itertools.cycle(range(64, 96))
         self.generator = None
         self.on_device = None
+        self.done = self.total = 0
+        self.is_interrupted = False
 
     def end(self):
+        """All of them, whatever fails; the namespaces end with us, so nobody is waited for long."""
         for instance in self.instances.values():
-            instance.stop()
+            try:
+                instance.stop(servers.LAST_STOP_LIMIT_S)
+            except (OSError, subprocess.SubprocessError) as error:
+                self.fail(instance.server.name, f"at its end: {error}")
 
     def accounting(self):
         """By which means the time of the servers was had."""
@@ -103,18 +110,18 @@ class Comparison:
         self.failures.append({"server": who, "what": str(what)})
         self.say(f"{who}: {what}")
 
-    def instance(self, server, zone_set):
-        key = server.name, zone_set
+    def instance(self, server, zone_set, family):
+        key = server.name, zone_set, family
         if key not in self.instances:
             self.instances[key] = servers.Instance(
-                server, zone_set, self.files.zone_set(zone_set), self.link,
+                server, zone_set, family, self.files.zone_set(zone_set), self.link,
                 pathlib.Path(self.options.state, "run"), next(self.numbers))
         return self.instances[key]
 
-    def serving(self, server, zone_set):
+    def serving(self, server, zone_set, family=4):
         """A running instance; those on the device make place for each other, and for those that the
         kernel serves. None if it does not come up."""
-        instance = self.instance(server, zone_set)
+        instance = self.instance(server, zone_set, family)
         if instance.is_hopeless():
             return None
         if self.on_device is not None and self.on_device is not instance:
@@ -137,8 +144,9 @@ class Comparison:
 
     def warm_up(self, instance):
         """What is done for the first time is not what a query costs."""
-        fitting = [load for load in loads.LOADS if load.zone_set == instance.zone_set and
-                   loads.fits(instance.server, load)]
+        fitting = [load._replace(family=instance.family) for load in loads.LOADS
+                   if load.zone_set == instance.zone_set]
+        fitting = [load for load in fitting if loads.fits(instance.server, load)]
         for kind in ("udp", "tcp1"):
             load = next((one for one in fitting if one.kind == kind), None)
             if load is not None:
@@ -161,8 +169,12 @@ class Comparison:
 
     def _run_once(self, instance, load, number, rate):
         seconds = self.options.seconds
+        histogram = pathlib.Path(self.options.state, "histogram.csv") if rate else None
+        if histogram:
+            histogram.unlink(missing_ok=True)
         command = self.generator.command(load, self.files.questions[load.questions],
-                                         instance.address, seconds, rate, self.link)
+                                         instance.address, seconds, rate, self.link,
+                                         histogram=histogram)
         self.link.pin()
         is_quiet = machine.wait_quiet(self.options.quiet)
         self.meter.start(instance.group)
@@ -181,6 +193,8 @@ class Comparison:
             self.fail(instance.server.name, f"{load.name}: nothing answered")
             return None
         used["server_busy"] = used["total_s"] / result["seconds"]
+        if histogram:
+            used["curve_us"] = figures.curve(machine.read(histogram))
         return {"server": instance.server.name, "load": load.name, "round": number, "rate": rate,
                 "was_quiet": is_quiet, **used, **result}
 
@@ -215,15 +229,16 @@ class Comparison:
 def starts(comparison):
     """How instances came up, by server and zones."""
     out = []
-    for (name, zone_set), instance in comparison.instances.items():
+    for (name, zone_set, family), instance in comparison.instances.items():
         if instance.starts:
-            out.append({"server": name, "zone_set": zone_set, "load_s": instance.load_s,
-                        "starts": instance.starts})
+            out.append({"server": name, "zone_set": zone_set, "family": family,
+                        "load_s": instance.load_s, "starts": instance.starts})
     return out
 
 
-def zone_sets_of(wanted):
-    """Those that the loads need, in order."""
-    return [name for name in data.ZONE_SETS if any(load.zone_set == name for load in wanted)]
+def served_of(wanted):
+    """What the loads need, in order: (set of zones, family)."""
+    return [(name, family) for name in data.ZONE_SETS for family in (4, 6)
+            if any((load.zone_set, load.family) == (name, family) for load in wanted)]
 
 

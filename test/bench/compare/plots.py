@@ -1,13 +1,23 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Plots as SVG, made by hand: bars with their spread, and lines over two logarithmic axes."""
+"""Plots as SVG, made by hand: bars with their spread, and panels of lines over logarithmic axes."""
 import math
 from xml.sax.saxutils import escape
 
 FONT = 'font-family="sans-serif" font-size="12"'
 OURS, THEIRS, CEILING = "#1b6ca8", "#b0b7bf", "#d9a441"
-LINES = ("#1b6ca8", "#c0392b", "#27864d", "#8e44ad", "#d98d1f", "#2c3e50", "#16a085", "#7f5539",
-         "#e377c2", "#7f7f7f", "#bcbd22", "#17becf")
+# Curves: blues and greens are ours, all else is others'; where there are more, dashes.
+OUR_LINES = ("#1b6ca8", "#27864d", "#0b3c5d", "#16a085", "#4aa3df", "#7cb518")
+THEIR_LINES = ("#c0392b", "#d98d1f", "#8e44ad", "#7f5539", "#e377c2", "#555555", "#b5a000",
+               "#a3a3a3")
+DASHES = ("none", "7 3", "2 3")
 BAR, GAP, LEFT, PLOT, RIGHT, TOP = 18, 8, 190, 520, 110, 44
+
+
+def looks(ours, theirs):
+    """Colour and dash of each, the same in all plots."""
+    return {name: (colours[number % len(colours)], DASHES[number // len(colours) % len(DASHES)])
+            for names, colours in ((ours, OUR_LINES), (theirs, THEIR_LINES))
+            for number, name in enumerate(names)}
 
 
 def text(x, y, content, more=""):
@@ -63,8 +73,8 @@ class Axis:
     """Logarithmic, from one place to another."""
 
     def __init__(self, values, start, end):
-        self.low = math.floor(math.log10(min(values)) * 2) / 2
-        self.high = max(math.ceil(math.log10(max(values)) * 2) / 2, self.low + 0.5)
+        self.low = math.floor(math.log10(min(values)) * 4) / 4
+        self.high = max(math.ceil(math.log10(max(values)) * 4) / 4, self.low + 0.5)
         self.start, self.end = start, end
 
     def place(self, value):
@@ -72,11 +82,26 @@ class Axis:
         return self.start + share * (self.end - self.start)
 
     def marks(self):
+        # Over many powers of ten, one mark for each is enough.
+        factors = (1, 2, 5) if self.high - self.low <= 3 else (1, 3)
         for power in range(math.floor(self.low), math.ceil(self.high) + 1):
-            for factor in (1, 2, 5):
+            for factor in factors:
                 value = factor * 10.0 ** power
                 if self.low - 1e-9 <= math.log10(value) <= self.high + 1e-9:
-                    yield value
+                    yield value, short(value)
+
+
+class ShareAxis(Axis):
+    """Of shares of all: 0.9, 0.99 and 0.999 are equally far apart."""
+
+    def place(self, value):
+        return super().place(1 / (1 - value))
+
+    def marks(self):
+        for text_of in ("0", "50", "90", "99", "99.9", "99.99"):
+            value = float(text_of) / 100
+            if self.low - 1e-9 <= math.log10(1 / (1 - value)) <= self.high + 1e-9:
+                yield value, text_of + " %"
 
 
 def short(value):
@@ -86,33 +111,61 @@ def short(value):
     return f"{value:g}"
 
 
-def lines(title, x_unit, y_unit, curves):
-    """Curves over logarithmic axes. A curve: (name, [(x, y), ...])."""
-    curves = [(name, [(x, y) for x, y in points if x > 0 and y > 0]) for name, points in curves]
-    curves = [(name, sorted(points)) for name, points in curves if points]
-    if not curves:
-        return page(400, 60, [text(10, 30, title + ": nothing was measured")])
-    width, height, left, bottom = 900, 460, 80, 400
-    across = Axis([x for _, points in curves for x, _ in points], left, 640)
-    up = Axis([y for _, points in curves for _, y in points], bottom, 50)
-    parts = [text(10, 22, title, 'font-weight="bold"')]
-    for value in across.marks():
+PANEL, PANEL_GAP, PANEL_TOP, PANEL_HEIGHT, KEY = 440, 36, 70, 380, 250
+
+
+def curve(points, colour, dash):
+    style = f'stroke-width="1.8" stroke-dasharray="{dash}"'
+    return [f'<polyline fill="none" stroke="{colour}" {style} points="'
+            + " ".join(f"{x:.1f},{y:.1f}" for x, y in points) + '"/>'] + [
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}"/>' for x, y in points]
+
+
+def frame(left, across, up, x_unit, subtitle, has_marks):
+    """Grid, marks and words of a panel."""
+    bottom, right = PANEL_TOP + PANEL_HEIGHT, left + PANEL
+    parts = [text(left, PANEL_TOP - 10, subtitle, 'font-weight="bold"')]
+    for value, mark in across.marks():
         x = across.place(value)
-        parts += [line(x, 50, x, bottom, "#ddd"),
-                  text(x, bottom + 18, short(value), 'text-anchor="middle"')]
-    for value in up.marks():
+        parts += [line(x, PANEL_TOP, x, bottom, "#ddd"),
+                  text(x, bottom + 18, mark, 'text-anchor="middle"')]
+    for value, mark in up.marks():
         y = up.place(value)
-        parts += [line(left, y, 640, y, "#ddd"),
-                  text(left - 8, y + 4, short(value), 'text-anchor="end"')]
-    for number, (name, points) in enumerate(curves):
-        colour = LINES[number % len(LINES)]
-        style = 'stroke-width="2"' + (' stroke-dasharray="6 3"' if number >= len(LINES) else "")
-        places = [(across.place(x), up.place(y)) for x, y in points]
-        parts.append(f'<polyline fill="none" stroke="{colour}" {style} points="'
-                     + " ".join(f"{x:.1f},{y:.1f}" for x, y in places) + '"/>')
-        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places]
-        key = 60 + number * 20
-        parts += [line(656, key, 680, key, colour, style), text(686, key + 4, name)]
-    parts += [text(360, bottom + 40, x_unit, 'text-anchor="middle"'),
-              text(0, 0, y_unit, 'text-anchor="middle" transform="translate(18 225) rotate(-90)"')]
-    return page(width, height, parts)
+        parts.append(line(left, y, right, y, "#ddd"))
+        if has_marks:
+            parts.append(text(left - 8, y + 4, mark, 'text-anchor="end"'))
+    parts += [line(left, bottom, right, bottom), line(left, PANEL_TOP, left, bottom),
+              text(left + PANEL / 2, bottom + 40, x_unit, 'text-anchor="middle"')]
+    return parts
+
+
+def lines(title, x_unit, y_unit, panels, is_share=False):
+    """Panels beside each other, all axes logarithmic, the vertical one shared. A panel: (name,
+    [curve]); a curve: (name, colour, dash, [(x, y), ...]). is_share: x are shares of all."""
+    panels = [(name, [(*about, [(x, y) for x, y in sorted(points) if y > 0])
+                      for *about, points in curves]) for name, curves in panels]
+    every = [point for _, curves in panels for *_, points in curves for point in points]
+    if not every:
+        return page(400, 60, [text(10, 30, title + ": nothing was measured")])
+    kind, abscissas = (ShareAxis, [1 / (1 - x) for x, _ in every]) if is_share else \
+        (Axis, [x for x, _ in every])
+    up = Axis([y for _, y in every], PANEL_TOP + PANEL_HEIGHT, PANEL_TOP)
+    parts = [text(10, 24, title, 'font-weight="bold"')]
+    left = 70
+    for number, (name, curves) in enumerate(panels):
+        across = kind(abscissas, left, left + PANEL)
+        parts += frame(left, across, up, x_unit, name, number == 0)
+        for _, colour, dash, points in curves:
+            parts += curve([(across.place(x), up.place(y)) for x, y in points], colour, dash)
+        left += PANEL + PANEL_GAP
+    keys = dict.fromkeys(tuple(about) for _, curves in panels for *about, points in curves
+                         if points)
+    for number, (name, colour, dash) in enumerate(keys):
+        y = PANEL_TOP + 6 + number * 19
+        parts += [line(left - 12, y, left + 18, y, colour,
+                       f'stroke-width="2" stroke-dasharray="{dash}"'), text(left + 24, y + 4, name)]
+    middle = PANEL_TOP + PANEL_HEIGHT / 2
+    parts.append(text(0, 0, y_unit, f'text-anchor="middle" transform="translate(18 {middle:.0f}) '
+                                    'rotate(-90)"'))
+    return page(left + KEY, max(PANEL_TOP + PANEL_HEIGHT + 56, PANEL_TOP + 20 + len(keys) * 19),
+                parts)

@@ -12,6 +12,8 @@ import plots
 
 NOT = "not measured"
 MIB = 1 << 20
+# Who answers less of an offered load does not bear it.
+KEEPS_UP = 0.95
 
 
 def number(value):
@@ -64,6 +66,7 @@ class Report:
         about, options = self.result["machine"], self.result["options"]
         began = time.strftime("%Y-%m-%d %H:%M", time.gmtime(self.result["began"]))
         disturbed = sum(m["foreign"] > machine.FOREIGN_LIMIT for m in self.result["measurements"])
+        family = options.get("family")
         lines = [
             "# Lethe beside other name servers\n",
             f"Measured {began} UTC in {self.result['took_s'] / 60:.0f} minutes; every figure is "
@@ -77,6 +80,8 @@ class Report:
                else "receive packet steering: what the kernel receives is in /proc/stat only"),
             f"- CPU time of servers by {', '.join(self.result['accounting'])}; of the kernel's "
             "receiving by its threads; checked against /proc/stat of the core",
+            f"- over {f'IPv{family} throughout' if family else 'IPv4 unless a load says IPv6'}; "
+            "memory of connections over IPv4",
             f"- {options['rounds']} rounds, {options['seconds']:g} s each run; "
             f"{len(self.result['measurements'])} runs, {disturbed} disturbed by others using "
             f"more than {machine.FOREIGN_LIMIT * 100:g} % of the server's core\n"]
@@ -136,7 +141,8 @@ class Report:
                              f"{held['opened']:,}", f"{held['each_octets']:.1f} octets each",
                              verdict(round(held["each_octets"]) <= figures.IDLE_TARGET_OCTETS)))
         for start in self.result["starts"]:
-            if self.servers[start["server"]]["is_lethe"] and start["zone_set"] == "tld":
+            if self.servers[start["server"]]["is_lethe"] and start["zone_set"] == "tld" and \
+                    start.get("family", 4) == 4:
                 median = statistics.median(s["first_answer_s"] for s in start["starts"])
                 rows.append((f"start to first answer, {self.label(start['server'])}",
                              f"{median * 1000:.1f} ms; goal "
@@ -192,8 +198,14 @@ class Report:
                                  f"{m['server_busy'] * 100:.0f}"))
             parts.append(f"### {loads.BY_NAME[name].about}\n\n" + table(
                 ("server", "offered/s", "answered/s", "mean us", "p50", "p90", "p99", "p99.9",
-                 "max", "lost %", "core busy %"), rows) + f"\n![latency](latency-{name}.svg)\n")
-        return "## Latency against offered load\n\n" + "\n".join(parts) if parts else ""
+                 "max", "lost %", "core busy %"), rows) + f"\n![latency](latency-{name}.svg)\n"
+                + (f"\n![percentiles](percentiles-{name}.svg)\n"
+                   if self.curves_rate(name) else ""))
+        return "## Latency against offered load\n\nAn open loop: queries leave at times that were "\
+            "fixed beforehand, and latency counts from those. In the plots a curve ends where "\
+            f"fewer than {KEEPS_UP * 100:g} % of the offered queries are answered; percentiles "\
+            "are at the greatest load at which most servers are not there yet.\n\n" + \
+            "\n".join(parts) if parts else ""
 
     def idle(self):
         rows = [(self.label(h["server"]), f"{h['asked_for']:,}", f"{h['opened']:,}",
@@ -212,12 +224,14 @@ class Report:
         for start in self.result["starts"]:
             series = {key: figures.spread([s[key] for s in start["starts"]])
                       for key in ("first_answer_s", "cpu_s", "own_kb", "present_kb")}
+            maps = statistics.median(s.get("maps_kb", 0) for s in start["starts"])
+            over = ", IPv6" if start.get("family", 4) == 6 else ""
             loaded = self.result["databases"].get(start["zone_set"]) if \
                 self.servers[start["server"]]["is_lethe"] else None
-            rows.append((self.label(start["server"]), start["zone_set"],
+            rows.append((self.label(start["server"]), start["zone_set"] + over,
                          spread(series["first_answer_s"], 1000), spread(series["cpu_s"], 1000),
                          number(series["own_kb"]["median"] / 1024),
-                         number(series["present_kb"]["median"] / 1024),
+                         number(series["present_kb"]["median"] / 1024), number(maps / 1024),
                          number(loaded["load_s"]) if loaded else
                          number(start["load_s"]) if start["load_s"] else "-",
                          f"{loaded['octets'] / MIB:,.0f} "
@@ -226,7 +240,28 @@ class Report:
         return "## Start\n\nFrom the start of the process to the first answer that is right; "\
             "memory then. Databases are made once, before.\n\n" + table(
                 ("server", "zones", "first answer ms", "CPU ms", "own MiB", "present MiB",
-                 "database made in s", "database MiB"), rows) if rows else ""
+                 "BPF maps MiB", "database made in s", "database MiB"), rows) + \
+            self.images() if rows else ""
+
+    def images(self):
+        """What the modes that answer from images of zones need for them."""
+        rows = []
+        for start in self.result["starts"]:
+            ready = [s for s in start["starts"] if "image_s" in s]
+            if ready:
+                middle = {key: statistics.median(s[key] or 0 for s in ready) for key in (
+                    "image_octets", "image_own_kb", "image_present_kb", "image_maps_kb")}
+                rows.append((self.label(start["server"]), start["zone_set"],
+                             spread(figures.spread([s["image_s"] for s in ready]), 1000),
+                             spread(figures.spread([s["image_cpu_s"] for s in ready]), 1000),
+                             number(middle["image_octets"] / MIB),
+                             number(middle["image_own_kb"] / 1024),
+                             number(middle["image_present_kb"] / 1024),
+                             number(middle["image_maps_kb"] / 1024)))
+        return "\nImages of zones are made after the start, while the database answers; loads "\
+            "begin when they are ready. Memory then.\n\n" + table(
+                ("server", "zones", "image ready ms", "CPU ms", "image MiB", "own MiB",
+                 "present MiB", "BPF maps MiB"), rows) if rows else ""
 
     def scale(self):
         scale = self.result["scale"]
@@ -241,6 +276,9 @@ class Report:
                 f"{found['zones']:,} small zones"
             parts += [f"### {what}, {found['records']:,} records\n", large_table(found),
                       start_table(found), limit_table(found)]
+        if scale.get("skipped"):
+            parts.append("Not measured:\n\n" + "".join(f"- {what}\n" for what in
+                                                      scale["skipped"]))
         return "\n".join(parts)
 
     def missing(self):
@@ -270,17 +308,47 @@ class Report:
                     load.about, "whole server side, us a query: median, least, greatest",
                     [(self.label(n), summary[n]["cost_us"], self.colour(n)) for n in order])
         for name in dict.fromkeys(m["load"] for m in self.result["latencies"]):
-            curves = {}
-            for m in self.result["latencies"]:
-                if m["load"] == name:
-                    latency = m["latency_us"].get("p99", m["latency_us"]["mean"])
-                    curves.setdefault(self.label(m["server"]), []).append((m["rate"], latency))
-            has_p99 = any("p99" in m["latency_us"] for m in self.result["latencies"])
+            keys = ("p50", "p99") if any("p99" in m["latency_us"]
+                                         for m in self.result["latencies"]) else ("mean",)
+            about = loads.BY_NAME[name].about
             out[f"latency-{name}.svg"] = plots.lines(
-                "Latency against offered load: " + loads.BY_NAME[name].about,
-                "offered queries a second", ("p99" if has_p99 else "mean") + " latency, us",
-                list(curves.items()))
+                "Latency against offered load: " + about, "offered queries a second",
+                "latency, us", [(key, self.latency_curves(name, key)) for key in keys])
+            rate = self.curves_rate(name)
+            if rate:
+                curves = [(*self.look(m["server"]), m["curve_us"]) for m in self.keeping_up(name)
+                          if m["rate"] == rate]
+                out[f"percentiles-{name}.svg"] = plots.lines(
+                    "Latency of answers: " + about, "share of the answers that take no longer",
+                    "latency, us", [(f"at {rate:,} queries a second", curves)], True)
         return out
+
+    def look(self, name):
+        """Name, colour and dash of a server's curves."""
+        ours = [s["name"] for s in self.result["servers"] if s["is_lethe"]]
+        theirs = [s["name"] for s in self.result["servers"] if not s["is_lethe"]]
+        return (self.label(name), *plots.looks(ours, theirs)[name])
+
+    def keeping_up(self, load):
+        return [m for m in self.result["latencies"] if m["load"] == load and
+                m["answered"] >= KEEPS_UP * m["rate"] * m["seconds"]]
+
+    def latency_curves(self, load, key):
+        curves = {}
+        for m in self.keeping_up(load):
+            latency = m["latency_us"].get(key, m["latency_us"]["mean"])
+            curves.setdefault(self.look(m["server"]), []).append((m["rate"], latency))
+        return [(*look, points) for look, points in curves.items()]
+
+    def curves_rate(self, load):
+        """The offered load of the percentile curves: the greatest that most servers bear."""
+        there = {m["server"] for m in self.result["latencies"] if m["load"] == load}
+        bearing = {}
+        for m in self.keeping_up(load):
+            if m.get("curve_us"):
+                bearing.setdefault(m["rate"], set()).add(m["server"])
+        return max((rate for rate, names in bearing.items() if 2 * len(names) > len(there)),
+                   default=None)
 
 
 def large_table(found):

@@ -19,27 +19,43 @@ PEERS = HERE.parent / "peers"
 DEFAULT_PEERS = ("nsd", "knot", "knot-xdp", "bind", "pdns", "froot")
 # No servers: the least that anything of the kind can cost.
 CEILINGS = ("ceiling-socket", "ceiling-packet", "ceiling-xdp", "ceiling-driver")
-# Whoever reads no zones at the start is up at once or not at all.
-START_LIMIT_S, QUICK_START_LIMIT_S = 300, 15
+# Whoever reads no zones at the start is up at once or not at all; the others have so long for each
+# megabyte of text.
+START_LIMIT_S, START_LIMIT_S_PER_MB = 15, 2
 STARTS_FAILED_MAX = 2
-STOP_LIMIT_S = 20
+STOP_LIMIT_S, LAST_STOP_LIMIT_S = 20, 1
+# What lethed says when it answers from an image of its zones, and how long it may take.
+READY, READY_LIMIT_S = re.compile(r"image ready(?:.*?(\d+) octets)?"), 60
 PORT = 53
 
 STATELESS, FAST = ["--tcp", "stateless", "--interface", "{interface}"], ["--udp", "fast"]
+IMAGE = ["--image", "2G"]
+ZONES = ["--driver", "zones", *IMAGE]
 # name, what it is, the kinds of load that it is for, arguments of lethed ({interface})
 LETHE_MODES = (
     ("socket", "UDP and TCP sockets of the kernel", ("udp", "tcp"), ["--tcp", "kernel"]),
-    ("pcap", "stateless TCP by libpcap and libnet", ("tcp",), [*STATELESS, "--io", "libpcap"]),
+    ("socket-image", "the same, answers from an image", ("udp", "tcpp"),
+     ["--tcp", "kernel", *IMAGE]),
+    ("pcap", "stateless TCP by libpcap and libnet", ("tcp1-tld", "tcpp"),
+     [*STATELESS, "--io", "libpcap"]),
     ("packet", "packet socket rings, UDP on them too", ("udp", "tcp"),
      [*STATELESS, *FAST, "--io", "packet", "--driver", "off"]),
-    ("packet-classic", "the same, profile classic", ("tcp1",),
+    ("packet-image", "the same, answers from an image", ("udp", "tcp1-tld", "tcpp"),
+     [*STATELESS, *FAST, "--io", "packet", "--driver", "off", *IMAGE]),
+    ("packet-classic", "packet socket rings, profile classic", ("tcp1-tld", "tcp1-big"),
      [*STATELESS, *FAST, "--io", "packet", "--driver", "off", "--tcp-profile", "classic"]),
-    ("packet-driver", "packet socket rings, handshakes in the driver", ("udp", "tcp"),
+    ("packet-driver", "packet socket rings, handshakes in the driver", ("tcp",),
      [*STATELESS, *FAST, "--io", "packet", "--driver", "on"]),
-    ("xdp", "AF_XDP, UDP on it too", ("udp", "tcp"),
+    ("xdp", "AF_XDP, UDP on it too", ("udp", "tcp1-tld", "tcpp"),
      [*STATELESS, *FAST, "--io", "xdp", "--driver", "off"]),
     ("xdp-driver", "AF_XDP, handshakes in the driver", ("udp", "tcp"),
      [*STATELESS, *FAST, "--io", "xdp", "--driver", "on"]),
+    ("xdp-image", "the same, answers from an image", ("udp", "tcp"),
+     [*STATELESS, *FAST, "--io", "xdp", "--driver", "on", *IMAGE]),
+    ("packet-zones", "packet socket rings, handshakes and answers in the driver",
+     ("udp", "tcp1-tld", "tcpp"), [*STATELESS, *FAST, "--io", "packet", *ZONES]),
+    ("xdp-zones", "AF_XDP, handshakes and answers in the driver", ("udp", "tcp"),
+     [*STATELESS, *FAST, "--io", "xdp", *ZONES]),
     ("xdp-hot", "AF_XDP, handshakes and what is asked often in the driver", ("udp-hot",),
      [*STATELESS, *FAST, "--io", "xdp", "--driver", "hot"]),
 )
@@ -56,7 +72,7 @@ class NotUp(Exception):
 class Script:
     """A server that a start script starts."""
 
-    is_lethe = False
+    is_lethe = has_image = False
 
     def __init__(self, path, build):
         self.build = pathlib.Path(build).resolve()
@@ -68,7 +84,8 @@ class Script:
         self.rival = about.get("rival")
         self.is_device = about.get("device") == "yes"
         self.owns_address = about.get("address") == "none"
-        self.zone_sets = tuple(about.get("zones", "tld root").split())
+        self.zone_sets = tuple(about.get("zones", " ".join(data.ZONE_SETS)).split())
+        self.families = tuple(map(int, about.get("families", "4 6").split()))
         self.loads = tuple(about.get("loads", "udp tcp").split())
         self.needs = about.get("needs", "").split()
         self.wants_pass = about.get("peer-xdp") == "yes"
@@ -83,8 +100,12 @@ class Script:
             raise Unavailable("is not there, or not built")
 
     def version(self):
-        done = subprocess.run([self.path, "version"], capture_output=True, text=True, check=False,
-                              timeout=20, env={**os.environ, "BUILD": str(self.build)})
+        try:
+            done = subprocess.run([self.path, "version"], capture_output=True, text=True,
+                                  check=False, timeout=20,
+                                  env={**os.environ, "BUILD": str(self.build)})
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise Unavailable(f"{self.path}: {error}") from error
         return done.stdout.strip()
 
     def environment(self, zone_set, zones, address, interface):
@@ -116,7 +137,11 @@ class Script:
         """What it leaves behind in the namespace."""
         done = link.server.start(str(self.path), "clean", cwd=directory, env=environment,
                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        done.wait(STOP_LIMIT_S)
+        try:
+            done.wait(STOP_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            done.kill()
+            done.wait()
 
     def command(self, _directory, _address, _interface):
         return [str(self.path), "serve"]
@@ -126,16 +151,20 @@ class LetheMode:
     """lethed with the options of one mode."""
 
     is_lethe, is_device, owns_address, rival, answers = True, True, False, None, "all"
-    zone_sets = ("tld", "root")
+    zone_sets, families = tuple(data.ZONE_SETS), (4, 6)
 
     def __init__(self, build, databases, name, about, loads, options):
         self.name, self.about, self.loads, self.options = f"lethe-{name}", about, loads, options
         self.label = f"Lethe, {name}"
         self.build, self.databases = pathlib.Path(build).resolve(), databases
-        self.wants_pass = not {"on", "hot"}.isdisjoint(options)
+        self.has_image = "--image" in options
+        driver = options[options.index("--driver") + 1] if "--driver" in options else "off"
+        self.wants_pass = driver != "off"
         # Where the kernel serves TCP, a descriptor for each.
         self.connections = 15000 if "kernel" in options else 1000000
-        self.ceiling = {"socket": "socket", "pcap": None}.get(name, name.split("-")[0])
+        # Of the ceilings, that of the hook that answers.
+        self.ceiling = "driver" if driver == "zones" else \
+            {"pcap": None}.get(name, name.split("-", maxsplit=1)[0])
 
     def check(self):
         if not (self.build / "server" / "lethed").exists():
@@ -190,11 +219,13 @@ def load_database(build, directory, zone_set, zones):
 class Instance:
     """One server with one set of zones, running or not."""
 
-    def __init__(self, server, zone_set, zones, link, directory, number):
+    def __init__(self, server, zone_set, family, zones, link, directory, number):
         self.server, self.zone_set, self.zones, self.link = server, zone_set, zones, link
-        self.directory = pathlib.Path(directory, f"{server.name}-{zone_set}")
+        self.family = family
+        self.directory = pathlib.Path(directory, f"{server.name}-{zone_set}-{family}")
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.address = links.SERVER if server.is_device else f"198.18.0.{10 + number}"
+        self.address = links.SERVER[family] if server.is_device else \
+            links.server_address(family, number)
         self.group = self.process = None
         self.load_s = None
         self.starts = []
@@ -217,18 +248,21 @@ class Instance:
             self.link.remove_address(self.address)
         elif not self.server.is_device:
             self.link.add_address(self.address)
-        reads_zones = not self.server.is_lethe and self.server.answers == "all"
-        limit_s = START_LIMIT_S if reads_zones else QUICK_START_LIMIT_S
+        limit_s = START_LIMIT_S
+        if not self.server.is_lethe and self.server.answers == "all":
+            limit_s += START_LIMIT_S_PER_MB * sum(os.stat(path).st_size
+                                                  for path in self.zones.values()) / 1e6
         self.group = machine.Group(f"compare-{os.getpid()}-{self.directory.name}")
         probe = self.link.client.start(
             "taskset", "-c", str(self.link.client_cpu), sys.executable, str(HERE / "ask.py"),
             "first", self.address, str(PORT), data.PROBES[self.zone_set], str(limit_s),
             self.server.answers,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True)
         try:
             probe.stdout.readline()
             self._spawn()
             answered = self._wait_for(probe)
+            self.starts.append(self._started(answered))
         except BaseException:
             self.failed_starts += 1
             self.stop()
@@ -238,9 +272,24 @@ class Instance:
                 probe.kill()
             probe.wait()
             probe.stdout.close()
+
+    def _started(self, answered):
+        """What it took until the first answer; and until the image was ready, if it makes one."""
         own, total = self.group.memory_kb()
-        self.starts.append({"first_answer_s": answered - self.begun, "cpu_s": self.group.used_s(),
-                            "own_kb": own, "present_kb": total})
+        told = {"first_answer_s": answered - self.begun, "cpu_s": self.group.used_s(),
+                "own_kb": own, "present_kb": total, "maps_kb": self.group.maps_kb()}
+        if self.server.has_image:
+            end = time.monotonic() + READY_LIMIT_S
+            while not (said := READY.search(machine.read(self.directory / "output"))):
+                if time.monotonic() > end or self.process.poll() is not None:
+                    raise NotUp(f"answers, but no image is ready: {self.said()}")
+                time.sleep(0.005)
+            told["image_s"] = time.monotonic() - self.begun
+            told["image_octets"] = int(said[1]) if said[1] else None
+            told["image_own_kb"], told["image_present_kb"] = self.group.memory_kb()
+            told["image_maps_kb"] = self.group.maps_kb()
+            told["image_cpu_s"] = self.group.used_s()
+        return told
 
     def _spawn(self):
         command = self.server.command(
@@ -253,7 +302,7 @@ class Instance:
                 "setpriv", "--pdeathsig", "KILL", "taskset", "-c", str(self.link.server_cpu),
                 *self.group.prefix(), *command,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory,
-                env=self.environment)
+                env=self.environment, start_new_session=True)
         self.group.pid = self.process.pid
 
     def _wait_for(self, probe):
@@ -269,14 +318,14 @@ class Instance:
     def said(self):
         return machine.read(self.directory / "output")[-500:]
 
-    def stop(self):
+    def stop(self, term_limit_s=STOP_LIMIT_S):
         process, self.process = self.process, None
         if process is None:
             if self.group is not None:
                 self.group.remove()
             return
         pids = set(self.group.processes()) | {process.pid}
-        for how, limit_s in ((signal.SIGTERM, STOP_LIMIT_S), (signal.SIGKILL, 10)):
+        for how, limit_s in ((signal.SIGTERM, term_limit_s), (signal.SIGKILL, 10)):
             for pid in pids:
                 try:
                     os.kill(pid, how)
