@@ -8,6 +8,7 @@
  */
 #include "stateless_tcp/io/xdp/maps.bpf.h"
 /* after it */
+#include "server/image_tcp.bpf.h"
 #include "server/image_udp.bpf.h"
 
 struct {
@@ -27,16 +28,18 @@ int lethe_image(struct xdp_md *ctx)
         return driver_climb_up(ctx);
     uint32_t bank = driver->frame.bank & 1;
     const struct driver_config *config = bpf_map_lookup_elem(&driver_configs, &bank);
-    if (!config || driver->frame.transport != DRIVER_TRANSPORT_UDP)
+    if (!config)
         return driver_climb_up(ctx);
-    switch (image_udp(ctx, config, driver, work)) {
+    bool is_tcp = driver->frame.transport == DRIVER_TRANSPORT_TCP;
+    switch (is_tcp ? image_tcp_answer(ctx, config, driver, work)
+                   : image_udp(ctx, config, driver, work)) {
     case DRIVER_CLIMB:
         break;
     case DRIVER_DROP:
         driver_count(DRIVER_COUNT_SILENT);
         return XDP_DROP;
     case DRIVER_TX:
-        driver_count(DRIVER_COUNT_IMAGE);
+        driver_count(is_tcp ? DRIVER_COUNT_REQUEST : DRIVER_COUNT_IMAGE);
         return driver_send(ctx, config);
     }
     return driver_climb_up(ctx);

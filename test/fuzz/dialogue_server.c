@@ -225,7 +225,8 @@ static size_t respond_there(const uint8_t *request, size_t request_len, uint8_t 
 /* Whether the driver takes the frame. */
 static bool drive(struct dialogue_server *server, const uint8_t *frame, size_t len)
 {
-    const struct driver_front_known known = {respond_there, notes, server->version};
+    const struct driver_front_known known = {
+        .respond = respond_there, .notes = notes, .snapshot = server->version};
     enum driver_counter counter;
     memcpy(again_octets, frame, len);
     switch (driver_front(&server->config, &server->keys, NULL, 0, &known, again_octets, &len,
@@ -271,7 +272,8 @@ void dialogue_server_receive(struct dialogue_server *server, const uint8_t *fram
     }
     check_answer(server, &packet, &server->train);
     if (server->recent == NULL)
-        driver_front_compare(&server->config, &server->keys, respond_there, at, len,
+        driver_front_compare(&server->config, &server->keys,
+                             &(struct driver_front_known){.respond = respond_there}, at, len,
                              &server->train);
     struct cookie_proof proof;
     if (memcmp(before, entries, sizeof before) != 0)

@@ -7,9 +7,11 @@
 #include "../unit/stateless_frames.h"
 #include "../unit/zone_fixture.h"
 #include "fuzz.h"
+#include "server/image_tcp.bpf.h"
 #include "server/keys.h"
 #include "server/serve.h"
 #include "stateless_tcp/modern.h"
+#include "zonedb/image_build.h"
 
 /* The time of the golden captures, which are the corpus: their cookies are good here. */
 #define NOW_S 1242345600
@@ -35,6 +37,18 @@ static const struct packet_endpoint port_53 = {.port = 53};
 static uint8_t stream[SERVE_STREAM_CAP];
 static uint8_t train_octets[TRAIN_CAP], again_octets[TRAIN_CAP], echo_octets[TRAIN_CAP];
 
+static uint8_t image_memory[1 << 16] __attribute__((aligned(IMAGE_PAGE_LEN)));
+
+static void make_image(void)
+{
+    const struct image_memory memory = {image_memory, sizeof image_memory};
+    struct image *image;
+    MUST(image_open(&policy, &image) == 0 && image_build(image, memory, fixture.view) == 0);
+    ((struct image_head *)memory.octets)->until_ns = UINT64_MAX;
+    image_host_pages = image_memory;
+    image_host_page_count = sizeof image_memory / IMAGE_PAGE_LEN;
+}
+
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     static char big_text[40000];
@@ -52,6 +66,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     for (int i = 0; i < 130; i++)
         at += sprintf(at, "%s 9 TXT \"%03d%0197d\"\n", i < 13 ? "big" : "huge", i, 0);
     fixture_load(&fixture, "example.", big_text);
+    make_image();
     return 0;
 }
 
@@ -189,6 +204,25 @@ static size_t respond_there(const uint8_t *request, size_t request_len, uint8_t 
                    RESPOND_MESSAGE_MAX);
 }
 
+/* and what an image has of it. */
+static enum driver_verdict answer_there(struct driver_context *ctx,
+                                        const struct driver_config *config,
+                                        struct driver_work *work)
+{
+    static struct image_work image_work;
+    static struct recent_note note;
+    return image_tcp(ctx, config, work, &image_work, &note);
+}
+
+static void check_driver(const struct serve *serve, const uint8_t *frame, size_t len,
+                         const struct train *train)
+{
+    const struct driver_front_known all = {.respond = respond_there},
+                                    image = {.next = answer_there};
+    driver_front_compare(serve->tcp, serve->keys, &all, frame, len, train);
+    driver_front_compare(serve->tcp, serve->keys, &image, frame, len, train);
+}
+
 static void check_frame(const struct serve *serve, const uint8_t *octets, size_t len)
 {
     uint8_t *copy = exact_copy(octets, len);
@@ -215,7 +249,7 @@ static void check_frame(const struct serve *serve, const uint8_t *octets, size_t
         asked_serve = serve;
         asked_packet = &asked;
         if (packet_is_for(&asked, serve->endpoints, serve->endpoint_count))
-            driver_front_compare(serve->tcp, serve->keys, respond_there, copy, len, &train);
+            check_driver(serve, copy, len, &train);
         check_tcp(serve->tcp, &asked, &train);
         break;
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "test/unit/driver_front.h"
 
+#include "stateless_tcp/io/xdp/resize.bpf.h"
 #include "stateless_tcp/io/xdp/tcp.bpf.h"
 #include "test/must.h"
 
@@ -70,7 +71,19 @@ static uint64_t sum_of(const uint8_t *octets, size_t len)
     return sum;
 }
 
-/* The second program, with a response from elsewhere. */
+/* The second program, */
+static enum driver_verdict go_on(const struct driver_config *driver, struct driver_work *work,
+                                 const struct driver_front_known *known, uint8_t *frame,
+                                 size_t *frame_len)
+{
+    struct driver_context ctx = {frame, frame + *frame_len, frame, frame + DRIVER_CHUNK_LEN};
+    enum driver_verdict verdict = known->next(&ctx, driver, work);
+    if (verdict == DRIVER_TX)
+        *frame_len = (size_t)(ctx.data_end - ctx.data);
+    return verdict;
+}
+
+/* or with a response from elsewhere. */
 static enum driver_verdict answer_request(const struct driver_config *driver,
                                           struct driver_work *work,
                                           const struct driver_front_known *known, uint8_t *frame,
@@ -79,7 +92,7 @@ static enum driver_verdict answer_request(const struct driver_config *driver,
     static uint8_t response[1 << 16];
     uint32_t request_len = 0;
     uint32_t at = driver_request_find(frame, frame + *frame_len, work, &request_len);
-    if (work->decision.room == 0 || at == 0)
+    if (at == 0)
         return DRIVER_CLIMB;
     MUST(at + request_len <= *frame_len);
     if (!driver_request_is_sum_good(work, driver, sum_of(frame + at, request_len)))
@@ -113,14 +126,16 @@ enum driver_verdict driver_front(const struct stateless_tcp_config *config,
         driver_tcp_answer(frame, frame + *frame_len, &found, &driver, &work, &len, counter_out);
     if (verdict == DRIVER_TX)
         *frame_len = len;
-    if (verdict == DRIVER_CLIMB && known != NULL)
-        verdict = answer_request(&driver, &work, known, frame, frame_len);
+    if (verdict == DRIVER_CLIMB && known != NULL && work.decision.room > 0)
+        verdict = known->next != NULL ? go_on(&driver, &work, known, frame, frame_len)
+                                      : answer_request(&driver, &work, known, frame, frame_len);
     return verdict;
 }
 
 void driver_front_compare(const struct stateless_tcp_config *config,
-                          const struct stateless_tcp_keys *keys, driver_front_respond *respond,
-                          const uint8_t *frame, size_t len, const struct train *train)
+                          const struct stateless_tcp_keys *keys,
+                          const struct driver_front_known *known, const uint8_t *frame, size_t len,
+                          const struct train *train)
 {
     enum driver_counter counter;
     static uint8_t room[1 << 17], grown[1 << 17];
@@ -130,11 +145,10 @@ void driver_front_compare(const struct stateless_tcp_config *config,
     size_t copy_len = len;
     enum driver_verdict verdict =
         driver_front(config, keys, NULL, 0, NULL, copy, &copy_len, &counter);
-    if (verdict == DRIVER_CLIMB && respond != NULL) {
+    if (verdict == DRIVER_CLIMB && known != NULL) {
         MUST(copy_len == len && memcmp(copy, frame, len) == 0);
         copy = memcpy(grown, frame, len);
-        const struct driver_front_known known = {.respond = respond};
-        verdict = driver_front(config, keys, NULL, 0, &known, copy, &copy_len, &counter);
+        verdict = driver_front(config, keys, NULL, 0, known, copy, &copy_len, &counter);
     }
     switch (verdict) {
     case DRIVER_CLIMB:

@@ -12,10 +12,19 @@
 /* What the driver knows: a response, 65,535 octets at most. Returns its length; 0: none. */
 typedef size_t driver_front_respond(const uint8_t *request, size_t request_len, uint8_t *response);
 
+struct driver_context;
+struct driver_work;
+
+/* The program that goes on where the first one lets requests climb. */
+typedef enum driver_verdict driver_front_next(struct driver_context *ctx,
+                                              const struct driver_config *config,
+                                              struct driver_work *work);
+
 struct driver_front_known {
     driver_front_respond *respond;
     struct recent_note *notes; /* RECENT_NOTES, written; NULL: none */
     uint32_t snapshot;         /* for them */
+    driver_front_next *next;   /* instead of all that, if it is not NULL */
 };
 
 /* What the program does with a frame; `frame` has *frame_len octets. DRIVER_TX: it is the
@@ -31,7 +40,8 @@ enum driver_verdict driver_front(const struct stateless_tcp_config *config,
 /* Hold that against what user space, for which all is ours, answered to the frame: the train is the
  * one frame of DRIVER_TX, and empty with DRIVER_DROP. Ends the test if not. */
 void driver_front_compare(const struct stateless_tcp_config *config,
-                          const struct stateless_tcp_keys *keys, driver_front_respond *respond,
-                          const uint8_t *frame, size_t len, const struct train *train);
+                          const struct stateless_tcp_keys *keys,
+                          const struct driver_front_known *known, const uint8_t *frame, size_t len,
+                          const struct train *train);
 
 #endif

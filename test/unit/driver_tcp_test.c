@@ -237,7 +237,8 @@ START_TEST(notes_what_it_answered)
     static uint8_t memory[RECENT_SIZE_MIN] __attribute__((aligned(64))), octets[TRAIN_CAP];
     static const uint8_t request[19] = {0, 17, 0, 2, 1, 0, 0, 1, [15] = 2, [17] = 3};
     const struct stateless_tcp_config config = driver_server(0);
-    const struct driver_front_known known = {driver_respond, notes, 7};
+    const struct driver_front_known known = {
+        .respond = driver_respond, .notes = notes, .snapshot = 7};
     struct frame_spec spec = frame_spec_client(4);
     struct packet packet = {.source = {.family = 4, .octets = {198, 18, 0, 2}},
                             .destination = {.family = 4, .octets = {198, 18, 0, 1}},

@@ -303,7 +303,8 @@ void server_receive(struct world *world, struct memory *memory, const struct seg
     if (memory != NULL)
         memory_close(memory, &recent);
     else
-        driver_front_compare(&config, &keys, respond_there, frame, frame_len, &train);
+        driver_front_compare(&config, &keys, &(struct driver_front_known){.respond = respond_there},
+                             frame, frame_len, &train);
     must_be(train.frame_count <= config.burst);
     const uint8_t *at = train.octets;
     for (unsigned i = 0; i < train.frame_count; at += train.frame_len[i++]) {

@@ -16,18 +16,17 @@
  * it would have sent with the same response and without a cache, in `modern`. With one, of what it
  * may know of the connection:
  *
- *     the end of a train   before this segment (point_refine() in modern_point.h): F has one value
- *                          there, so it says what the client says. Behind this segment: then its
- *                          end is not the point, for it is less than 2^MODERN_SEQ_BITS away; so
- *                          what the client holds is less than it, and the cache says nothing
- *                          (is_all_there() in modern.c). Long before: nothing.
- *     a train with the     response that is asked for again (is_answered()): sent from there if it
- *     octets of the        took more than one segment. Then it is not known here, or the zone has
- *                          changed; and the client, holding nothing of it, gets the present one, as
- *                          from any server that shares the keys.
- *     a tail               that this segment is in (modern_tail.h): with the same response, for the
- *                          tail begins at a boundary before the point, so it is older than the
- *                          point, and what it had at this place was answered, or is answered now.
+ *     that all up to this   F has one value at each boundary, so point_refine() (modern_point.h) finds
+ *     segment is answered   what the client carries anyhow.
+ *     that this segment,    The client holds nothing of the response, so less than where that ends:
+ *     and perhaps others    is_all_there() in modern.c is not so.
+ *     behind it, are too
+ *     and the octets of     Those would be sent (is_answered()), if they took more than one segment.
+ *     that                  Here the response takes one: then the zone has changed, or others were
+ *                           asked for with this one. As the client holds nothing of it, it may get
+ *                           the present one, as from any server that shares the keys.
+ *     a tail that this      (modern_tail.h) It begins at a boundary before the point, and so was
+ *     segment is in         answered meanwhile, by somebody else. This response is the same.
  *
  * What the cache would have learned by the answer it learns from a note (recent.h).
  *
@@ -140,7 +139,7 @@ DRIVER_INLINE bool driver_request_is_sum_good(const struct driver_work *work,
 }
 
 /* All that is before the response: its `len` octets have the sum `sum`, in pairs from the first
- * octet. False: not so many fit, or beyond the frame; the caller sees to it that neither happens. */
+ * octet. False: not so many fit, or beyond the frame; the caller sees that neither happens. */
 DRIVER_INLINE bool driver_request_put(uint8_t *data, const uint8_t *end,
                                       const struct driver_work *work, uint32_t len, uint64_t sum)
 {

@@ -7,6 +7,7 @@
  *                                    <----  SYN+ACK
  *       ACK                          ---->  drops
  *       request                      ---->  climbs  ------------------> response
+ *                                           (request.bpf.h: but where the next program knows that)
  *       ACK                          ---->  drops; of the last of several segments, answers
  *       FIN                          ---->  answers
  *                                    <----  FIN+ACK

@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Requests over TCP answered from a zone image by the XDP programs, compiled for the host and, where
+ * there is BPF, as the kernel runs them: the frame that stateless_tcp_receive() and respond() make,
+ * or hands off.
+ */
+#include "driver_frames.h"
+#include "driver_front.h"
+#include "server/image_tcp.bpf.h"
+#include "zone_fixture.h"
+#include "zonedb/image_build.h"
+#include "zonedb/respond.h"
+
+#ifdef HAS_KERNEL
+#include "driver_run.h"
+#include "stateless_tcp/io/xdp/loader.h"
+
+#include <bpf/libbpf.h>
+#include <sched.h>
+#include <sys/mman.h>
+#endif
+
+#define FRAMES 200000u
+#define KERNEL_FRAMES 40000u
+#define MEMORY_LEN ((size_t)1 << 20)
+#define CUTS 400
+
+static struct fixture fixture;
+static struct respond_policy policy;
+static struct image_memory memory;
+static uint8_t frame[FRAME_CAP], result[FRAME_CAP];
+static struct recent_note host_note;
+static bool has_additional; /* the request in `frame` */
+
+struct tally {
+    unsigned climbed, answered, single_climbs;
+    unsigned long_without_opt; /* answered with more than UDP would take */
+};
+
+/* ---- zones ---- */
+
+static void load(void)
+{
+    static char text[CUTS * 600];
+    char *at = text + sprintf(text, "$ORIGIN example.\n@ 9 SOA ns hm 1 2 3 4 5\n@ 9 NS ns\n"
+                                    "ns 9 A 192.0.2.1\nhost 9 A 192.0.2.2\n*.wild 9 TXT x\n");
+    for (unsigned i = 0; i < 12; i++)
+        at += sprintf(at, "g%u.servers 9 A 192.0.2.9\ng%u.servers 9 AAAA 2001:db8::9\n", i, i);
+    for (unsigned i = 0; i < CUTS; i++) {
+        for (unsigned j = 0; i % 4 == 3 && j < 12; j++)
+            at += sprintf(at, "d%u 9 NS g%u.servers\n", i, j);
+        for (unsigned j = 0; i % 4 < 3 && j < 1 + 2 * (i % 4); j++)
+            at += sprintf(at, "d%u 9 NS ns%u.d%u\nns%u.d%u 9 A 192.0.2.1\n", i, j, i, j, i);
+        if (i % 3 == 0)
+            at += sprintf(at, "d%u 9 DS %u 8 2 %064u\n", i, i, i);
+    }
+    fixture_open(&fixture);
+    fixture_load(&fixture, "example.", text);
+    policy = respond_policy_default();
+    memory = (struct image_memory){aligned_alloc(IMAGE_PAGE_LEN, MEMORY_LEN), MEMORY_LEN};
+    struct image *image;
+    MUST(memory.octets != NULL && image_open(&policy, &image) == 0);
+    MUST(image_build(image, memory, fixture.view) == 0);
+    ((struct image_head *)memory.octets)->until_ns = UINT64_MAX;
+    image_host_pages = memory.octets;
+    image_host_page_count = (uint32_t)(image_used(image) / IMAGE_PAGE_LEN);
+    image_host_now_ns = 1;
+}
+
+/* ---- requests ---- */
+
+static uint32_t random_state;
+
+static uint32_t any(void)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 17;
+    random_state ^= random_state << 5;
+    return random_state;
+}
+
+static uint32_t below(uint32_t bound)
+{
+    return (any() >> 8) % bound;
+}
+
+static size_t put_label(uint8_t *out, const char *text)
+{
+    size_t len = strlen(text);
+    out[0] = (uint8_t)len;
+    memcpy(out + 1, text, len);
+    for (size_t i = 1; i <= len && below(8) == 0; i++)
+        if (out[i] >= 'a' && out[i] <= 'z')
+            out[i] ^= 0x20;
+    return 1 + len;
+}
+
+static size_t make_name(uint8_t *out)
+{
+    static const char *const others[] = {"host", "ns", "wild", "none", "www", "a", "1", "ns0"};
+    char label[64];
+    size_t len = 0;
+    unsigned count = below(3);
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(label, sizeof label, "%.*s", (int)(1 + below(20)), "aLongerLabelOfLetters");
+        len += put_label(out + len, below(2) ? others[below(8)] : label);
+    }
+    snprintf(label, sizeof label, "%c%u", below(3) ? 'd' : 'n', below(CUTS + 9));
+    if (below(16) > 0)
+        len += put_label(out + len, below(8) ? label : others[below(8)]);
+    if (below(32) > 0)
+        len += put_label(out + len, "example");
+    out[len++] = 0;
+    return len;
+}
+
+static size_t make_opt(uint8_t *out)
+{
+    static const uint8_t keepalive[] = {0, 11, 0, 0};
+    uint8_t opt[11] = {0, 0, 41, (uint8_t)any(), (uint8_t)any(), 0, 0, below(2) ? 0x80 : 0,
+                       0, 0, 0};
+    bool has_option = below(8) == 0;
+    opt[6] = below(16) == 0;
+    opt[10] = has_option ? sizeof keepalive : 0;
+    memcpy(out, opt, sizeof opt);
+    memcpy(out + sizeof opt, keepalive, sizeof keepalive);
+    return sizeof opt + opt[10];
+}
+
+/* A message behind its length; one in eight is spoilt. */
+static size_t make_request(uint8_t *out)
+{
+    static const uint8_t types[] = {1, 1, 1, 2, 6, 15, 16, 28, 43, 255, 252, 46, 128};
+    uint8_t *message = out + 2;
+    bool has_opt = below(4) > 0;
+    memcpy(message,
+           (uint8_t[12]){(uint8_t)any(), (uint8_t)any(), below(2) != 0, below(4) ? 0 : 0x10, 0,
+                         1, [11] = has_opt},
+           12);
+    size_t len = 12 + make_name(message + 12);
+    memcpy(message + len, (uint8_t[4]){0, types[below(sizeof types)], 0, 1}, 4);
+    len += 4;
+    len += has_opt ? make_opt(message + len) : 0;
+    if (below(8) == 0)
+        message[below((uint32_t)len)] ^= (uint8_t)(1u << below(8));
+    len += below(32) == 0;
+    message[len] = 0;
+    out[0] = (uint8_t)(len >> 8);
+    out[1] = (uint8_t)len;
+    return 2 + len;
+}
+
+/* A request in a segment of a connection that has proven itself, mostly at the point. */
+static size_t make_frame(uint32_t seed)
+{
+    static const uint16_t tags[] = {0x8100, 0xa123};
+    static uint8_t request[1024];
+    random_state = seed * 2654435761u + 1;
+    for (unsigned i = 0; i < 8; i++)
+        any();
+    struct frame_spec spec = frame_spec_client(below(2) ? 4 : 6);
+    struct packet packet = {.source.family = (uint8_t)spec.family,
+                            .destination.family = (uint8_t)spec.family,
+                            .source_port = spec.source_port,
+                            .destination_port = spec.destination_port,
+                            .mss = below(8) ? 1460 : 0};
+    memcpy(packet.source.octets, spec.source, 16);
+    memcpy(packet.destination.octets, spec.destination, 16);
+    bool has_timestamps = below(8) > 0;
+    uint32_t held = has_timestamps ? below(100000) : 0;
+    spec.seq = any();
+    packet.seq = spec.seq - 1;
+    spec.ack = 1 + held +
+               (has_timestamps ? cookie_make(&driver_keys, &packet)
+                               : cookie_make_first(&driver_keys, &packet));
+    uint32_t tag = point_make(held, spec.seq - (below(16) == 0), true);
+    uint8_t options[12] = {1, 1, 8, 10, 0, 0, 0, 9};
+    for (unsigned j = 0; j < 4; j++)
+        options[8 + j] = (uint8_t)(tag >> (24 - 8 * j));
+    spec.options = options;
+    spec.options_len = has_timestamps ? sizeof options : 0;
+    spec.tags = tags;
+    spec.tag_count = below(4) == 0;
+    spec.flags = PACKET_ACK | PACKET_PSH;
+    spec.window = below(16) ? 0 : (uint16_t)(1 + below(300));
+    spec.payload = request;
+    spec.payload_len = make_request(request);
+    spec.is_checksum_unset = below(4) == 0;
+    has_additional = request[2 + 11] != 0;
+    size_t len = frame_build(&spec, frame);
+    if (below(64) == 0) /* damaged on its way */
+        frame[len - 1 - below(40)] ^= 4;
+    return len;
+}
+
+/* ---- what user space does ---- */
+
+static uint32_t user_space(const struct stateless_tcp_config *config, size_t len,
+                           struct train *train)
+{
+    static uint8_t stream[2 * STATELESS_TCP_STREAM_CAP];
+    struct stateless_tcp_query query;
+    struct packet packet;
+    const uint8_t *request;
+    size_t request_len;
+    if (packet_parse(frame, len, false, config->checksum_policy, &packet) != PACKET_TCP ||
+        stateless_tcp_receive(config, &driver_keys, &packet, true, NULL, &query, train) !=
+            STATELESS_TCP_QUERY)
+        return train->frame_count;
+    const struct respond_client client = {
+        .transport = RESPOND_TCP, .has_keepalive = packet.has_timestamps, .keepalive_100ms = 6000};
+    while (stateless_tcp_next(&query, &request, &request_len)) {
+        uint8_t *at = stream + query.stream_at;
+        size_t response_len =
+            respond(fixture.view, &policy, &client, request, request_len, at + 2, 65535);
+        stateless_tcp_send(&query, at, response_len, train);
+    }
+    stateless_tcp_finish(&query, train);
+    return train->frame_count;
+}
+
+static void compare(const struct stateless_tcp_config *config, size_t len,
+                    enum driver_verdict verdict, size_t result_len, struct tally *tally)
+{
+    static uint8_t octets[TRAIN_CAP];
+    struct train train = {.octets = octets, .cap = sizeof octets};
+    uint32_t count = user_space(config, len, &train);
+    switch (verdict) {
+    case DRIVER_CLIMB:
+        MUST(result_len == len && memcmp(result, frame, len) == 0);
+        tally->climbed++;
+        tally->single_climbs += count == 1 && frame_view(octets, train.len).payload_len > 0;
+        return;
+    case DRIVER_DROP:
+        MUST(count == 0);
+        return;
+    case DRIVER_TX:
+        MUST(count == 1 && train.len == result_len);
+        MUST(memcmp(result, octets, result_len) == 0);
+        tally->answered++;
+        tally->long_without_opt +=
+            !has_additional && frame_view(octets, train.len).payload_len > 2 + 512;
+        return;
+    }
+}
+
+/* ---- on the host ---- */
+
+static enum driver_verdict answer(struct driver_context *ctx, const struct driver_config *config,
+                                  struct driver_work *work)
+{
+    static struct image_work image;
+    memset(&image, 0xa5, sizeof image);
+    return image_tcp(ctx, config, work, &image, &host_note);
+}
+
+static enum driver_verdict ask(const struct stateless_tcp_config *config, size_t len,
+                               size_t *result_len)
+{
+    const struct driver_front_known known = {.next = answer};
+    enum driver_counter counter;
+    *result_len = len;
+    memcpy(result, frame, len);
+    return driver_front(config, &driver_keys, driver_endpoints, 2, &known, result, result_len,
+                        &counter);
+}
+
+static struct stateless_tcp_config server(unsigned index)
+{
+    struct stateless_tcp_config config = driver_server(index % DRIVER_SERVERS);
+    config.segment_size = index % 2 ? STATELESS_TCP_SEGMENT_MAX : 512;
+    return config;
+}
+
+static void check_host(void)
+{
+    struct tally tally = {0};
+    size_t result_len;
+    for (uint32_t seed = 0; seed < FRAMES; seed++) {
+        const struct stateless_tcp_config config = server(seed);
+        size_t len = make_frame(seed);
+        enum driver_verdict verdict = ask(&config, len, &result_len);
+        compare(&config, len, verdict, result_len, &tally);
+    }
+    printf("host: %u answered, %u climbed, of which %u had a response in one segment\n",
+           tally.answered, tally.climbed, tally.single_climbs);
+    MUST(tally.answered > FRAMES / 4 && tally.climbed > FRAMES / 8);
+    MUST(tally.long_without_opt > 0);
+
+    /* Without a lease nothing is answered; nor while the image is made. */
+    struct image_head *head = memory.octets;
+    struct tally none = {0};
+    head->until_ns = image_host_now_ns;
+    for (uint32_t seed = 0; seed < 1000; seed++) {
+        const struct stateless_tcp_config config = server(seed);
+        size_t len = make_frame(seed);
+        enum driver_verdict verdict = ask(&config, len, &result_len);
+        compare(&config, len, verdict, result_len, &none);
+    }
+    MUST(none.answered == 0 && none.climbed > 0);
+    head->until_ns = UINT64_MAX;
+}
+
+#ifdef HAS_KERNEL
+
+/* ---- in the kernel ---- */
+
+/* image.bpf.c as clang made it. */
+extern const unsigned char image_object[];
+extern const size_t image_object_len;
+
+static struct loader *loader;
+static struct bpf_object *object;
+static int configs_map = -1, next_map = -1;
+
+/* The maps of a program, by their names: those of the object that have the same name are the
+ * same. */
+static void share_maps(int program)
+{
+    uint32_t ids[64], len = sizeof(struct bpf_prog_info);
+    struct bpf_prog_info info = {.nr_map_ids = 64, .map_ids = (uint64_t)(uintptr_t)ids};
+    MUST(bpf_obj_get_info_by_fd(program, &info, &len) == 0);
+    for (uint32_t i = 0; i < info.nr_map_ids; i++) {
+        struct bpf_map_info map = {0};
+        uint32_t map_len = sizeof map;
+        int fd = bpf_map_get_fd_by_id(ids[i]);
+        MUST(fd >= 0 && bpf_obj_get_info_by_fd(fd, &map, &map_len) == 0);
+        struct bpf_map *same = bpf_object__find_map_by_name(object, map.name);
+        if (same != NULL && map.name[0] != '.')
+            MUST(bpf_map__reuse_fd(same, fd) == 0);
+        if (strcmp(map.name, "driver_configs") == 0)
+            configs_map = fd;
+        else if (strcmp(map.name, "driver_next") == 0)
+            next_map = fd;
+        else
+            close(fd);
+    }
+}
+
+static void image_share(void)
+{
+    struct bpf_map *pages = bpf_object__find_map_by_name(object, "image_pages");
+    MUST(bpf_map__set_max_entries(pages, image_host_page_count) == 0);
+    MUST(bpf_object__load(object) == 0);
+    int program = bpf_program__fd(bpf_object__find_program_by_name(object, "lethe_image"));
+    uint32_t zero = 0;
+    MUST(bpf_map_update_elem(next_map, &zero, &program, BPF_ANY) == 0);
+    size_t len = (size_t)image_host_page_count * IMAGE_PAGE_LEN;
+    void *mapped = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(pages), 0);
+    MUST(mapped != MAP_FAILED);
+    memcpy(mapped, memory.octets, len);
+}
+
+static void tell(const struct stateless_tcp_config *config)
+{
+    const struct loader_wish wish = {.has_driver = true};
+    const struct io_facts facts = {
+        .tcp = config, .keys = &driver_keys, .endpoints = driver_endpoints, .endpoint_count = 2};
+    MUST(loader_tell(loader, &wish, &facts) == 0);
+    for (uint32_t bank = 0; bank < 2; bank++) {
+        struct driver_config told;
+        MUST(bpf_map_lookup_elem(configs_map, &bank, &told) == 0);
+        told.has_next = true;
+        MUST(bpf_map_update_elem(configs_map, &bank, &told, BPF_ANY) == 0);
+    }
+}
+
+/* What the program wrote down is what the host's did. */
+static void compare_note(void)
+{
+    struct recent_note note;
+    struct packet packet;
+    struct cookie_proof proof;
+    static uint8_t parsed[FRAME_CAP];
+    memcpy(parsed, frame, sizeof parsed);
+    MUST(packet_parse(parsed, 2048, false, PACKET_CHECKSUM_NEVER, &packet) == PACKET_TCP);
+    if (!packet.has_timestamps)
+        return;
+    MUST(cookie_read(&driver_keys, &packet, &proof));
+    uint32_t place = recent_note_place(proof.connection);
+    MUST(bpf_map_lookup_elem(bpf_object__find_map_fd_by_name(object, "driver_notes"), &place,
+                             &note) == 0);
+    MUST(memcmp(&note, &host_note, sizeof note) == 0);
+}
+
+static void check_kernel(void)
+{
+    struct tally tally = {0};
+    object = bpf_object__open_mem(image_object, image_object_len, NULL);
+    MUST(object != NULL);
+    share_maps(loader_program(loader));
+    image_share();
+    for (unsigned which = 0; which < 2 * DRIVER_SERVERS; which++) {
+        const struct stateless_tcp_config config = server(which);
+        tell(&config);
+        for (uint32_t seed = 0; seed < KERNEL_FRAMES / 2 / DRIVER_SERVERS; seed++) {
+            size_t len = make_frame(which * FRAMES + seed), result_len;
+            enum driver_verdict expected = ask(&config, len, &result_len);
+            uint32_t action =
+                driver_run(loader_program(loader), frame, len, result, sizeof result, &result_len);
+            enum driver_verdict verdict = action == XDP_TX     ? DRIVER_TX
+                                          : action == XDP_DROP ? DRIVER_DROP
+                                                               : DRIVER_CLIMB;
+            MUST(verdict == expected);
+            compare(&config, len, verdict, result_len, &tally);
+            if (verdict == DRIVER_TX)
+                compare_note();
+        }
+    }
+    printf("kernel: %u answered, %u climbed\n", tally.answered, tally.climbed);
+    MUST(tally.answered > KERNEL_FRAMES / 4 && tally.long_without_opt > 0);
+    bpf_object__close(object);
+    loader_close(loader);
+}
+
+/* Whether there may be a kernel's part; a loopback interface of our own is for it. */
+static bool may_check_kernel(void)
+{
+    struct io_error error = {0};
+    if (geteuid() == 0 && unshare(CLONE_NEWNET) == 0 &&
+        loader_open("lo", false, &loader, &error) == 0)
+        return true;
+    printf("SKIPPED: the kernel's part, which needs root and BPF: %s\n", error.text);
+    return false;
+}
+#endif
+
+int main(void)
+{
+    load();
+    check_host();
+#ifdef HAS_KERNEL
+    if (may_check_kernel())
+        check_kernel();
+#endif
+    fixture_close(&fixture);
+    return EXIT_SUCCESS;
+}
