@@ -40,6 +40,7 @@ SCHEMA = {
                                    "segments_sent", "segments_received", "retransmissions")},
     "latency_us": DURATIONS, "lag_us": DURATIONS,
     "generator": {"user_s": NUMBER, "system_s": NUMBER, "wait_s": NUMBER, "busy_share": NUMBER,
+                  "processor_share": NUMBER,
                   "us_per_answer": NUMBER, "kernel_drops": int, "warnings": LIST},
     "intervals": LIST,
 }
@@ -132,6 +133,13 @@ def test_bad_command_lines():
     refused(2, "--source PREFIX", "raw", *good, "-i", "lo")
     refused(2, "--pipeline is more", "tcp", *good, "--pipeline", "2")
     refused(2, "--fast-open is for TCP", "udp", *good, "--fast-open")
+    refused(2, "--driver is for raw", "udp", *good, "--driver")
+    of_driver = ("raw", *good, "-a", "198.18.64.0/24", "-i", "lo", "--driver")
+    refused(2, "needs no threads", *of_driver, "-T", "2")
+    for option in (("--fast-open",), ("--checksum",), ("--compare", "/x"),
+                   ("--pipeline", "2", "--queries-per-connection", "4")):
+        refused(2, "--driver goes without", *of_driver, *option)
+    refused(2, "asks once", *of_driver, "-Q", "9", "--queries-per-connection", "2")
     done = netns.Here().run(BENCH, "--help")
     assert "usage: lethe-bench" in done.stdout and done.stderr == "", done
     assert netns.Here().run(BENCH, "--version").stdout.startswith("lethe-bench ")
@@ -392,6 +400,81 @@ zone:
         finally:
             nsd.terminate()
             nsd.wait()
+
+
+def hear_frames(net):
+    """Frames of the driver arrive where generic receive offload is on."""
+    net.server.run("ethtool", "-K", "v0", "gro", "on")
+    net.client.run("ethtool", "-K", "v1", "gro", "on")
+
+
+def must_ask_in_driver(net):
+    for family in "46":
+        result = raw(net, family, "-n", "2000", "-e", "--driver", mode="raw-udp")
+        must_be_right(result, 2000)
+        for options in ((), ("--close", "rst")):
+            result = raw(net, family, "-n", "1500", "--driver", *options, mode="raw")
+            must_be_right(result, 1500)
+            assert result["tcp"]["opened"] == 1500, result
+            assert result["tcp"]["resets"] == result["tcp"]["refused"] == 0, result
+        result = raw(net, family, "-n", "2000", "-c", "10", "--queries-per-connection", "0",
+                     "--driver", mode="raw")
+        must_be_right(result, 2000)
+        assert result["tcp"]["opened"] == 10, result
+        # RCODEs that are expected, all the same as without the driver
+        mix = ("--zone", DATABASE + ":example", "--question-count", "1000")
+        with_driver, without = (raw(net, family, "-n", "1000", *options, mode="raw", questions=mix)
+                                for options in (("--driver",), ()))
+        must_be_right(with_driver, 1000)
+        for name in ("rcodes", "octets_sent", "octets_received", "truncated"):
+            assert with_driver[name] == without[name], (name, with_driver, without)
+
+
+def must_ask_in_driver_at_a_rate(net):
+    for mode in ("raw", "raw-udp"):
+        result = raw(net, "4", "-Q", "2000", "-l", "2.2", "--driver", mode=mode)
+        must_be_right(result, 4400)
+        assert result["lag_us"]["count"] == 4400 and len(result["intervals"]) >= 3, result
+        assert all(interval["sent"] > 1500 for interval in result["intervals"][:2]), result
+
+
+def test_driver_against_kernel_tcp():
+    with netns.Network() as net, lethed(net, "--tcp", "kernel"):
+        open_roads(net)
+        hear_frames(net)
+        must_ask_in_driver(net)
+        must_ask_in_driver_at_a_rate(net)
+        lose(net, 5)
+        result = raw(net, "4", "-n", "1000", "-t", "60", "-c", "100", "--driver", mode="raw")
+        must_be_right(result, 1000)
+        assert result["tcp"]["retransmissions"] > 10, result
+
+
+def test_driver_against_stateless_tcp():
+    with netns.Network() as net, lethed(net, "--tcp", "stateless", "--udp", "fast"):
+        open_roads(net)
+        hear_frames(net)
+        must_ask_in_driver(net)
+
+
+def test_driver_against_driver():
+    with netns.Network() as net, lethed(net, "--tcp", "stateless", "--interface", "v0", "--driver",
+                                        "on"):
+        open_roads(net)
+        hear_frames(net)
+        must_ask_in_driver(net)
+        must_ask_in_driver_at_a_rate(net)
+
+
+def test_driver_meets_nobody():
+    with netns.Network() as net:
+        hear_frames(net)
+        open_roads(net)
+        result = raw(net, "4", "-n", "20", "-t", "0.5", "--driver", mode="raw-udp", status=3)
+        assert result["lost"] == 20, result
+        assert any("nothing came back" in text for text in result["generator"]["warnings"]), result
+        result = raw(net, "4", "-n", "20", "-t", "0.5", "--driver", mode="raw", status=3)
+        assert result["lost"] == result["tcp"]["refused"] == 20, result
 
 
 def test_interrupted():

@@ -50,6 +50,7 @@ static const char help_text[] =
     "      --ports FIRST-LAST        raw: ports to ask from (1024-65535)\n"
     "  -i, --interface NAME          raw: where frames leave\n"
     "      --backend NAME            raw: what carries them, packet or libpcap\n"
+    "      --driver                  raw: an XDP program on the interface carries them\n"
     "      --gateway ADDRESS         raw: the router towards the server\n"
     "      --mac MAC                 raw: its or the server's, not asked for\n"
     "      --handshake-ack own|joined  raw: the handshake ends in a segment of its own (own) or\n"
@@ -83,6 +84,7 @@ enum {
     OPTION_FAST_OPEN,
     OPTION_PORTS,
     OPTION_BACKEND,
+    OPTION_DRIVER,
     OPTION_GATEWAY,
     OPTION_MAC,
     OPTION_HANDSHAKE_ACK,
@@ -127,6 +129,7 @@ static const struct option long_options[] = {
     {"ports", required_argument, NULL, OPTION_PORTS},
     {"interface", required_argument, NULL, 'i'},
     {"backend", required_argument, NULL, OPTION_BACKEND},
+    {"driver", no_argument, NULL, OPTION_DRIVER},
     {"gateway", required_argument, NULL, OPTION_GATEWAY},
     {"mac", required_argument, NULL, OPTION_MAC},
     {"handshake-ack", required_argument, NULL, OPTION_HANDSHAKE_ACK},
@@ -411,6 +414,9 @@ static bool take_switch(int option, struct bench_config *config)
     case OPTION_FAST_OPEN:
         config->has_fast_open = true;
         return true;
+    case OPTION_DRIVER:
+        config->has_driver = true;
+        return true;
     case OPTION_JSON:
         config->is_json = true;
         return true;
@@ -430,6 +436,21 @@ static bool is_raw(const struct bench_config *config)
 static bool is_tcp(const struct bench_config *config)
 {
     return config->mode == BENCH_TCP || config->mode == BENCH_RAW;
+}
+
+/* The program does the plain cases. */
+static const char *find_driver_contradiction(const struct bench_config *config)
+{
+    if (!is_raw(config))
+        return "--driver is for raw and raw-udp";
+    if (config->threads != 1)
+        return "--driver needs no threads (-T): the program runs where frames come";
+    if (config->pipeline != 1 || config->has_fast_open || config->form.has_checksum ||
+        config->compare != NULL)
+        return "--driver goes without --pipeline, --fast-open, --checksum and --compare";
+    if (config->rate > 0 && is_tcp(config) && config->queries_per_connection != 1)
+        return "--driver with --rate asks once on a connection";
+    return NULL;
 }
 
 /* What is missing or does not go together. NULL: nothing. */
@@ -452,7 +473,7 @@ static const char *find_contradiction(const struct bench_config *config)
         return "--pipeline is more than --queries-per-connection";
     if (config->has_fast_open && !is_tcp(config))
         return "--fast-open is for TCP";
-    return NULL;
+    return config->has_driver ? find_driver_contradiction(config) : NULL;
 }
 
 static void fill_defaults(struct bench_config *config)

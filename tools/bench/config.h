@@ -64,6 +64,7 @@ struct bench_config {
     uint16_t port_first, port_last;
     const char *interface;
     const char *backend;
+    bool has_driver; /* an XDP program carries the connections */
     bool has_mac;
     uint8_t mac[6]; /* of the server or the router towards it */
     bool has_gateway;

@@ -1,34 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tools/bench/histogram.h"
 
-/* Values below 2 * 128 are their own index; above, the octave says how many low bits to leave
- * out. */
-static unsigned bucket_of(uint64_t ns)
-{
-    if (ns >= (uint64_t)1 << HISTOGRAM_MAX_BITS)
-        return HISTOGRAM_BUCKETS - 1;
-    unsigned bits = 64 - (unsigned)__builtin_clzll(ns | 1);
-    unsigned shift = bits > HISTOGRAM_BITS + 1 ? bits - HISTOGRAM_BITS - 1 : 0;
-    return (shift << HISTOGRAM_BITS) + (unsigned)(ns >> shift);
-}
-
 uint64_t histogram_bucket_ns(unsigned bucket)
 {
     unsigned octave = bucket >> HISTOGRAM_BITS;
     unsigned shift = octave > 1 ? octave - 1 : 0;
     uint64_t first = (uint64_t)(bucket - (shift << HISTOGRAM_BITS)) << shift;
     return first + ((uint64_t)1 << shift) - 1;
-}
-
-void histogram_record(struct histogram *histogram, uint64_t ns)
-{
-    histogram->buckets[bucket_of(ns)]++;
-    if (histogram->count == 0 || ns < histogram->min_ns)
-        histogram->min_ns = ns;
-    if (ns > histogram->max_ns)
-        histogram->max_ns = ns;
-    histogram->count++;
-    histogram->sum_ns += ns;
 }
 
 void histogram_add(struct histogram *into, const struct histogram *from)

@@ -29,8 +29,46 @@ struct histogram {
     uint64_t buckets[HISTOGRAM_BUCKETS];
 };
 
-/* Count one duration. */
-void histogram_record(struct histogram *histogram, uint64_t ns);
+/* How many bits a value below 2^HISTOGRAM_MAX_BITS has; of 0: 1. */
+static inline uint32_t histogram_bits(uint64_t value)
+{
+#ifdef __bpf__ /* clang knows no other way there */
+    uint32_t bits = 1;
+    for (uint32_t step = 32; step > 0; step /= 2)
+        if (value >> step != 0) {
+            value >>= step;
+            bits += step;
+        }
+    return bits;
+#else
+    return 64 - (uint32_t)__builtin_clzll(value | 1);
+#endif
+}
+
+/* Where a duration counts. Values below 2 * 128 are their own index; above, the octave says how many
+ * low bits to leave out. */
+static inline uint32_t histogram_bucket(uint64_t ns)
+{
+    if (ns >= (uint64_t)1 << HISTOGRAM_MAX_BITS)
+        return HISTOGRAM_BUCKETS - 1;
+    uint32_t bits = histogram_bits(ns);
+    uint32_t shift = bits > HISTOGRAM_BITS + 1 ? bits - HISTOGRAM_BITS - 1 : 0;
+    return (shift << HISTOGRAM_BITS) + (uint32_t)(ns >> shift);
+}
+
+/* Count one duration. Inline, for it is compiled for BPF too. */
+static inline void histogram_record(struct histogram *histogram, uint64_t ns)
+{
+    uint32_t bucket = histogram_bucket(ns);
+    if (bucket < HISTOGRAM_BUCKETS) /* always */
+        histogram->buckets[bucket]++;
+    if (histogram->count == 0 || ns < histogram->min_ns)
+        histogram->min_ns = ns;
+    if (ns > histogram->max_ns)
+        histogram->max_ns = ns;
+    histogram->count++;
+    histogram->sum_ns += ns;
+}
 
 /* Count in `into` all that `from` has counted. */
 void histogram_add(struct histogram *into, const struct histogram *from);

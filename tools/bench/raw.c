@@ -3,6 +3,7 @@
  * Frames of our own, on an interface: what carries them, being a neighbour there, and waiting.
  */
 #include "stateless_tcp/io/io.h"
+#include "tools/bench/raw_client.h"
 #include "tools/bench/raw_link.h"
 #include "tools/bench/raw_tcp.h"
 #include "tools/bench/raw_udp.h"
@@ -39,6 +40,7 @@ struct raw {
     int multicast; /* keeps the interface receiving multicast; -1 */
     struct raw_tcp tcp;
     struct raw_udp udp;
+    struct raw_client client; /* instead of these two */
 };
 
 static bool is_tcp(const struct raw *raw)
@@ -195,11 +197,11 @@ static void take_frame(struct raw *raw, const struct io_frame *frame, uint64_t n
                                                PACKET_CHECKSUM_AUTO, &packet);
     switch (outcome) {
     case PACKET_TCP:
-        if (is_tcp(raw))
+        if (is_tcp(raw) && !raw->worker->config->has_driver)
             raw_tcp_receive(&raw->tcp, now_ns, &packet);
         break;
     case PACKET_UDP:
-        if (!is_tcp(raw))
+        if (!is_tcp(raw) && !raw->worker->config->has_driver)
             raw_udp_receive(&raw->udp, now_ns, &packet);
         break;
     case PACKET_DROP:
@@ -243,6 +245,8 @@ static bool raw_open(struct raw *raw)
     if (!are_sources_free(raw) || !set_path(raw) || !open_backend(raw) || !find_peer(raw))
         return false;
     memcpy(raw->path.headers, raw->path.mac_peer, 6);
+    if (raw->worker->config->has_driver)
+        return raw_client_open(&raw->client, raw->worker, &raw->path) == 0;
     lend(raw);
     int result =
         is_tcp(raw)
@@ -254,7 +258,9 @@ static bool raw_open(struct raw *raw)
 static uint64_t raw_close(struct raw *raw)
 {
     struct io_lost lost = {0};
-    if (is_tcp(raw))
+    if (raw->worker->config->has_driver)
+        raw_client_close(&raw->client);
+    else if (is_tcp(raw))
         raw_tcp_close(&raw->tcp);
     else
         raw_udp_close(&raw->udp);
@@ -319,6 +325,43 @@ static void run_opened(struct raw *raw)
     }
 }
 
+/* The program carries the connections; here, neighbours are answered. */
+static bool turn_client(struct raw *raw)
+{
+    struct io_frame frames[IO_BATCH];
+    uint64_t now_ns = worker_clock_ns();
+    int result = raw_client_turn(&raw->client, now_ns);
+    if (result != 0)
+        return fail(raw, result, "cannot send frames by its driver");
+    struct timespec wait = {.tv_nsec = (long)raw_client_wait_ns(&raw->client, now_ns)};
+    struct pollfd descriptor = {.fd = raw->backend->descriptor(raw->io), .events = POLLIN};
+    if (ppoll(&descriptor, 1, &wait, NULL) <= 0)
+        return true;
+    int count = raw->backend->receive(raw->io, 0, frames, IO_BATCH);
+    lend(raw);
+    for (int i = 0; i < count; i++)
+        take_frame(raw, &frames[i], now_ns);
+    flush(raw);
+    return count >= 0 && raw->problem == 0
+               ? true
+               : fail(raw, count < 0 ? count : raw->problem, "cannot send and receive");
+}
+
+static void run_client(struct raw *raw)
+{
+    const struct worker *worker = raw->worker;
+    uint64_t closing_end_ns = UINT64_MAX;
+    while (turn_client(raw)) {
+        uint64_t now_ns = worker_clock_ns();
+        if (!worker_is_done_sending(worker, now_ns) || raw_client_busy(&raw->client) > 0)
+            continue;
+        if (closing_end_ns == UINT64_MAX)
+            closing_end_ns = now_ns + CLOSING_NS;
+        if (now_ns >= closing_end_ns || !raw_client_has_rest(&raw->client))
+            return;
+    }
+}
+
 void raw_run(struct worker *worker)
 {
     struct raw *raw = calloc(1, sizeof *raw);
@@ -330,7 +373,10 @@ void raw_run(struct worker *worker)
         raw->worker = worker;
         if (raw_open(raw)) {
             worker_begin(worker);
-            run_opened(raw);
+            if (worker->config->has_driver)
+                run_client(raw);
+            else
+                run_opened(raw);
         }
         drops = raw_close(raw);
         free(raw);

@@ -56,6 +56,8 @@ void report_usage(struct report *report, unsigned thread, double sending_s,
     report->usage.kernel_drops += usage->kernel_drops;
     if (usage->busy_share > report->usage.busy_share)
         report->usage.busy_share = usage->busy_share;
+    if (usage->processor_share > report->usage.processor_share)
+        report->usage.processor_share = usage->processor_share;
     if (sending_s > report->sending_s)
         report->sending_s = sending_s;
     report->is_ended[thread] = true;
@@ -162,6 +164,15 @@ size_t report_warnings(const struct report *report, char texts[][REPORT_WARNING_
                  "the generator was the limit: a thread of it was running or waiting for a "
                  "processor %.0f %% of the time; use more threads or faster modes (raw, raw-udp)",
                  report->usage.busy_share * 100);
+    if (report->usage.processor_share >= BUSY_SHARE_BAD && count < cap)
+        snprintf(texts[count++], REPORT_WARNING_CAP,
+                 "the generator may have been the limit: a processor that its program runs on was "
+                 "busy %.0f %% of the time, whatever with",
+                 report->usage.processor_share * 100);
+    if (report->config->has_driver && total->answered == 0 && count < cap)
+        snprintf(texts[count++], REPORT_WARNING_CAP,
+                 "nothing came back: the other end of a veth pair needs an XDP program or "
+                 "generic receive offload (ethtool -K NAME gro on)");
     if (lag_ns > LAG_NS_BAD && count < cap)
         snprintf(
             texts[count++], REPORT_WARNING_CAP,

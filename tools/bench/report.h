@@ -30,8 +30,10 @@ struct report_row {
 /* What a thread cost. */
 struct report_usage {
     double user_s, system_s;
-    double wait_s;         /* ready to run, but another was running */
-    double busy_share;     /* of the time it sent: running or waiting to */
+    double wait_s;     /* ready to run, but another was running */
+    double busy_share; /* of the time it sent: running or waiting to */
+    /* --driver: of its time that a processor was busy which the program runs on */
+    double processor_share;
     uint64_t kernel_drops; /* received, and dropped for want of buffers */
 };
 

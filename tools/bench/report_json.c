@@ -92,9 +92,10 @@ static void put_generator(const struct report *report, FILE *out)
     double cpu_s = usage->user_s + usage->system_s;
     fprintf(out,
             "  \"generator\": {\"user_s\": %.6f, \"system_s\": %.6f, \"wait_s\": %.6f, "
-            "\"busy_share\": %.4f, \"us_per_answer\": %.4f, \"kernel_drops\": %" PRIu64
-            ", \"warnings\": [",
+            "\"busy_share\": %.4f, \"processor_share\": %.4f, \"us_per_answer\": %.4f, "
+            "\"kernel_drops\": %" PRIu64 ", \"warnings\": [",
             usage->user_s, usage->system_s, usage->wait_s, usage->busy_share,
+            usage->processor_share,
             report->total.answered > 0 ? cpu_s * 1e6 / (double)report->total.answered : 0,
             usage->kernel_drops);
     /* the sentences are ours and have nothing in them that JSON would have escaped */

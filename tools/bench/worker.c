@@ -178,6 +178,7 @@ void worker_finish(struct worker *worker, uint64_t kernel_drops)
         .user_s = after.user_s - before.user_s,
         .system_s = after.system_s - before.system_s,
         .wait_s = after.wait_s - before.wait_s,
+        .processor_share = before.processor_share,
         .kernel_drops = kernel_drops,
     };
     /* What comes after the last query is waiting for answers that may never come. */

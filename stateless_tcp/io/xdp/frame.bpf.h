@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * frame.bpf.h - TCP segments without data read out of a frame, and answered in its place: what
- * packet.c does, as BPF's verifier wants it. For tcp.bpf.h only.
+ * packet.c does, as BPF's verifier wants it. For tcp.bpf.h, and other programs of that kind.
  *
  * Nothing here is believed without looking at the end of the frame, even where the caller knows
  * better. Numbers that are only added up or exchanged keep the order in which they lie in memory.
