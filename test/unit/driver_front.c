@@ -5,8 +5,8 @@
 #include "stateless_tcp/io/xdp/tcp.bpf.h"
 #include "test/must.h"
 
-static struct driver_config make_config(const struct stateless_tcp_config *config,
-                                        const struct stateless_tcp_keys *keys)
+struct driver_config driver_front_config(const struct stateless_tcp_config *config,
+                                         const struct stateless_tcp_keys *keys)
 {
     return (struct driver_config){
         .keys = *keys,
@@ -115,7 +115,7 @@ enum driver_verdict driver_front(const struct stateless_tcp_config *config,
                                  const struct driver_front_known *known, uint8_t *frame,
                                  size_t *frame_len, enum driver_counter *counter_out)
 {
-    const struct driver_config driver = make_config(config, keys);
+    const struct driver_config driver = driver_front_config(config, keys);
     struct driver_frame found;
     struct driver_work work;
     uint32_t len = 0;

@@ -27,6 +27,10 @@ struct driver_front_known {
     driver_front_next *next;   /* instead of all that, if it is not NULL */
 };
 
+/* What the program is told of the server. */
+struct driver_config driver_front_config(const struct stateless_tcp_config *config,
+                                         const struct stateless_tcp_keys *keys);
+
 /* What the program does with a frame; `frame` has *frame_len octets. DRIVER_TX: it is the
  * answer now, *frame_len its length: with `known`, which may be NULL, longer perhaps, so there is
  * room for 2,048. Else it is unchanged. DRIVER_CLIMB also for what the program's

@@ -13,11 +13,10 @@
 
 #ifdef HAS_KERNEL
 #include "driver_run.h"
-#include "stateless_tcp/io/xdp/loader.h"
+#include "image_program.h"
 
 #include <bpf/libbpf.h>
-#include <sched.h>
-#include <sys/mman.h>
+#include <linux/bpf.h>
 #endif
 
 #define FRAMES 200000u
@@ -305,64 +304,14 @@ static void check_host(void)
 
 /* ---- in the kernel ---- */
 
-/* image.bpf.c as clang made it. */
-extern const unsigned char image_object[];
-extern const size_t image_object_len;
-
-static struct loader *loader;
-static struct bpf_object *object;
-static int configs_map = -1, next_map = -1;
-
-/* The maps of a program, by their names: those of the object that have the same name are the
- * same. */
-static void share_maps(int program)
-{
-    uint32_t ids[64], len = sizeof(struct bpf_prog_info);
-    struct bpf_prog_info info = {.nr_map_ids = 64, .map_ids = (uint64_t)(uintptr_t)ids};
-    MUST(bpf_obj_get_info_by_fd(program, &info, &len) == 0);
-    for (uint32_t i = 0; i < info.nr_map_ids; i++) {
-        struct bpf_map_info map = {0};
-        uint32_t map_len = sizeof map;
-        int fd = bpf_map_get_fd_by_id(ids[i]);
-        MUST(fd >= 0 && bpf_obj_get_info_by_fd(fd, &map, &map_len) == 0);
-        struct bpf_map *same = bpf_object__find_map_by_name(object, map.name);
-        if (same != NULL && map.name[0] != '.')
-            MUST(bpf_map__reuse_fd(same, fd) == 0);
-        if (strcmp(map.name, "driver_configs") == 0)
-            configs_map = fd;
-        else if (strcmp(map.name, "driver_next") == 0)
-            next_map = fd;
-        else
-            close(fd);
-    }
-}
-
-static void image_share(void)
-{
-    struct bpf_map *pages = bpf_object__find_map_by_name(object, "image_pages");
-    MUST(bpf_map__set_max_entries(pages, image_host_page_count) == 0);
-    MUST(bpf_object__load(object) == 0);
-    int program = bpf_program__fd(bpf_object__find_program_by_name(object, "lethe_image"));
-    uint32_t zero = 0;
-    MUST(bpf_map_update_elem(next_map, &zero, &program, BPF_ANY) == 0);
-    size_t len = (size_t)image_host_page_count * IMAGE_PAGE_LEN;
-    void *mapped = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(pages), 0);
-    MUST(mapped != MAP_FAILED);
-    memcpy(mapped, memory.octets, len);
-}
+static struct image_program program;
+static int notes_map;
 
 static void tell(const struct stateless_tcp_config *config)
 {
-    const struct loader_wish wish = {.has_driver = true};
-    const struct io_facts facts = {
-        .tcp = config, .keys = &driver_keys, .endpoints = driver_endpoints, .endpoint_count = 2};
-    MUST(loader_tell(loader, &wish, &facts) == 0);
-    for (uint32_t bank = 0; bank < 2; bank++) {
-        struct driver_config told;
-        MUST(bpf_map_lookup_elem(configs_map, &bank, &told) == 0);
-        told.has_next = true;
-        MUST(bpf_map_update_elem(configs_map, &bank, &told, BPF_ANY) == 0);
-    }
+    struct driver_config told = driver_front_config(config, &driver_keys);
+    told.has_next = true;
+    image_program_tell(&program, told);
 }
 
 /* What the program wrote down is what the host's did. */
@@ -378,18 +327,17 @@ static void compare_note(void)
         return;
     MUST(cookie_read(&driver_keys, &packet, &proof));
     uint32_t place = recent_note_place(proof.connection);
-    MUST(bpf_map_lookup_elem(bpf_object__find_map_fd_by_name(object, "driver_notes"), &place,
-                             &note) == 0);
+    MUST(bpf_map_lookup_elem(notes_map, &place, &note) == 0);
     MUST(memcmp(&note, &host_note, sizeof note) == 0);
 }
 
 static void check_kernel(void)
 {
     struct tally tally = {0};
-    object = bpf_object__open_mem(image_object, image_object_len, NULL);
-    MUST(object != NULL);
-    share_maps(loader_program(loader));
-    image_share();
+    if (!image_program_open(image_host_page_count, &program))
+        return;
+    memcpy(program.pages, memory.octets, program.pages_len);
+    notes_map = bpf_object__find_map_fd_by_name(program.image, "driver_notes");
     for (unsigned which = 0; which < 2 * DRIVER_SERVERS; which++) {
         const struct stateless_tcp_config config = server(which);
         tell(&config);
@@ -397,7 +345,7 @@ static void check_kernel(void)
             size_t len = make_frame(which * FRAMES + seed), result_len;
             enum driver_verdict expected = ask(&config, len, &result_len);
             uint32_t action =
-                driver_run(loader_program(loader), frame, len, result, sizeof result, &result_len);
+                driver_run(program.program, frame, len, result, sizeof result, &result_len);
             enum driver_verdict verdict = action == XDP_TX     ? DRIVER_TX
                                           : action == XDP_DROP ? DRIVER_DROP
                                                                : DRIVER_CLIMB;
@@ -409,20 +357,9 @@ static void check_kernel(void)
     }
     printf("kernel: %u answered, %u climbed\n", tally.answered, tally.climbed);
     MUST(tally.answered > KERNEL_FRAMES / 4 && tally.long_without_opt > 0);
-    bpf_object__close(object);
-    loader_close(loader);
+    image_program_close(&program);
 }
 
-/* Whether there may be a kernel's part; a loopback interface of our own is for it. */
-static bool may_check_kernel(void)
-{
-    struct io_error error = {0};
-    if (geteuid() == 0 && unshare(CLONE_NEWNET) == 0 &&
-        loader_open("lo", false, &loader, &error) == 0)
-        return true;
-    printf("SKIPPED: the kernel's part, which needs root and BPF: %s\n", error.text);
-    return false;
-}
 #endif
 
 int main(void)
@@ -430,8 +367,7 @@ int main(void)
     load();
     check_host();
 #ifdef HAS_KERNEL
-    if (may_check_kernel())
-        check_kernel();
+    check_kernel();
 #endif
     fixture_close(&fixture);
     return EXIT_SUCCESS;
