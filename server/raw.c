@@ -162,17 +162,19 @@ static int worker_attach(struct raw_worker *worker, const struct raw_config *con
         return worker_try_io(worker, worker->first->backend, config, error);
     }
     int result = worker_open_io(worker, config, error);
-    const struct guard_config guard_config = {
+    struct guard_config guard_config = {
         .interface = worker->place.interface,
         .endpoints = worker->place.named,
         .endpoint_count = worker->place.named_count,
         .peers = worker->place.peers,
         .peer_count = worker->place.peer_count,
-        .has_udp = worker->place.has_udp,
         .linger_s = config->linger_s,
     };
-    if (result == 0)
+    if (result == 0) {
+        /* Sockets may have UDP until the backend takes it away. */
+        guard_config.has_udp = worker->place.has_udp && !worker->backend->is_sole;
         result = guard_open(&guard_config, &worker->guard, error);
+    }
     if (result == 0)
         worker->from_us = guard_since_us(worker->guard);
     return result;
@@ -303,7 +305,7 @@ static int worker_answer(struct raw_worker *worker, const struct respond_policy 
         .endpoint_count = worker->place.endpoint_count,
         .peers = worker->place.peers,
         .peer_count = worker->place.peer_count,
-        .is_tcp_only = !worker->place.has_udp,
+        .is_tcp_only = !worker->place.has_udp && !worker->backend->is_sole,
         /* A clock that was set back settles nothing. */
         .is_settled = worker->now_s >= worker->committed_s + SERVE_SETTLED_S,
         .recent = worker->recent_memory != NULL ? &worker->recent : NULL,
@@ -388,7 +390,7 @@ void raw_worker_unguard(struct raw_worker *worker)
 void raw_worker_discard(struct raw_worker *worker)
 {
     struct io_frame frames[IO_BATCH];
-    for (int i = 0; i < DRAIN_BATCHES; i++)
+    for (int i = 0; i < DRAIN_BATCHES && !worker->backend->is_sole; i++)
         if (worker->backend->receive(worker->io, 0, frames, IO_BATCH) <= 0)
             return;
 }

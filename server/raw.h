@@ -81,7 +81,7 @@ void raw_worker_unguard(struct raw_worker *first);
 void raw_worker_drain(struct raw_worker *worker, const struct respond_policy *policy,
                       uint64_t until_us);
 
-/* Before the first run: forget what was captured, so that there is room. */
+/* Before the first run: forget what was captured twice, so that there is room. */
 void raw_worker_discard(struct raw_worker *worker);
 
 /* Before the first run: leave what was captured before from_us to who was there before. Without

@@ -580,6 +580,7 @@ static void xdp_learn(struct io *io, const struct io_frame *frame, const struct 
 const struct io_backend io_backend_xdp = {
     .name = "xdp",
     .is_shared = true,
+    .is_sole = true,
     .open = xdp_open,
     .receive = xdp_receive,
     .lend = xdp_lend,

@@ -85,6 +85,9 @@ struct io_backend {
     const char *name;
     bool is_automatic; /* may be chosen where none was asked for */
     bool is_shared;    /* several workers on an interface: a connection stays with one of them */
+    /* The kernel does not see what it receives, UDP where that is asked for included; and who opens
+     * an interface again shares what waits there. */
+    bool is_sole;
     /* Outcomes: 0, and `error` may say how well; negative errno with `error` filled: what failed,
      * on which interface, what to do. */
     int (*open)(const struct io_config *config, struct io **io_out, struct io_error *error);
