@@ -108,9 +108,9 @@ int lethe_fail(const char *format, ...)
 
 bool lethe_name(const char *text, uint8_t name[NAME_MAX_LEN])
 {
-    if (name_from_text(text, name) > 0)
+    if (strcmp(text, "@") != 0 && name_from_text(text, name) > 0)
         return true;
-    lethe_fail("\"%s\" is not a domain name", text);
+    lethe_fail("\"%s\" is not a domain name; NAME is that of the zone, such as example.com", text);
     return false;
 }
 

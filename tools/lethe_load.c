@@ -37,7 +37,9 @@ static int read_zone(struct session *session, const uint8_t *apex, bool is_thoro
     else if (error != 0 && error != -EINVAL && session->db != NULL)
         session_fail_write(session, session->arguments->words[0], error);
     else if (error != 0 && error != -EINVAL && error != -EACCES)
-        lethe_fail("cannot sort the zone in %s: %s", spill_directory(), strerror(-error));
+        lethe_fail("cannot sort the zone in %s: %s; set TMPDIR to a folder with room for one and a "
+                   "half times the text",
+                   spill_directory(), strerror(-error));
     return error;
 }
 

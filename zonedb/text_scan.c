@@ -81,6 +81,12 @@ static int take_record(struct text_zone *zone, const zs_scanner_t *scanner, size
     }
     enum text_spot spot;
     const char *fault = find_fault(zone, scanner, &spot);
+    if (fault != NULL && record.type == TYPE_SOA && spot == TEXT_AT_OWNER) {
+        char apex[NAME_TEXT_MAX];
+        text_tell(zone, TEXT_ERROR, &record, spot, "%s: a SOA of %s, is that the zone meant?",
+                  fault, name_to_text(scanner->r_owner, apex));
+        return 0;
+    }
     if (fault != NULL) {
         char name[24];
         text_tell(zone, TEXT_ERROR, &record, spot, "%s (%s)", fault,
