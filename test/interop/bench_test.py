@@ -34,6 +34,7 @@ SCHEMA = {
     "threads": int, "connections": int, "queries_per_connection": int, "pipeline": int,
     "questions": int, "seconds": NUMBER, "sent": int, "answered": int, "lost": int, "wrong": int,
     "unexpected": int, "stray": int, "unsent": int, "held": int, "truncated": int, "compared": int,
+    "different": int,
     "octets_sent": int, "octets_received": int, "sent_per_s": NUMBER, "answered_per_s": NUMBER,
     "loss": NUMBER, "rcodes": OBJECT, "checksum": {"good": int, "bad": int, "absent": int},
     "tcp": {name: int for name in ("opened", "refused", "resets", "no_port", "fast_open",
@@ -205,6 +206,45 @@ def test_kernel_sockets():
         net.server.ip(f"route add {SOURCES['4']} via {net.client_v4}")
         must_be_right(bench(net.client, *server, "-n", "1000", "-a", SOURCES["4"], mode="tcp"),
                       1000)
+
+
+def test_compare_with_a_server():
+    """Another server is asked each question once, over the transport of the run."""
+    other = os.path.join(SCRATCH, "other")
+    zone = os.path.join(SCRATCH, "zone")
+    with open(zone, encoding="ascii") as file, open(zone + "2", "w", encoding="ascii") as changed:
+        text = file.read().replace("name7 A 192.0.2.2\n", "name7 A 192.0.2.77\n")
+        text = text.replace("name8 A 192.0.2.2\n", "name8 3600 A 192.0.2.2\n")
+        changed.write(text.replace("cut9 NS ns.cut9\nns.cut9 A 192.0.2.3\n", ""))
+    subprocess.run([LETHE, "--db", other, "zone", "load", "example", zone + "2"], check=True,
+                   capture_output=True)
+    with netns.Network() as net, lethed(net, "--tcp", "kernel"), netns.Lethed(
+            LETHED, "--db", DATABASE, "--listen", net.v4 + "@5301", "--listen", net.v6 + "@5301",
+            "--tcp", "kernel", place=net.server), netns.Lethed(
+            LETHED, "--db", other, "--listen", net.v4 + "@5302", "--tcp", "kernel",
+            place=net.server):
+        for mode in ("udp", "tcp"):
+            for server in (net.v4, net.v6):
+                result = bench(net.client, "-s", net.v4, "-n", "2402", "--compare",
+                               server + "@5301", "-D", mode=mode)
+                must_be_right(result, 2402)
+                assert result["compared"] == 2402 and result["different"] == 0, result
+            # 1,201 questions; of three names one is answered otherwise each, without case
+            done = net.client.run(BENCH, mode, "-s", net.v4, "-n", "2402", "-d", QUESTIONS,
+                                  "--compare", net.v4 + "@5302", "--differences", "4", "--json",
+                                  check=False)
+            result = json.loads(done.stdout)
+            assert done.returncode == 4, done
+            assert (result["different"], result["unexpected"], result["wrong"]) == (6, 6, 0), result
+            told = [line for line in done.stderr.splitlines() if "difference: " in line]
+            assert len(told) == 4, done.stderr
+            assert any("name7.example. TYPE1: " in line for line in told), told
+            assert any("www.cut9.example. TYPE1: RCODE 0, expected 3" in line for line in told), told
+        refused(1, "cannot compare with " + net.v4 + "@5303: it does not answer", "udp", "-s",
+                net.v4, "-d", QUESTIONS, "--compare", net.v4 + "@5303", place=net.client)
+        # And a database that is not the server's.
+        result = bench(net.client, "-s", net.v4, "-n", "1201", "--compare", other, status=4)
+        assert result["different"] == 3, result
 
 
 def test_open_loop():

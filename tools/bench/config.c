@@ -59,7 +59,9 @@ static const char help_text[] =
     "      --window OCTETS           raw: what the server may send ahead (8760)\n"
     "Judgement:\n"
     "      --compare DIR             compare answers with those that this zone database gives\n"
+    "      --compare ADDRESS[@PORT]  or, record set by record set, with those of this server\n"
     "      --compare-every N         only one of so many (1)\n"
+    "      --differences N           tell so many (10)\n"
     "Telling:\n"
     "      --json                    as JSON, on standard output\n"
     "      --csv FILE                a line each second\n"
@@ -67,7 +69,8 @@ static const char help_text[] =
     "      --quiet                   no progress, no warnings\n"
     "  -h, --help, --version\n"
     "\n"
-    "Exit codes: 0 done, 1 a file, database or interface is at fault, 2 bad usage, 3 no answer.\n";
+    "Exit codes: 0 done, 1 a file, database or interface is at fault, 2 bad usage, 3 no answer,\n"
+    "4 --compare found differences.\n";
 
 enum {
     OPTION_ZONE = 256,
@@ -92,6 +95,7 @@ enum {
     OPTION_WINDOW,
     OPTION_COMPARE,
     OPTION_COMPARE_EVERY,
+    OPTION_DIFFERENCES,
     OPTION_JSON,
     OPTION_CSV,
     OPTION_HISTOGRAM,
@@ -137,6 +141,7 @@ static const struct option long_options[] = {
     {"window", required_argument, NULL, OPTION_WINDOW},
     {"compare", required_argument, NULL, OPTION_COMPARE},
     {"compare-every", required_argument, NULL, OPTION_COMPARE_EVERY},
+    {"differences", required_argument, NULL, OPTION_DIFFERENCES},
     {"json", no_argument, NULL, OPTION_JSON},
     {"csv", required_argument, NULL, OPTION_CSV},
     {"histogram", required_argument, NULL, OPTION_HISTOGRAM},
@@ -364,10 +369,12 @@ static bool parse_option(int option, const char *value, struct bench_config *con
     case OPTION_WINDOW:
         return parse_window(value, config);
     case OPTION_COMPARE:
-        config->compare = value;
+        config->compare = address_parse(value, &config->compare_server) ? NULL : value;
         return true;
     case OPTION_COMPARE_EVERY:
         return parse_count32(value, 1, 1000000000, &config->compare_every);
+    case OPTION_DIFFERENCES:
+        return parse_count32(value, 0, 1000000000, &config->difference_count);
     case OPTION_CSV:
         config->csv = value;
         return true;
@@ -438,6 +445,11 @@ static bool is_tcp(const struct bench_config *config)
     return config->mode == BENCH_TCP || config->mode == BENCH_RAW;
 }
 
+static bool has_compare(const struct bench_config *config)
+{
+    return config->compare != NULL || config->compare_server.ss_family != 0;
+}
+
 /* The program does the plain cases. */
 static const char *find_driver_contradiction(const struct bench_config *config)
 {
@@ -446,7 +458,7 @@ static const char *find_driver_contradiction(const struct bench_config *config)
     if (config->threads != 1)
         return "--driver needs no threads (-T): the program runs where frames come";
     if (config->pipeline != 1 || config->has_fast_open || config->form.has_checksum ||
-        config->compare != NULL)
+        has_compare(config))
         return "--driver goes without --pipeline, --fast-open, --checksum and --compare";
     if (config->rate > 0 && is_tcp(config) && config->queries_per_connection != 1)
         return "--driver with --rate asks once on a connection";
@@ -506,6 +518,7 @@ enum bench_exit config_read(int argc, char **argv, struct bench_config *config, 
         .retransmit_ns = 200000000,
         .window = 8760,
         .compare_every = 1,
+        .difference_count = 10,
         .form = {.payload = 1232, .checksum_code = RESPOND_CHECKSUM_CODE_DEFAULT}};
     while ((option = getopt_long(argc, argv, "s:p:d:eb:Dl:n:Q:q:c:t:T:a:i:h", long_options,
                                  NULL)) != -1) {

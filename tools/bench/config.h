@@ -30,6 +30,7 @@ enum bench_exit {
     BENCH_EXIT_REFUSED = 1, /* a file, database or interface is at fault */
     BENCH_EXIT_USAGE = 2,
     BENCH_EXIT_UNANSWERED = 3, /* the run went through and not one answer came */
+    BENCH_EXIT_DIFFERENT = 4,  /* the run went through and --compare found differences */
 };
 
 /* Constant during the run. Text points into the command line. */
@@ -74,7 +75,9 @@ struct bench_config {
     uint16_t window;
 
     /* judgement */
-    const char *compare; /* zone database to compute answers from */
+    const char *compare;                    /* zone database to compute answers from */
+    struct sockaddr_storage compare_server; /* or a server; family 0: none */
+    uint32_t difference_count;              /* that are told */
     uint32_t compare_every;
 
     /* telling */

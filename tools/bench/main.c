@@ -13,6 +13,7 @@
 #include "tools/bench/mix.h"
 #include "tools/bench/worker.h"
 
+#include "server/address.h"
 #include "zonedb/name.h"
 #include "zonedb/zonedb.h"
 
@@ -54,6 +55,13 @@ static void *run_thread(void *context)
 /* Databases in use. A process must not open one twice, so the two may be the same. */
 struct databases {
     struct zonedb *zone, *compare; /* NULL: none */
+};
+
+/* What answers are compared with. */
+struct standard {
+    struct zonedb *db;          /* NULL: none */
+    struct reference reference; /* has answers, or none */
+    struct verify_differences differences;
 };
 
 static enum bench_exit open_database(const char *directory, struct zonedb **db_out)
@@ -150,8 +158,9 @@ static void raise_descriptor_limit(void)
 
 static bool prepare_worker(struct worker *worker, const struct bench_config *config,
                            const struct question_pool *pool, struct report *report, unsigned index,
-                           struct zonedb *compare)
+                           struct standard *standard)
 {
+    bool has_reference = standard->reference.answered > 0;
     worker->config = config;
     worker->pool = pool;
     worker->report = report;
@@ -163,7 +172,15 @@ static bool prepare_worker(struct worker *worker, const struct bench_config *con
         worker->verify.transport = RESPOND_TCP;
     if (getrandom(&worker->secret, sizeof worker->secret, 0) != sizeof worker->secret)
         return false;
-    return compare == NULL || zonedb_view_open(compare, &worker->verify.view) == 0;
+    worker->verify.differences = &standard->differences;
+    worker->verify.reference = has_reference ? &standard->reference : NULL;
+    if (standard->db == NULL && !has_reference)
+        return true;
+    worker->verify.compare = calloc(1, sizeof *worker->verify.compare);
+    return worker->verify.compare != NULL &&
+           getrandom(worker->verify.compare->key, sizeof worker->verify.compare->key, 0) ==
+               sizeof worker->verify.compare->key &&
+           (standard->db == NULL || zonedb_view_open(standard->db, &worker->verify.view) == 0);
 }
 
 /* Start all threads, follow them, wait for all. */
@@ -196,7 +213,7 @@ struct outputs {
 };
 
 static enum bench_exit run(const struct bench_config *config, const struct question_pool *pool,
-                           struct zonedb *compare, const struct outputs *outputs)
+                           struct standard *standard, const struct outputs *outputs)
 {
     struct report *report = malloc(sizeof *report);
     struct worker *workers = calloc(config->threads, sizeof *workers);
@@ -208,7 +225,7 @@ static enum bench_exit run(const struct bench_config *config, const struct quest
         return refuse("out of memory");
     }
     for (unsigned i = 0; i < config->threads && exit_code == BENCH_EXIT_GOOD; i++)
-        if (!prepare_worker(&workers[i], config, pool, report, i, compare))
+        if (!prepare_worker(&workers[i], config, pool, report, i, standard))
             exit_code =
                 refuse("cannot prepare a thread; the zone database may have no reader left");
     if (exit_code == BENCH_EXIT_GOOD)
@@ -219,9 +236,13 @@ static enum bench_exit run(const struct bench_config *config, const struct quest
             report_print_histogram(report, outputs->histogram);
         if (report->total.answered == 0)
             exit_code = BENCH_EXIT_UNANSWERED;
+        else if (report->total.different > 0)
+            exit_code = BENCH_EXIT_DIFFERENT;
     }
-    for (unsigned i = 0; i < config->threads; i++)
+    for (unsigned i = 0; i < config->threads; i++) {
         zonedb_view_close(workers[i].verify.view);
+        free(workers[i].verify.compare);
+    }
     report_end(report);
     free(report);
     free(workers);
@@ -246,6 +267,39 @@ static enum bench_exit close_output(const char *path, FILE *file)
     return refuse(text);
 }
 
+static enum bench_exit ask_reference(const struct bench_config *config,
+                                     const struct question_pool *pool, struct reference *reference)
+{
+    char text[512], server[ADDRESS_TEXT_MAX];
+    bool is_tcp = config->mode == BENCH_TCP || config->mode == BENCH_RAW;
+    int result = reference_ask(reference, pool, &config->compare_server, is_tcp, &is_stopped);
+    address_to_text(&config->compare_server, server);
+    if (result == 0 && reference->answered < pool->count && !config->is_quiet)
+        fprintf(stderr,
+                "lethe-bench: %u of %u questions are not compared: %s does not answer them\n",
+                pool->count - reference->answered, pool->count, server);
+    if (result == 0)
+        return BENCH_EXIT_GOOD;
+    snprintf(text, sizeof text, "cannot compare with %s: %s", server,
+             result == -EHOSTUNREACH ? "it does not answer" : strerror(-result));
+    return refuse(text);
+}
+
+static enum bench_exit run_with_standard(const struct bench_config *config,
+                                         const struct question_pool *pool, struct zonedb *compare,
+                                         const struct outputs *outputs)
+{
+    struct standard standard = {.db = compare,
+                                .differences = {.out = stderr, .left = config->difference_count}};
+    enum bench_exit exit_code = BENCH_EXIT_GOOD;
+    if (config->compare_server.ss_family != 0)
+        exit_code = ask_reference(config, pool, &standard.reference);
+    if (exit_code == BENCH_EXIT_GOOD)
+        exit_code = run(config, pool, &standard, outputs);
+    reference_end(&standard.reference);
+    return exit_code;
+}
+
 static enum bench_exit run_with_outputs(const struct bench_config *config,
                                         const struct question_pool *pool, struct zonedb *compare)
 {
@@ -256,7 +310,7 @@ static enum bench_exit run_with_outputs(const struct bench_config *config,
     if (exit_code == BENCH_EXIT_GOOD)
         exit_code = open_output(config->histogram, &outputs.histogram);
     if (exit_code == BENCH_EXIT_GOOD)
-        exit_code = run(config, pool, compare, &outputs);
+        exit_code = run_with_standard(config, pool, compare, &outputs);
     enum bench_exit csv_code = close_output(config->csv, outputs.csv);
     enum bench_exit histogram_code = close_output(config->histogram, outputs.histogram);
     if (exit_code == BENCH_EXIT_GOOD)

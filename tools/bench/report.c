@@ -214,7 +214,8 @@ static void print_counts(const struct report *report, FILE *out)
                 ", never sent %" PRIu64 "\n",
                 total->wrong, total->unexpected, total->stray, total->unsent);
     if (total->compared > 0)
-        fprintf(out, "Compared   %" PRIu64 "\n", total->compared);
+        fprintf(out, "Compared   %" PRIu64 ", different %" PRIu64 "\n", total->compared,
+                total->different);
     if (total->checksum_good + total->checksum_bad + total->checksum_absent > 0)
         fprintf(out, "CHECKSUM   %" PRIu64 " good, %" PRIu64 " bad, %" PRIu64 " absent\n",
                 total->checksum_good, total->checksum_bad, total->checksum_absent);

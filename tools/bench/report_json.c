@@ -59,6 +59,7 @@ static void put_counts(const struct report *report, FILE *out)
     put_count(out, "held", total->held);
     put_count(out, "truncated", total->truncated);
     put_count(out, "compared", total->compared);
+    put_count(out, "different", total->different);
     put_count(out, "octets_sent", total->octets_sent);
     put_count(out, "octets_received", total->octets_received);
     fprintf(out, "  \"sent_per_s\": %.1f,\n  \"answered_per_s\": %.1f,\n",

@@ -22,7 +22,8 @@ struct tally {
     uint64_t held;   /* sent late, since so many were outstanding; they do not count in `lag` */
     uint64_t truncated;
     uint64_t unexpected; /* answered, but with another RCODE or other octets than expected */
-    uint64_t compared;   /* answers whose octets were compared */
+    uint64_t compared;   /* answers that were compared */
+    uint64_t different;  /* of these; they are unexpected too */
     uint64_t checksum_good, checksum_bad, checksum_absent;
     uint64_t rcodes[TALLY_RCODES];
     uint64_t octets_sent;     /* of DNS messages */

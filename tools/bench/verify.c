@@ -3,6 +3,7 @@
 
 #include "stateless_tcp/wire.h"
 #include "zonedb/checksum.h"
+#include "zonedb/name.h"
 
 #include <string.h>
 
@@ -16,13 +17,16 @@ void verify_begin(struct verify *verify, const struct question_pool *pool)
 {
     verify->pool = pool;
     verify->view = NULL;
+    verify->reference = NULL;
+    verify->compare = NULL;
+    verify->differences = NULL;
     verify->policy = respond_policy_default();
     verify->transport = RESPOND_UDP;
     verify->compare_every = 1;
     verify->compare_next = 0;
 }
 
-static bool is_answer(const struct question_pool *pool, uint32_t question, uint16_t id,
+bool verify_is_answer(const struct question_pool *pool, uint32_t question, uint16_t id,
                       const uint8_t *response, size_t response_len)
 {
     const uint8_t *asked = question_framed(pool, question) + 2;
@@ -34,6 +38,34 @@ static bool is_answer(const struct question_pool *pool, uint32_t question, uint1
                   question_end - QUESTION_HEADER_LEN) == 0;
 }
 
+/* Who tells of differences, tells of a few. */
+static void tell_difference(const struct verify *verify, uint32_t question, const char *text)
+{
+    struct verify_differences *differences = verify->differences;
+    const uint8_t *name = question_framed(verify->pool, question) + 2 + QUESTION_HEADER_LEN;
+    size_t name_octets = name_len(name, NAME_MAX_LEN);
+    char name_text[NAME_TEXT_MAX];
+    unsigned left = atomic_load(&differences->left);
+    do {
+        if (left == 0)
+            return;
+    } while (!atomic_compare_exchange_weak(&differences->left, &left, left - 1));
+    fprintf(differences->out, "lethe-bench: difference: %s TYPE%u: %s\n",
+            name_to_text(name, name_text), wire_load_be16(name + name_octets), text);
+}
+
+static bool is_same_as_reference(struct verify *verify, uint32_t question, const uint8_t *response,
+                                 size_t response_len)
+{
+    char text[COMPARE_TEXT_CAP];
+    size_t len;
+    const uint8_t *expected = reference_answer(verify->reference, question, &len);
+    if (compare_messages(verify->compare, response, response_len, expected, len, text))
+        return true;
+    tell_difference(verify, question, text);
+    return false;
+}
+
 static bool is_same_as_computed(struct verify *verify, uint32_t question, uint16_t id,
                                 uint64_t nonce, const uint8_t *response, size_t response_len)
 {
@@ -43,7 +75,15 @@ static bool is_same_as_computed(struct verify *verify, uint32_t question, uint16
     zonedb_view_refresh(verify->view);
     size_t len = respond(verify->view, &verify->policy, &client, request, request_len,
                          verify->expected, sizeof verify->expected);
-    return len == response_len && memcmp(verify->expected, response, len) == 0;
+    if (len == response_len && memcmp(verify->expected, response, len) == 0)
+        return true;
+    if (verify->compare == NULL)
+        return false;
+    char text[COMPARE_TEXT_CAP];
+    bool is_same =
+        compare_messages(verify->compare, response, response_len, verify->expected, len, text);
+    tell_difference(verify, question, is_same ? "the same, in other octets" : text);
+    return false;
 }
 
 static void count_checksum(const struct question_pool *pool, uint64_t nonce,
@@ -66,11 +106,20 @@ static void count_checksum(const struct question_pool *pool, uint64_t nonce,
     }
 }
 
+static bool is_to_compare(struct verify *verify, uint32_t question)
+{
+    size_t len;
+    if (verify->view == NULL &&
+        (verify->reference == NULL || reference_answer(verify->reference, question, &len) == NULL))
+        return false;
+    return verify->compare_next++ % verify->compare_every == 0;
+}
+
 bool verify_response(struct verify *verify, uint32_t question, uint16_t id, uint64_t nonce,
                      const uint8_t *response, size_t response_len, struct tally *tally)
 {
     const struct question_pool *pool = verify->pool;
-    if (!is_answer(pool, question, id, response, response_len))
+    if (!verify_is_answer(pool, question, id, response, response_len))
         return false;
     unsigned flags = wire_load_be16(response + 2), rcode = flags & RCODE_MASK;
     uint8_t expected = pool->rcodes[question];
@@ -79,9 +128,14 @@ bool verify_response(struct verify *verify, uint32_t question, uint16_t id, uint
     tally->truncated += (flags & FLAG_TC) != 0;
     if (pool->form.has_checksum)
         count_checksum(pool, nonce, response, response_len, tally);
-    if (verify->view != NULL && verify->compare_next++ % verify->compare_every == 0) {
+    if (is_to_compare(verify, question)) {
+        bool is_same =
+            verify->view != NULL
+                ? is_same_as_computed(verify, question, id, nonce, response, response_len)
+                : is_same_as_reference(verify, question, response, response_len);
         tally->compared++;
-        is_expected &= is_same_as_computed(verify, question, id, nonce, response, response_len);
+        tally->different += !is_same;
+        is_expected &= is_same;
     }
     tally->unexpected += !is_expected;
     return true;
