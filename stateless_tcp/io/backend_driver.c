@@ -46,6 +46,8 @@ static int driver_open(const struct io_config *config, struct io **io_out, struc
     int result = rings->open(&rings_config, &io->rings, error);
     if (result == 0)
         result = loader_open(config->interface, config->has_hot, &io->loader, error);
+    if (result == 0 && config->next != NULL)
+        result = loader_open_next(io->loader, config->next, error);
     if (result != 0) {
         driver_close(io);
         return result;
@@ -108,6 +110,16 @@ static void driver_learn(struct io *io, const struct io_frame *frame, const stru
                   train->len);
 }
 
+static uint64_t driver_count_answered(const struct io *io)
+{
+    return loader_answered(io->loader);
+}
+
+static const struct recent_note *driver_notes(const struct io *io)
+{
+    return loader_notes(io->loader);
+}
+
 const struct io_backend io_backend_driver = {
     .name = "packet",
     .open = driver_open,
@@ -120,6 +132,8 @@ const struct io_backend io_backend_driver = {
     .count_lost = driver_count_lost,
     .lease = driver_lease,
     .learn = driver_learn,
+    .count_answered = driver_count_answered,
+    .notes = driver_notes,
     .close = driver_close,
     .with_driver = &io_backend_driver,
 };

@@ -329,6 +329,8 @@ static int xdp_open(const struct io_config *config, struct io **io_out, struct i
         return xdp_fail(error, -ENOMEM, config->interface, "cannot open", "out of memory");
     }
     int result = loader_open(config->interface, config->has_hot, &io->loader, error);
+    if (result == 0 && config->next != NULL)
+        result = loader_open_next(io->loader, config->next, error);
     if (result == 0) {
         pthread_mutex_lock(&ports_lock);
         result = port_open(config, io->loader, &io->port, error);
@@ -577,6 +579,16 @@ static void xdp_learn(struct io *io, const struct io_frame *frame, const struct 
                   train->len);
 }
 
+static uint64_t xdp_count_answered(const struct io *io)
+{
+    return loader_answered(io->loader);
+}
+
+static const struct recent_note *xdp_notes(const struct io *io)
+{
+    return loader_notes(io->loader);
+}
+
 const struct io_backend io_backend_xdp = {
     .name = "xdp",
     .is_shared = true,
@@ -592,5 +604,7 @@ const struct io_backend io_backend_xdp = {
     .lease = xdp_lease,
     .learn = xdp_learn,
     .with_driver = &io_backend_xdp,
+    .count_answered = xdp_count_answered,
+    .notes = xdp_notes,
     .close = xdp_close,
 };

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "stateless_tcp/io/io.h"
 
+#ifdef HAS_IO_XDP
+#include "stateless_tcp/io/xdp/loader.h"
+#endif
+
 #include <string.h>
 
 const struct io_backend *const io_backends_live[] = {
@@ -15,6 +19,12 @@ const struct io_backend *const io_backends_live[] = {
 #endif
     NULL,
 };
+
+#ifdef HAS_IO_XDP
+const struct io_pages *const io_pages = &loader_pages;
+#else
+const struct io_pages *const io_pages = NULL;
+#endif
 
 const struct io_backend *io_backend_find(const char *name)
 {

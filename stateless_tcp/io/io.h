@@ -45,6 +45,12 @@ struct io_frame {
     bool is_checksum_unset; /* the sender's stack left the TCP checksum to hardware (veth) */
 };
 
+/* An XDP program as an object file. */
+struct io_program {
+    const unsigned char *octets;
+    size_t len;
+};
+
 struct io_config {
     const char *interface; /* live backends: interface name */
     const char *filter;    /* live backends: capture filter in pcap's language, which says below */
@@ -61,6 +67,7 @@ struct io_config {
     bool has_udp;
     bool has_driver; /* backends with a program in the driver: it answers what needs no request */
     bool has_hot;    /* and UDP requests that came before, as it learns */
+    const struct io_program *next; /* the program that goes on with requests; NULL: none */
 
     unsigned worker;       /* 0 and up */
     unsigned worker_count; /* on this interface, 1 and up; 1 unless is_shared */
@@ -107,12 +114,17 @@ struct io_backend {
     /* Frames for us that were lost since open, because they came faster than they were taken. NULL:
      * this one does not know. */
     void (*count_lost)(struct io *io, struct io_lost *lost_out);
+    /* Requests that were answered by a program in the driver since it was loaded. NULL: none are. */
+    uint64_t (*count_answered)(const struct io *io);
     /* For the same backends and thread, where UDP answers may be given again. lease(): what was
      * learned, and what follows, is right until `until_ns` (CLOCK_MONOTONIC); is_changed: only what
      * follows. learn(): `train` answers `frame`, and would whoever sends that, the ID aside. NULL:
      * this one does not learn. */
     void (*lease)(struct io *io, bool is_changed, uint64_t until_ns);
     void (*learn)(struct io *io, const struct io_frame *frame, const struct train *train);
+    /* Where the next program notes for the cache what it has answered; valid as long as the io.
+     * NULL, also as outcome: nowhere. */
+    const struct recent_note *(*notes)(const struct io *io);
     void (*close)(struct io *io);
     /* The same behind a program in the interface's driver; NULL: there is none. */
     const struct io_backend *with_driver;
@@ -123,6 +135,19 @@ extern const struct io_backend io_backend_packet;  /* packet(7) rings receive, s
 extern const struct io_backend io_backend_xdp;     /* AF_XDP behind a program of ours */
 extern const struct io_backend io_backend_driver;  /* packet rings behind the same program */
 extern const struct io_backend io_backend_file;    /* pcap file in, pcap file out */
+
+/* The memory that the next programs answer from, one for all interfaces. Any thread. */
+struct io_pages {
+    /* Have the next program of every interface that was opened with one answer from so many pages
+     * of 4096 octets, zeros, instead of from what it had. *fd_out: they, to be mapped; the caller's.
+     * The interfaces must be opened. Takes some tenths of a second. Outcomes: 0; -ENOENT there is
+     * no such interface; other negative errno with `error`: those before are left. */
+    int (*give)(size_t page_count, int *fd_out, struct io_error *error);
+    /* Have none of them answer. */
+    void (*take)(void);
+};
+
+extern const struct io_pages *const io_pages; /* NULL: this build has no next programs */
 
 /* The live backends of this build, ended by NULL: the first that opens is the best one. */
 extern const struct io_backend *const io_backends_live[];

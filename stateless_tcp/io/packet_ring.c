@@ -65,6 +65,8 @@ static int ring_map(struct packet_ring *ring, uint32_t slot_count)
     if (memory == MAP_FAILED)
         return -errno;
     ring->memory = memory;
+    /* A child process that kept it would keep the socket, and the kernel filling it. */
+    madvise(memory, (size_t)ring->slot_count * SLOT_LEN, MADV_DONTFORK);
     ring->large = malloc((size_t)LARGE_MAX * LARGE_LEN);
     return ring->large != NULL ? 0 : -ENOMEM;
 }

@@ -2,6 +2,7 @@
 #include "stateless_tcp/io/xdp/loader.h"
 
 #include "stateless_tcp/io/xdp/mute.h"
+#include "stateless_tcp/io/xdp/next.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -19,19 +20,26 @@
 extern const unsigned char driver_object[];
 extern const size_t driver_object_len;
 
+/* Where a next program notes what it has answered (recent.h). */
+#define NOTES_NAME "driver_notes"
+#define NOTES_LEN (RECENT_NOTES * sizeof(struct recent_note))
+
 struct loader {
-    struct loader *next;
+    struct loader *next_loader; /* of all there have been */
     unsigned holders;
     char interface[IF_NAMESIZE];
     int interface_index;
     bool is_native;
     struct bpf_object *object;
     int program, link;
-    int endpoints_map, peers_map, configs_map, sockets_map, counters_map;
+    int endpoints_map, peers_map, configs_map, sockets_map, counters_map, next_map;
     volatile uint32_t *bank; /* the program's variable, mapped */
     struct driver_hot_answer *hot_answers;
     struct driver_hot_lease *hot_lease; /* both mapped, if there is hot */
     struct hot *hot;
+    struct next *next;
+    int notes_map;
+    struct recent_note *notes; /* mapped, if there is a next program */
 
     pthread_mutex_t lock; /* of what follows */
     struct driver_config config;
@@ -140,6 +148,7 @@ static int loader_load(struct loader *loader, bool has_hot, struct io_error *err
     loader->configs_map = bpf_object__find_map_fd_by_name(object, "driver_configs");
     loader->sockets_map = bpf_object__find_map_fd_by_name(object, "driver_sockets");
     loader->counters_map = bpf_object__find_map_fd_by_name(object, "driver_counters");
+    loader->next_map = bpf_object__find_map_fd_by_name(object, "driver_next");
     int variables = bpf_object__find_map_fd_by_name(object, ".bss");
     void *bank =
         mmap(NULL, sizeof(*loader->bank), PROT_READ | PROT_WRITE, MAP_SHARED, variables, 0);
@@ -171,7 +180,7 @@ static struct loader *loader_find(const char *interface)
 {
     struct loader *loader = loaders;
     while (loader != NULL && strcmp(loader->interface, interface) != 0)
-        loader = loader->next;
+        loader = loader->next_loader;
     return loader;
 }
 
@@ -186,6 +195,11 @@ static void loader_free(struct loader *loader)
         munmap(loader->hot_answers, DRIVER_HOT_ANSWERS * sizeof(*loader->hot_answers));
     if (loader->hot_lease != NULL)
         munmap(loader->hot_lease, sizeof(*loader->hot_lease));
+    next_close(loader->next);
+    if (loader->notes_map >= 0)
+        close(loader->notes_map);
+    if (loader->notes != NULL)
+        munmap(loader->notes, NOTES_LEN);
     bpf_object__close(loader->object);
     pthread_mutex_destroy(&loader->lock);
     free(loader->endpoints);
@@ -205,14 +219,14 @@ static int loader_new(const char *interface, bool has_hot, struct loader **loade
         return loader_fail(interface, -ENOMEM, error, "out of memory");
     }
     snprintf(loader->interface, sizeof(loader->interface), "%s", interface);
-    loader->link = -1;
+    loader->link = loader->notes_map = -1;
     pthread_mutex_init(&loader->lock, NULL);
     int result = loader_load(loader, has_hot, error);
     if (result != 0) {
         loader_free(loader);
         return result;
     }
-    loader->next = loaders;
+    loader->next_loader = loaders;
     loaders = loader;
     *loader_out = loader;
     return 0;
@@ -298,6 +312,93 @@ int loader_add_socket(struct loader *loader, uint32_t queue, int fd)
 {
     return bpf_map_update_elem(loader->sockets_map, &queue, &fd, BPF_ANY);
 }
+
+/* ---- the next program ---- */
+
+/* Room for notes, if the kernel lets us have it: without, the next program makes its own. */
+static void loader_make_notes(struct loader *loader)
+{
+    const struct bpf_map_create_opts options = {.sz = sizeof(options), .map_flags = BPF_F_MMAPABLE};
+    int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, NOTES_NAME, sizeof(uint32_t),
+                            sizeof(*loader->notes), RECENT_NOTES, &options);
+    void *notes = fd < 0 ? MAP_FAILED : mmap(NULL, NOTES_LEN, PROT_READ, MAP_SHARED, fd, 0);
+    if (notes == MAP_FAILED && fd >= 0)
+        close(fd);
+    if (notes == MAP_FAILED)
+        return;
+    loader->notes_map = fd;
+    loader->notes = notes;
+}
+
+int loader_open_next(struct loader *loader, const struct io_program *program,
+                     struct io_error *error)
+{
+    struct next_map maps[NEXT_MAPS_MAX];
+    struct bpf_map *map;
+    size_t count = 0;
+    int result = 0;
+    pthread_mutex_lock(&loaders_lock);
+    if (loader->next == NULL) {
+        loader_make_notes(loader);
+        if (loader->notes_map >= 0)
+            maps[count++] = (struct next_map){NOTES_NAME, loader->notes_map};
+        bpf_object__for_each_map(map, loader->object)
+        {
+            if (!bpf_map__is_internal(map) && count < NEXT_MAPS_MAX)
+                maps[count++] = (struct next_map){bpf_map__name(map), bpf_map__fd(map)};
+        }
+        result = next_open(program, maps, count, &loader->next, error);
+    }
+    pthread_mutex_unlock(&loaders_lock);
+    return result;
+}
+
+const struct recent_note *loader_notes(const struct loader *loader)
+{
+    return loader->notes;
+}
+
+static int loader_give_pages(const struct loader *loader, size_t page_count, int *pages,
+                             struct io_error *error)
+{
+    const uint32_t zero = 0;
+    int program;
+    int result = next_load(loader->next, *pages, page_count, &program, pages, error);
+    if (result != 0)
+        return result;
+    result = bpf_map_update_elem(loader->next_map, &zero, &program, BPF_ANY);
+    close(program);
+    return result == 0 ? 0
+                       : loader_fail(loader->interface, result, error,
+                                     "cannot go on to another program: %s", strerror(-result));
+}
+
+static int pages_give(size_t page_count, int *fd_out, struct io_error *error)
+{
+    int pages = -1, result = -ENOENT;
+    snprintf(error->text, sizeof(error->text), "no interface has a program that answers requests");
+    pthread_mutex_lock(&loaders_lock);
+    for (const struct loader *loader = loaders; loader != NULL; loader = loader->next_loader)
+        if (loader->next != NULL && (result == 0 || result == -ENOENT))
+            result = loader_give_pages(loader, page_count, &pages, error);
+    pthread_mutex_unlock(&loaders_lock);
+    if (result != 0 && pages >= 0)
+        close(pages);
+    *fd_out = result == 0 ? pages : -1;
+    return result;
+}
+
+static void pages_take(void)
+{
+    const uint32_t zero = 0;
+    pthread_mutex_lock(&loaders_lock);
+    for (const struct loader *loader = loaders; loader != NULL; loader = loader->next_loader)
+        if (loader->next != NULL)
+            bpf_map_delete_elem(loader->next_map, &zero);
+    pthread_mutex_unlock(&loaders_lock);
+}
+
+const struct io_pages loader_pages = {.give = pages_give, .take = pages_take};
 
 /* ---- telling ---- */
 
@@ -395,6 +496,7 @@ static int tell_config(struct loader *loader, const struct loader_wish *wish,
         .has_fast_open = facts->tcp->has_fast_open,
         .is_answering = wish->has_driver && !loader->mute.is_noticed,
         .has_hot = wish->has_hot && loader->hot != NULL && !loader->mute.is_noticed,
+        .has_next = wish->has_next && loader->next != NULL && !loader->mute.is_noticed,
         .has_redirect = loader->is_native && loader->mute.is_veth,
         .has_peers = wish->peer_count > 0,
         .port_low = UINT16_MAX,
@@ -433,7 +535,11 @@ static void tell_mute(struct loader *loader, const struct io_facts *facts)
 int loader_wish_make(const struct io_config *config, struct loader_wish *wish_out)
 {
     *wish_out = (struct loader_wish){
-        .has_udp = config->has_udp, .has_driver = config->has_driver, .has_hot = config->has_hot};
+        .has_udp = config->has_udp,
+        .has_driver = config->has_driver,
+        .has_hot = config->has_hot,
+        .has_next = config->next != NULL,
+    };
     wish_out->peers = calloc(config->peer_count + 1, sizeof(*wish_out->peers));
     if (wish_out->peers == NULL)
         return -ENOMEM;
@@ -476,4 +582,12 @@ void loader_counters(const struct loader *loader, uint64_t counters_out[DRIVER_C
             for (int cpu = 0; cpu < cpu_count; cpu++)
                 counters_out[i] += values[cpu];
     free(values);
+}
+
+uint64_t loader_answered(const struct loader *loader)
+{
+    uint64_t counters[DRIVER_COUNTERS];
+    loader_counters(loader, counters);
+    return counters[DRIVER_COUNT_HOT] + counters[DRIVER_COUNT_REQUEST] +
+           counters[DRIVER_COUNT_IMAGE];
 }

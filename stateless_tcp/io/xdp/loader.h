@@ -41,6 +41,7 @@ struct loader_wish {
     bool has_udp;    /* UDP to the endpoints is ours too */
     bool has_driver; /* the program answers what needs no request */
     bool has_hot;    /* and UDP requests that came before */
+    bool has_next;   /* and what the next program can answer */
     struct prefix *peers;
     size_t peer_count;
 };
@@ -59,6 +60,20 @@ int loader_tell(struct loader *loader, const struct loader_wish *wish,
 
 /* How often the program did what, since it was loaded. */
 void loader_counters(const struct loader *loader, uint64_t counters_out[DRIVER_COUNTERS]);
+
+/* Have a program to go on to (next.h) when there are pages for it; where there is one already it
+ * stays. Needs what loader_open() needs the first time. Outcomes: 0; negative errno with `error`. */
+int loader_open_next(struct loader *loader, const struct io_program *program,
+                     struct io_error *error);
+
+/* Where that notes what it has answered; NULL: nowhere. Valid as long as the loader. */
+const struct recent_note *loader_notes(const struct loader *loader);
+
+/* Of all loaders: see io.h. */
+extern const struct io_pages loader_pages;
+
+/* How many requests it and the next program have answered. */
+uint64_t loader_answered(const struct loader *loader);
 
 /* The UDP answers that it gives again; NULL: no room for any. Valid as long as the loader. */
 struct hot *loader_hot(const struct loader *loader);
