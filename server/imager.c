@@ -2,11 +2,13 @@
 #include "server/imager.h"
 
 #include "server/log.h"
+#include "stateless_tcp/io/io.h"
 #include "zonedb/image_build.h"
 #include "zonedb/image_respond.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -16,6 +18,9 @@
 
 /* Between two looks at the database. Until a change is in the image, all of it climbs. */
 #define LOOK_MS 20
+/* The same where programs in the driver answer: for so long they do without being told. */
+#define LOOK_LEASED_MS 2
+#define LEASE_MS 6
 /* An image is made aside from what answers. */
 #define BUILD_NICE 10
 /* Longer than anybody reads one answer. */
@@ -24,6 +29,8 @@
 
 struct imager {
     struct answer_image memory;
+    bool has_driver;
+    size_t pages_len; /* octets of it that programs in the driver see; 0: none */
     struct zonedb *db;
     struct park *park;
     struct zonedb_view *view;
@@ -34,6 +41,7 @@ struct imager {
     int problem;           /* said last */
     pthread_t thread;
     bool has_thread;
+    atomic_bool is_stopping; /* who makes the image shall leave it */
     pthread_mutex_t lock;
     pthread_cond_t is_called_cond;
     bool is_called, is_ending; /* under the lock */
@@ -49,17 +57,18 @@ static uint64_t now_ns(void)
 /* ---- opening ---- */
 
 /* Address space, with memory behind what is written only. */
-static int imager_reserve(struct imager *imager, size_t len)
+static int memory_reserve(void *place, size_t len, struct image_memory *memory_out)
 {
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     void *octets =
-        mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        mmap(place, len, PROT_READ | PROT_WRITE, flags | (place != NULL ? MAP_FIXED : 0), -1, 0);
     if (octets == MAP_FAILED)
         return -errno;
     /* Two or three lines that nobody touched lately make an answer: each look at the tables of
      * pages that is spared counts. */
     madvise(octets, len, MADV_HUGEPAGE);
     madvise(octets, len, MADV_DONTDUMP);
-    imager->memory = (struct answer_image){octets, len};
+    *memory_out = (struct image_memory){octets, len};
     return 0;
 }
 
@@ -74,16 +83,21 @@ int imager_open(const struct imager_config *config, struct imager **imager_out)
         return -ENOMEM;
     imager->db = config->db;
     imager->park = config->park;
+    imager->has_driver = config->has_driver && io_pages != NULL;
     pthread_mutex_init(&imager->lock, NULL);
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&imager->is_called_cond, &attributes);
     pthread_condattr_destroy(&attributes);
-    int outcome = imager_reserve(imager, config->size_max);
+    struct image_memory memory = {NULL, 0};
+    int outcome = memory_reserve(NULL, config->size_max, &memory);
+    imager->memory = (struct answer_image){memory.octets, memory.len};
     if (outcome == 0)
         outcome = image_open(config->policy, &imager->image);
     if (outcome == 0)
         outcome = zonedb_view_open(config->db, &imager->view);
+    if (outcome == 0)
+        image_set_stop(imager->image, &imager->is_stopping);
     if (outcome != 0) {
         imager_close(imager);
         return outcome;
@@ -105,11 +119,65 @@ static struct image_memory imager_memory(const struct imager *imager)
     return (struct image_memory){(void *)(uintptr_t)imager->memory.octets, imager->memory.len};
 }
 
+static struct image_head *imager_head(const struct imager *imager)
+{
+    return imager_memory(imager).octets;
+}
+
+/* Have pages that programs in the driver see where the image is to be, with room to spare for what
+ * is added later. They come in the place of what was there in one step: who reads it meets this or
+ * that. Outcomes: 0; negative errno with `error`: there are none any more. */
+static int imager_take_pages(struct imager *imager, size_t used, struct io_error *error)
+{
+    struct image_memory memory = imager_memory(imager);
+    size_t len = (used + used / 8 + IMAGE_PAGE_LEN - 1) / IMAGE_PAGE_LEN * IMAGE_PAGE_LEN;
+    int fd;
+    if (used + used / 16 <= imager->pages_len)
+        return 0;
+    if (len > memory.len)
+        len = memory.len / IMAGE_PAGE_LEN * IMAGE_PAGE_LEN;
+    imager->pages_len = 0;
+    int outcome = io_pages->give(len / IMAGE_PAGE_LEN, &fd, error);
+    if (outcome != 0) {
+        memory_reserve(memory.octets, memory.len, &memory);
+        return outcome;
+    }
+    if (mmap(memory.octets, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) !=
+        MAP_FAILED)
+        imager->pages_len = len;
+    else
+        outcome = -errno;
+    close(fd);
+    return outcome;
+}
+
+/* The image is made in memory of our own, since how much it takes is known only then. */
+static int build_for_driver(struct imager *imager)
+{
+    struct image_memory aside, memory = imager_memory(imager);
+    struct io_error error = {.text = "no memory"};
+    int outcome = memory_reserve(NULL, memory.len, &aside);
+    if (outcome != 0)
+        return outcome;
+    outcome = image_build(imager->image, aside, imager->view);
+    if (imager_take_pages(imager, image_used(imager->image), &error) != 0)
+        log_write(LOG_LEVEL_WARNING, "no request is answered in the driver: %s", error.text);
+    if (imager->pages_len != 0)
+        memory.len = imager->pages_len;
+    __atomic_store_n(&imager_head(imager)->until_ns, 0, __ATOMIC_SEQ_CST);
+    int moved = image_move(imager->image, memory);
+    munmap(aside.octets, aside.len);
+    return outcome != 0 ? outcome : moved;
+}
+
 static void *build_run(void *argument)
 {
     struct imager *imager = argument;
     setpriority(PRIO_PROCESS, (id_t)gettid(), BUILD_NICE);
-    return (void *)(intptr_t)image_build(imager->image, imager_memory(imager), imager->view);
+    int outcome = imager->has_driver
+                      ? build_for_driver(imager)
+                      : image_build(imager->image, imager_memory(imager), imager->view);
+    return (void *)(intptr_t)outcome;
 }
 
 /* In a thread of its own: who has become nice may not go back. */
@@ -124,6 +192,19 @@ static int imager_build(struct imager *imager)
     return (int)(intptr_t)outcome;
 }
 
+static void imager_tell(const struct imager *imager, uint64_t took_ns)
+{
+    struct image_counts counts = image_count(imager->image);
+    char out[64] = "";
+    if (counts.zones_out != 0)
+        snprintf(out, sizeof out, " (%ju more only in the database)", (uintmax_t)counts.zones_out);
+    log_write(LOG_LEVEL_INFO, "image ready%s: %ju delegation%s of %ju zone%s%s, %zu octets, %ju ms",
+              imager->pages_len != 0 ? " in the driver" : "", (uintmax_t)counts.delegations,
+              counts.delegations == 1 ? "" : "s", (uintmax_t)counts.zones,
+              counts.zones == 1 ? "" : "s", out, image_used(imager->image),
+              (uintmax_t)(took_ns / NS_PER_MS));
+}
+
 static void imager_make(struct imager *imager)
 {
     uint64_t begin = now_ns();
@@ -133,9 +214,8 @@ static void imager_make(struct imager *imager)
     /* It shall serve at least as long as it took. */
     imager->not_until_ns = end + (end - begin);
     if (outcome == 0) {
-        log_write(LOG_LEVEL_INFO, "image ready: %zu octets, %ju ms", image_used(imager->image),
-                  (uintmax_t)((end - begin) / NS_PER_MS));
-    } else {
+        imager_tell(imager, end - begin);
+    } else if (outcome != -ECANCELED) {
         imager->tried = zonedb_view_version(imager->view);
         if (outcome != imager->problem)
             log_write(LOG_LEVEL_WARNING, "no image of the zones: %s; the database answers all",
@@ -145,11 +225,13 @@ static void imager_make(struct imager *imager)
     imager->problem = outcome;
 }
 
-/* The view is of the newest snapshot: so shall be the image. */
-static void imager_follow(struct imager *imager)
+/* The view is of the snapshot that was the newest `now`: so shall be the image. */
+static void imager_follow(struct imager *imager, uint64_t now)
 {
-    uint64_t version = zonedb_view_version(imager->view), now = now_ns();
+    uint64_t version = zonedb_view_version(imager->view);
     if (image_version(imager->memory.octets) == version || imager->tried == version)
+        return;
+    if (imager->is_made && image_patch(imager->image, imager->view, now, GRACE_NS) == 0)
         return;
     imager->is_made = false;
     if (now >= imager->not_until_ns)
@@ -158,18 +240,23 @@ static void imager_follow(struct imager *imager)
 
 static void imager_look(struct imager *imager)
 {
+    uint64_t now = now_ns();
     int outcome = zonedb_view_refresh(imager->view);
     if (outcome == -ESTALE)
         park_ask(imager->park);
     else if (outcome >= 0)
-        imager_follow(imager);
+        imager_follow(imager, now);
+    if (outcome >= 0 && imager->pages_len != 0 &&
+        image_version(imager->memory.octets) == zonedb_view_version(imager->view))
+        __atomic_store_n(&imager_head(imager)->until_ns, now + LEASE_MS * NS_PER_MS,
+                         __ATOMIC_RELEASE);
     zonedb_view_rest(imager->view);
 }
 
 /* Returns false when it is to end. */
 static bool imager_wait(struct imager *imager)
 {
-    uint64_t until = now_ns() + LOOK_MS * NS_PER_MS;
+    uint64_t until = now_ns() + (imager->pages_len != 0 ? LOOK_LEASED_MS : LOOK_MS) * NS_PER_MS;
     const struct timespec until_ts = {(time_t)(until / 1000000000), (long)(until % 1000000000)};
     pthread_mutex_lock(&imager->lock);
     int outcome = 0;
@@ -198,6 +285,7 @@ static void *imager_run(void *argument)
 int imager_start(struct imager *imager)
 {
     imager->is_ending = false;
+    atomic_store(&imager->is_stopping, false);
     park_join(imager->park);
     int outcome = -pthread_create(&imager->thread, NULL, imager_run, imager);
     imager->has_thread = outcome == 0;
@@ -225,6 +313,7 @@ void imager_halt(struct imager *imager)
 {
     if (imager == NULL || !imager->has_thread)
         return;
+    atomic_store(&imager->is_stopping, true);
     imager_call(imager, true);
     pthread_join(imager->thread, NULL);
     imager->has_thread = false;
@@ -235,6 +324,8 @@ void imager_close(struct imager *imager)
     if (imager == NULL)
         return;
     imager_halt(imager);
+    if (imager->has_driver)
+        io_pages->take();
     image_close(imager->image);
     zonedb_view_close(imager->view);
     if (imager->memory.octets != NULL)

@@ -6,6 +6,9 @@
  *     imager_start(imager);              the thread runs; the image comes when it is made
  *     imager_close(imager);              nobody reads the memory any more
  *
+ * Where XDP programs answer from it too it lies in memory that they see: they believe it for as long
+ * as the lease in its head says, which the thread renews while it is equal to the database.
+ *
  * Nothing depends on the image but time. The memory stays at its place from imager_open() to
  * imager_close(), readable as a whole whatever is in it; who reads it needs no lock (answer.h).
  *
@@ -25,6 +28,7 @@ struct imager_config {
     struct park *park;
     const struct respond_policy *policy;
     size_t size_max; /* octets that the image may take */
+    bool has_driver; /* the next programs of interfaces (io.h) shall answer from it too */
 };
 
 /* Outcomes: 0; -ENOMEM; -ENOTSUP no image can answer by this policy. */

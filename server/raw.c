@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "server/raw.h"
 
+#include "server/image_program.h"
 #include "server/proxy_worker.h"
 #include "server/raw_place.h"
 #include "server/serve.h"
@@ -84,6 +85,8 @@ static int worker_make_recent(struct raw_worker *worker, const struct raw_config
         return -ENOMEM;
     }
     worker->recent = recent_make(worker->recent_memory, size);
+    if (worker->backend->notes != NULL)
+        worker->recent.notes = worker->backend->notes(worker->io);
     return 0;
 }
 
@@ -96,6 +99,7 @@ static int worker_try_io(struct raw_worker *worker, const struct io_backend *bac
         snprintf(error->text, sizeof(error->text), "out of memory");
         return -ENOMEM;
     }
+    struct io_program program;
     bool is_shared = backend->is_shared && config->proxy == NULL;
     worker->count = is_shared && config->worker_count > 1 ? config->worker_count : 1;
     const struct io_config io_config = {
@@ -107,6 +111,7 @@ static int worker_try_io(struct raw_worker *worker, const struct io_backend *bac
         .peer_count = worker->place.peer_count,
         .has_driver = config->has_driver,
         .has_hot = config->has_hot,
+        .next = config->has_image && image_program_get(&program) ? &program : NULL,
         .has_udp = worker->place.has_udp,
         .worker = config->worker,
         .worker_count = worker->count,
@@ -421,6 +426,12 @@ void raw_worker_count_lost(const struct raw_worker *worker, struct io_lost *lost
     *lost_out = (struct io_lost){0};
     if (worker->backend->count_lost != NULL)
         worker->backend->count_lost(worker->io, lost_out);
+}
+
+uint64_t raw_worker_count_answered(const struct raw_worker *worker)
+{
+    return worker->backend->count_answered != NULL ? worker->backend->count_answered(worker->io)
+                                                   : 0;
 }
 
 const char *raw_worker_backend(const struct raw_worker *worker)

@@ -35,6 +35,7 @@ struct raw_config {
     const char *io;                 /* backend, by its name (io.h); NULL: the best that opens */
     bool has_driver;                /* a program in the driver answers what needs no request */
     bool has_hot;                   /* and UDP requests that came before */
+    bool has_image;                 /* and what is in the image of the zones */
     void (*warn)(const char *text); /* what the operator should know, from the worker's thread */
     const struct raw_address *addresses;
     size_t address_count;       /* 1 or more */
@@ -93,6 +94,9 @@ unsigned raw_worker_count(const struct raw_worker *worker);
 
 /* Frames for us that were lost because they came too fast, since the capture was opened. */
 void raw_worker_count_lost(const struct raw_worker *worker, struct io_lost *lost_out);
+
+/* Requests that a program in the interface's driver has answered, since the process began. */
+uint64_t raw_worker_count_answered(const struct raw_worker *worker);
 
 /* The name of the backend that carries the frames, and why it is not a better one, for people; "":
  * it is the best, or the one asked for. */

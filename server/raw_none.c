@@ -18,6 +18,8 @@ int raw_worker_open(const struct raw_config *config, struct raw_worker **worker_
     return -ENOTSUP;
 }
 
+const struct io_pages *const io_pages = NULL;
+
 int raw_worker_run(struct raw_worker *worker, const struct respond_policy *policy,
                    const struct answer_image *image, const atomic_bool *stop)
 {
@@ -56,6 +58,12 @@ void raw_worker_count_lost(const struct raw_worker *worker, struct io_lost *lost
 {
     (void)worker;
     *lost_out = (struct io_lost){0};
+}
+
+uint64_t raw_worker_count_answered(const struct raw_worker *worker)
+{
+    (void)worker;
+    return 0;
 }
 
 const char *raw_worker_backend(const struct raw_worker *worker)

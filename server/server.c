@@ -194,6 +194,7 @@ static int generation_open_sockets(struct generation *generation, struct generat
 static bool has_same_image(const struct generation *a, const struct generation *b)
 {
     return a->config.image_size == b->config.image_size &&
+           (a->config.driver == CONFIG_DRIVER_ZONES) == (b->config.driver == CONFIG_DRIVER_ZONES) &&
            a->settings.policy.udp_payload == b->settings.policy.udp_payload &&
            a->settings.policy.has_edns == b->settings.policy.has_edns;
 }
@@ -205,7 +206,9 @@ static void generation_open_image(struct generation *generation, struct generati
     const struct imager_config config = {.db = server->db,
                                          .park = &server->park,
                                          .policy = &generation->settings.policy,
-                                         .size_max = generation->config.image_size};
+                                         .size_max = generation->config.image_size,
+                                         .has_driver =
+                                             generation->config.driver == CONFIG_DRIVER_ZONES};
     if (is_proxy(&generation->config) || config.size_max == 0)
         return;
     if (former != NULL && former->imager != NULL && has_same_image(generation, former)) {

@@ -173,6 +173,8 @@ static uint64_t now_us(void)
 static void member_shut(struct stateless *member, bool is_leaving)
 {
     struct io_lost lost = {0}, some;
+    uint64_t answered =
+        member->crew_count != 0 ? raw_worker_count_answered(member->crew[0].raw) : 0;
     if (member->crew_count != 0 && !is_leaving)
         raw_worker_unguard(member->crew[0].raw);
     member->until_us = now_us();
@@ -190,6 +192,9 @@ static void member_shut(struct stateless *member, bool is_leaving)
         crew->raw = NULL;
     }
     member->crew_count = 0;
+    if (answered != 0)
+        log_write(LOG_LEVEL_INFO, "interface %s: %ju requests were answered in the driver",
+                  member->interface, (uintmax_t)answered);
     if (lost.syns + lost.others != 0)
         log_write(LOG_LEVEL_INFO,
                   "interface %s: %ju frames were lost because they came too fast, %ju of them SYNs",
@@ -203,6 +208,7 @@ static int member_open(struct stateless *member, struct io_error *error)
         .io = member->config.io != CONFIG_IO_AUTO ? config_io_choices[member->config.io] : NULL,
         .has_driver = has_driver(&member->config),
         .has_hot = member->config.driver == CONFIG_DRIVER_HOT,
+        .has_image = member->config.driver == CONFIG_DRIVER_ZONES,
         .warn = warn,
         .addresses = member->addresses,
         .address_count = member->address_count,
