@@ -6,8 +6,8 @@
  *     imager_start(imager);              the thread runs; the image comes when it is made
  *     imager_close(imager);              nobody reads the memory any more
  *
- * Where XDP programs answer from it too it lies in memory that they see: they believe it for as long
- * as the lease in its head says, which the thread renews while it is equal to the database.
+ * Where XDP programs answer from it too it lies in memory that they see: they believe it for as
+ * long as the lease in its head says, which the thread renews while it is equal to the database.
  *
  * Nothing depends on the image but time. The memory stays at its place from imager_open() to
  * imager_close(), readable as a whole whatever is in it; who reads it needs no lock (answer.h).

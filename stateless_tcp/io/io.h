@@ -114,7 +114,7 @@ struct io_backend {
     /* Frames for us that were lost since open, because they came faster than they were taken. NULL:
      * this one does not know. */
     void (*count_lost)(struct io *io, struct io_lost *lost_out);
-    /* Requests that were answered by a program in the driver since it was loaded. NULL: none are. */
+    /* Requests that a program in the driver has answered since it was loaded. NULL: none are. */
     uint64_t (*count_answered)(const struct io *io);
     /* For the same backends and thread, where UDP answers may be given again. lease(): what was
      * learned, and what follows, is right until `until_ns` (CLOCK_MONOTONIC); is_changed: only what
@@ -139,9 +139,9 @@ extern const struct io_backend io_backend_file;    /* pcap file in, pcap file ou
 /* The memory that the next programs answer from, one for all interfaces. Any thread. */
 struct io_pages {
     /* Have the next program of every interface that was opened with one answer from so many pages
-     * of 4096 octets, zeros, instead of from what it had. *fd_out: they, to be mapped; the caller's.
-     * The interfaces must be opened. Takes some tenths of a second. Outcomes: 0; -ENOENT there is
-     * no such interface; other negative errno with `error`: those before are left. */
+     * of 4096 octets, zeros, instead of from what it had. *fd_out: they, to be mapped; the
+     * caller's. Takes some tenths of a second. Outcomes: 0; -ENOENT there is no such interface;
+     * other negative errno; `error` says why. */
     int (*give)(size_t page_count, int *fd_out, struct io_error *error);
     /* Have none of them answer. */
     void (*take)(void);

@@ -62,7 +62,7 @@ int loader_tell(struct loader *loader, const struct loader_wish *wish,
 void loader_counters(const struct loader *loader, uint64_t counters_out[DRIVER_COUNTERS]);
 
 /* Have a program to go on to (next.h) when there are pages for it; where there is one already it
- * stays. Needs what loader_open() needs the first time. Outcomes: 0; negative errno with `error`. */
+ * stays. Needs what loader_open() needs the first time. Outcomes: 0; negative errno, `error`. */
 int loader_open_next(struct loader *loader, const struct io_program *program,
                      struct io_error *error);
 
