@@ -2,32 +2,13 @@
 #include "stateless_tcp/packet.h"
 
 #include "stateless_tcp/checksum.h"
+#include "stateless_tcp/numbers.h"
 #include "stateless_tcp/wire.h"
 
 #include <assert.h>
 #include <string.h>
 
 enum {
-    ETHERTYPE_IPV4 = 0x0800,
-    ETHERTYPE_VLAN_CUSTOMER = 0x8100,
-    ETHERTYPE_IPV6 = 0x86dd,
-    ETHERTYPE_VLAN_SERVICE = 0x88a8,
-
-    PROTOCOL_HOP_BY_HOP = 0,
-    PROTOCOL_TCP = 6,
-    PROTOCOL_UDP = 17,
-    PROTOCOL_ROUTING = 43,
-    PROTOCOL_DESTINATION = 60,
-
-    /* TCP options (RFC 9293 3.2, RFC 2018, RFC 7323, RFC 7413) */
-    OPTION_END = 0,
-    OPTION_NONE = 1,
-    OPTION_MSS = 2,
-    OPTION_SACK_PERMITTED = 4,
-    OPTION_SACK = 5,
-    OPTION_TIMESTAMPS = 8,
-    OPTION_FAST_OPEN = 34,
-
     TTL = 64,
     IPV4_MORE_FRAGMENTS_OR_OFFSET = 0x3fff,
     IPV4_DONT_FRAGMENT = 0x4000,

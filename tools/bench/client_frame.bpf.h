@@ -155,7 +155,7 @@ DRIVER_INLINE uint32_t client_read_ip(const struct client_config *config, const 
                                       uint32_t *end_at_out)
 {
     const uint8_t *ip = data + CLIENT_ETHERNET;
-    uint8_t protocol = config->is_udp ? DRIVER_UDP : DRIVER_TCP;
+    uint8_t protocol = config->is_udp ? PROTOCOL_UDP : PROTOCOL_TCP;
     if (ip + PACKET_IPV6_HEADER_LEN > end) /* the shortest over IPv4 is as long */
         return 0;
     bool is_ours = false;
@@ -163,12 +163,12 @@ DRIVER_INLINE uint32_t client_read_ip(const struct client_config *config, const 
     if (config->family == 4) {
         at = CLIENT_ETHERNET + PACKET_IPV4_HEADER_LEN;
         *end_at_out = CLIENT_ETHERNET + client_be16(driver_load16(ip + 2));
-        is_ours = driver_load16(ip - 2) == client_be16(0x0800) && ip[0] == 0x45 &&
+        is_ours = driver_load16(ip - 2) == client_be16(ETHERTYPE_IPV4) && ip[0] == 0x45 &&
                   (driver_load16(ip + 6) & client_be16(0x3fff)) == 0 && ip[9] == protocol;
     } else {
         at = CLIENT_ETHERNET + PACKET_IPV6_HEADER_LEN;
         *end_at_out = at + client_be16(driver_load16(ip + 4));
-        is_ours = driver_load16(ip - 2) == client_be16(0x86dd) && ip[6] == protocol;
+        is_ours = driver_load16(ip - 2) == client_be16(ETHERTYPE_IPV6) && ip[6] == protocol;
     }
     if (!is_ours || *end_at_out > (uint64_t)(end - data) ||
         !driver_read_addresses(ip, end, segment))
@@ -235,7 +235,8 @@ DRIVER_INLINE bool client_put_link(const struct client_config *config, uint8_t *
         driver_store16(data + i, driver_load16(config->mac_peer + i));
         driver_store16(data + 6 + i, driver_load16(config->mac_own + i));
     }
-    driver_store16(data + 12, (uint16_t)client_be16(config->family == 4 ? 0x0800 : 0x86dd));
+    driver_store16(data + 12,
+                   (uint16_t)client_be16(config->family == 4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6));
     return true;
 }
 
@@ -243,7 +244,7 @@ DRIVER_INLINE bool client_put_ip(const struct client_config *config, uint8_t *ip
                                  const uint8_t *end, uint32_t len,
                                  const struct driver_segment *segment)
 {
-    uint32_t protocol = config->is_udp ? DRIVER_UDP : DRIVER_TCP;
+    uint32_t protocol = config->is_udp ? PROTOCOL_UDP : PROTOCOL_TCP;
     if (config->family == 4)
         return driver_put_ipv4(ip, end, protocol, len, segment);
     if (ip + 4 > end)
@@ -258,7 +259,7 @@ DRIVER_INLINE bool client_put_udp(uint8_t *udp, const uint8_t *end, uint32_t len
 {
     uint32_t ports = work->segment.words[0];
     uint8_t *at = udp;
-    sum += driver_sum_pseudo_header(&work->segment, DRIVER_UDP, len);
+    sum += driver_sum_pseudo_header(&work->segment, PROTOCOL_UDP, len);
     bool is_put = driver_put(&at, end, ports << 16 | ports >> 16, &sum) &&
                   driver_put(&at, end, driver_be32(len << 16), &sum);
     if (!is_put || udp + PACKET_UDP_HEADER_LEN > end)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tools/bench/raw_frame.h"
 
+#include "stateless_tcp/numbers.h"
 #include "stateless_tcp/wire.h"
 #include "tools/bench/question.h"
 #include "tools/bench/source.h"
@@ -8,14 +9,6 @@
 #include <string.h>
 
 enum {
-    PROTOCOL_TCP = 6,
-    PROTOCOL_UDP = 17,
-    OPTION_NONE = 1,
-    OPTION_MSS = 2,
-    OPTION_SACK_PERMITTED = 4,
-    OPTION_SACK = 5,
-    OPTION_TIMESTAMPS = 8,
-    OPTION_FAST_OPEN = 34,
     OPTIONS_MAX = 40,
     TTL = 64,
 };
@@ -42,7 +35,7 @@ void raw_path_prepare(struct raw_path *path, uint32_t start, uint32_t tuples_max
     memcpy(at + 6, path->mac_own, 6);
     at += PACKET_ETHERNET_HEADER_LEN;
     if (path->server.family == 4) {
-        wire_store_be16(at - 2, 0x0800);
+        wire_store_be16(at - 2, ETHERTYPE_IPV4);
         at[0] = 0x45;
         at[6] = 0x40; /* do not fragment */
         at[8] = TTL;
@@ -50,7 +43,7 @@ void raw_path_prepare(struct raw_path *path, uint32_t start, uint32_t tuples_max
         path->ip_sum = question_sum(at, PACKET_IPV4_HEADER_LEN);
         path->headers_len = PACKET_ETHERNET_HEADER_LEN + PACKET_IPV4_HEADER_LEN;
     } else {
-        wire_store_be16(at - 2, 0x86dd);
+        wire_store_be16(at - 2, ETHERTYPE_IPV6);
         at[0] = 0x60;
         at[7] = TTL;
         memcpy(at + 24, path->server.octets, 16);

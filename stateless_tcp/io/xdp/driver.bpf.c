@@ -38,17 +38,7 @@ volatile uint32_t driver_bank; /* which of driver_configs counts */
 #include "stateless_tcp/io/xdp/hot.bpf.h"
 
 enum {
-    TYPE_IPV4 = 0x0800,
-    TYPE_VLAN_CUSTOMER = 0x8100,
-    TYPE_IPV6 = 0x86dd,
-    TYPE_VLAN_SERVICE = 0x88a8,
-    VLANS_MAX = 2, /* PACKET_VLAN_MAX */
-
-    HOP_BY_HOP = 0,
-    TCP = 6,
-    UDP = 17,
-    ROUTING = 43,
-    DESTINATION = 60,
+    VLANS_MAX = 2,      /* PACKET_VLAN_MAX */
     EXTENSIONS_MAX = 4, /* both as in packet.c */
     EXTENSION_OCTETS_MAX = 256,
 };
@@ -97,7 +87,7 @@ static __always_inline int parse_ethernet(struct cursor *cursor)
 #pragma unroll
     for (unsigned i = 0; i < VLANS_MAX; i++) {
         const uint8_t *tag = cursor->at;
-        if (type != TYPE_VLAN_CUSTOMER && type != TYPE_VLAN_SERVICE)
+        if (type != ETHERTYPE_VLAN_CUSTOMER && type != ETHERTYPE_VLAN_SERVICE)
             break;
         if (tag + 4 > cursor->end)
             return -1;
@@ -169,15 +159,16 @@ static __always_inline int parse_extensions(struct cursor *cursor, uint32_t next
     const uint8_t *at = cursor->at;
     uint32_t walked = 0;
     for (unsigned i = 0; i <= EXTENSIONS_MAX; i++) {
-        if (next != HOP_BY_HOP && next != DESTINATION && next != ROUTING) {
+        if (next != PROTOCOL_HOP_BY_HOP && next != PROTOCOL_DESTINATION &&
+            next != PROTOCOL_ROUTING) {
             cursor->at = at;
             return (int)next;
         }
-        if ((next == HOP_BY_HOP && i > 0) || at + 8 > cursor->end)
+        if ((next == PROTOCOL_HOP_BY_HOP && i > 0) || at + 8 > cursor->end)
             return -1;
         uint32_t len = 8u + 8u * at[1];
         /* A routing header with segments left asks us to be a router (RFC 8200 4.4). */
-        if (next == ROUTING && at[3] != 0)
+        if (next == PROTOCOL_ROUTING && at[3] != 0)
             return -1;
         next = at[0];
         walked += len;
@@ -207,7 +198,7 @@ static __always_inline int parse_ipv6(struct cursor *cursor, struct parsed *pars
     parsed->end_at = parsed->ip_at + 40 + payload_len;
     cursor->at = header + 40;
     uint32_t next = header[6];
-    parsed->is_plain = next == TCP || next == UDP;
+    parsed->is_plain = next == PROTOCOL_TCP || next == PROTOCOL_UDP;
     return parsed->is_plain ? (int)next : parse_extensions(cursor, next);
 }
 
@@ -225,7 +216,7 @@ static __always_inline uint32_t parse_transport(struct cursor *cursor, int proto
     parsed->destination.port = (uint16_t)load_be16(header + 2);
     if (parsed->source.port == 0)
         return 0;
-    if (protocol == UDP) {
+    if (protocol == PROTOCOL_UDP) {
         uint32_t len = load_be16(header + 4);
         bool has_sum = parsed->source.family == 4 || load_be16(header + 6) != 0;
         return has_sum && len >= 8 && len <= left ? DRIVER_TRANSPORT_UDP : 0;
@@ -280,11 +271,11 @@ __attribute__((noinline)) int driver_parse(struct xdp_md *ctx, struct parsed *pa
                             (void *)(long)ctx->data_end};
     int type = parse_ethernet(&cursor), protocol = -1;
     parsed->ip_at = (uint16_t)(cursor.at - cursor.begin);
-    if (type == TYPE_IPV4)
+    if (type == ETHERTYPE_IPV4)
         protocol = parse_ipv4(&cursor, parsed);
-    else if (type == TYPE_IPV6)
+    else if (type == ETHERTYPE_IPV6)
         protocol = parse_ipv6(&cursor, parsed);
-    if (protocol != TCP && protocol != UDP)
+    if (protocol != PROTOCOL_TCP && protocol != PROTOCOL_UDP)
         return 0;
     return (int)parse_transport(&cursor, protocol, parsed);
 }

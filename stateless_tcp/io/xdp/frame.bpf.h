@@ -10,6 +10,7 @@
 #define STATELESS_TCP_IO_XDP_FRAME_BPF_H
 
 #include "stateless_tcp/io/xdp/driver.h"
+#include "stateless_tcp/numbers.h"
 #include "stateless_tcp/packet.h"
 
 #define DRIVER_INLINE static inline __attribute__((always_inline))
@@ -25,8 +26,6 @@
 #define DRIVER_FORGET() __asm__ volatile("" ::: "memory")
 
 enum {
-    DRIVER_TCP = 6,
-    DRIVER_UDP = 17,
     DRIVER_HEADER_WORDS = 15, /* the longest TCP header */
     DRIVER_DATA_MAX = 512,    /* octets of data that are added up here: a request is shorter */
     DRIVER_OPTIONS_MAX = 12,  /* options, paddings among them; real clients have eight at most */
@@ -149,15 +148,15 @@ DRIVER_INLINE void driver_read_option(const uint8_t *header, uint32_t at, uint32
                                       struct driver_segment *segment)
 {
     uint32_t kind = header[at];
-    if (kind == 2 && option_len == 4) {
+    if (kind == OPTION_MSS && option_len == 4) {
         segment->mss = (uint16_t)driver_header_be32(header, at);
-    } else if (kind == 4 && option_len == 2) {
+    } else if (kind == OPTION_SACK_PERMITTED && option_len == 2) {
         segment->has_sack_permitted = true;
-    } else if (kind == 8 && option_len == 10) {
+    } else if (kind == OPTION_TIMESTAMPS && option_len == 10) {
         segment->has_timestamps = true;
         segment->timestamp_value = driver_header_be32(header, at + 2);
         segment->timestamp_echo = driver_header_be32(header, at + 6);
-    } else if (kind == 34) {
+    } else if (kind == OPTION_FAST_OPEN) {
         segment->has_fast_open = true;
     }
 }
@@ -257,7 +256,7 @@ DRIVER_INLINE bool driver_is_sum_right(const struct driver_segment *segment, uin
                                        uint8_t policy)
 {
     uint32_t len = segment->header_len + segment->data_len;
-    uint64_t pseudo = driver_sum_pseudo_header(segment, DRIVER_TCP, len), sum = pseudo + data_sum;
+    uint64_t pseudo = driver_sum_pseudo_header(segment, PROTOCOL_TCP, len), sum = pseudo + data_sum;
     if (policy == PACKET_CHECKSUM_NEVER)
         return true;
 #pragma GCC unroll 15
@@ -313,7 +312,8 @@ DRIVER_INLINE bool driver_put_tcp(uint8_t *tcp, const uint8_t *end, uint32_t hea
                                   const struct packet_segment *reply, uint32_t data_len,
                                   uint64_t data_sum)
 {
-    uint64_t sum = driver_sum_pseudo_header(segment, DRIVER_TCP, header_len + data_len) + data_sum;
+    uint64_t sum =
+        driver_sum_pseudo_header(segment, PROTOCOL_TCP, header_len + data_len) + data_sum;
     uint32_t ports = segment->words[0];
     uint32_t aligning = reply->has_sack_permitted ? 0x04020000 : 0x01010000;
     uint8_t *at = tcp;
@@ -398,7 +398,7 @@ DRIVER_INLINE uint32_t driver_put_frame(uint8_t *data, const uint8_t *end,
 {
     uint32_t len = driver_reply_len(reply);
     if (len > segment->header_len + segment->data_len ||
-        !driver_put_before(data, end, frame, segment, DRIVER_TCP, len) ||
+        !driver_put_before(data, end, frame, segment, PROTOCOL_TCP, len) ||
         !driver_put_tcp(data + (frame->tcp_at & 0x7f), end, len, segment, reply, 0, 0))
         return 0;
     return frame->tcp_at + len;

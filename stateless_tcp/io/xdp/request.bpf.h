@@ -153,7 +153,7 @@ DRIVER_INLINE bool driver_request_put(uint8_t *data, const uint8_t *end,
     prefix[0] = (uint8_t)(len >> 8);
     prefix[1] = (uint8_t)len;
     reply.timestamp_value += point_make(stream_len, 0, false);
-    return driver_put_before(data, end, &work->frame, &work->segment, DRIVER_TCP,
+    return driver_put_before(data, end, &work->frame, &work->segment, PROTOCOL_TCP,
                              header_len + stream_len) &&
            driver_put_tcp(data + tcp_at, end, header_len, &work->segment, &reply, stream_len,
                           sum + prefix_word);

@@ -21,7 +21,7 @@ DRIVER_INLINE bool driver_udp_is_sum_good(const uint8_t *udp, const uint8_t *end
         return segment->family == 4;
     if (policy == PACKET_CHECKSUM_NEVER)
         return true;
-    uint64_t pseudo = driver_sum_pseudo_header(segment, DRIVER_UDP, len);
+    uint64_t pseudo = driver_sum_pseudo_header(segment, PROTOCOL_UDP, len);
     uint64_t sum = pseudo + driver_load32(udp) + driver_load32(udp + 4) + data_sum;
     return driver_fold(sum) == 0xffff ||
            (policy == PACKET_CHECKSUM_AUTO && field == driver_fold(pseudo));
@@ -35,14 +35,14 @@ DRIVER_INLINE bool driver_udp_put(uint8_t *data, const uint8_t *end,
                                   uint64_t data_sum)
 {
     uint8_t *udp = data + (frame->tcp_at & 0x7f);
-    if (!driver_put_before(data, end, frame, segment, DRIVER_UDP, len) ||
+    if (!driver_put_before(data, end, frame, segment, PROTOCOL_UDP, len) ||
         udp + PACKET_UDP_HEADER_LEN > end)
         return false;
     uint32_t ports = driver_load32(udp), len_and_sum = driver_be32(len << 16);
     driver_store32(udp, ports << 16 | ports >> 16);
     driver_store32(udp + 4, len_and_sum);
     uint64_t sum =
-        driver_sum_pseudo_header(segment, DRIVER_UDP, len) + ports + len_and_sum + data_sum;
+        driver_sum_pseudo_header(segment, PROTOCOL_UDP, len) + ports + len_and_sum + data_sum;
     uint16_t folded = (uint16_t)~driver_fold(sum);
     driver_store16(udp + 6, folded == 0 ? 0xffff : folded);
     return true;
