@@ -212,7 +212,7 @@ static void imager_make(struct imager *imager)
     uint64_t end = now_ns();
     imager->is_made = outcome == 0;
     /* It shall serve at least as long as it took. */
-    imager->not_until_ns = end + (end - begin);
+    imager->not_until_ns = outcome != -ECANCELED ? end + (end - begin) : 0;
     if (outcome == 0) {
         imager_tell(imager, end - begin);
     } else if (outcome != -ECANCELED) {
@@ -268,10 +268,19 @@ static bool imager_wait(struct imager *imager)
     return !is_ending;
 }
 
+/* From now on who calls stops who makes the image. */
+static void imager_go_on(struct imager *imager)
+{
+    pthread_mutex_lock(&imager->lock);
+    atomic_store(&imager->is_stopping, imager->is_ending);
+    pthread_mutex_unlock(&imager->lock);
+}
+
 static void *imager_run(void *argument)
 {
     struct imager *imager = argument;
     do {
+        imager_go_on(imager);
         if (park_is_asked(imager->park))
             park_wait(imager->park);
         imager_look(imager);
@@ -285,7 +294,6 @@ static void *imager_run(void *argument)
 int imager_start(struct imager *imager)
 {
     imager->is_ending = false;
-    atomic_store(&imager->is_stopping, false);
     park_join(imager->park);
     int outcome = -pthread_create(&imager->thread, NULL, imager_run, imager);
     imager->has_thread = outcome == 0;
@@ -299,6 +307,7 @@ static void imager_call(struct imager *imager, bool is_ending)
     pthread_mutex_lock(&imager->lock);
     imager->is_called = true;
     imager->is_ending |= is_ending;
+    atomic_store(&imager->is_stopping, true);
     pthread_cond_signal(&imager->is_called_cond);
     pthread_mutex_unlock(&imager->lock);
 }
@@ -313,7 +322,6 @@ void imager_halt(struct imager *imager)
 {
     if (imager == NULL || !imager->has_thread)
         return;
-    atomic_store(&imager->is_stopping, true);
     imager_call(imager, true);
     pthread_join(imager->thread, NULL);
     imager->has_thread = false;

@@ -271,19 +271,25 @@ static int worker_tick(struct raw_worker *worker)
     return outcome == 0 && !is_guarded ? -ECHILD : outcome;
 }
 
-/* The driver may give UDP answers again while they are right, which is looked at twice as often as
- * it has to be. `refreshed`: outcome of zonedb_view_refresh(). Whether it is to learn the answers
- * of now: one worker teaches, so that there is one snapshot that counts. */
-static bool worker_lease(struct raw_worker *worker, int refreshed)
+static uint64_t lease_clock_ns(const struct raw_worker *worker)
 {
-    struct timespec now;
+    struct timespec now = {0, 0};
+    if (worker->is_learning)
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* The driver may give UDP answers again while they are right, which is looked at twice as often as
+ * it has to be. `refreshed`: outcome of zonedb_view_refresh(), not called before `looked_ns`.
+ * Whether it is to learn the answers of now: one worker teaches, so that there is one snapshot that
+ * counts. */
+static bool worker_lease(struct raw_worker *worker, int refreshed, uint64_t looked_ns)
+{
     if (!worker->is_learning || refreshed < 0 || worker->until_us != UINT64_MAX)
         return false;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
     uint64_t version = zonedb_view_version(worker->view);
     worker->backend->lease(worker->io, !worker->has_lease || version != worker->lease_version,
-                           now_ns + LEASE_MS * UINT64_C(1000000));
+                           looked_ns + LEASE_MS * UINT64_C(1000000));
     worker->has_lease = true;
     worker->lease_version = version;
     return true;
@@ -293,6 +299,7 @@ static bool worker_lease(struct raw_worker *worker, int refreshed)
 static int worker_answer(struct raw_worker *worker, const struct respond_policy *policy,
                          const struct io_frame *frames, int frame_count)
 {
+    uint64_t looked_ns = lease_clock_ns(worker);
     int outcome = zonedb_view_refresh(worker->view);
     if (outcome == -ESTALE)
         return outcome; /* other failures are answered: SERVFAIL */
@@ -316,7 +323,7 @@ static int worker_answer(struct raw_worker *worker, const struct respond_policy 
         .recent = worker->recent_memory != NULL ? &worker->recent : NULL,
         .stream = worker->stream,
     };
-    bool is_learning = worker_lease(worker, outcome);
+    bool is_learning = worker_lease(worker, outcome, looked_ns);
     for (int i = 0; i < frame_count; i++) {
         struct train train;
         bool is_mine = frames[i].time_us >= worker->from_us && frames[i].time_us < worker->until_us;

@@ -232,6 +232,28 @@ static int loader_new(const char *interface, bool has_hot, struct loader **loade
     return 0;
 }
 
+/* Into the bank that the program does not look at, then it looks there. */
+static int loader_configure(struct loader *loader, const struct driver_config *config)
+{
+    uint32_t bank = (*loader->bank & 1) ^ 1;
+    if (memcmp(config, &loader->config, sizeof(*config)) == 0)
+        return 0;
+    int result = bpf_map_update_elem(loader->configs_map, &bank, config, BPF_ANY);
+    if (result != 0)
+        return result;
+    __atomic_store_n(loader->bank, bank, __ATOMIC_RELEASE);
+    loader->config = *config;
+    return 0;
+}
+
+/* What was so before the program was taken off the interface need not be so now, the keys for one:
+ * it passes everything until it is told. */
+static int loader_forget(struct loader *loader)
+{
+    const struct driver_config none = {.port_low = UINT16_MAX};
+    return loader_configure(loader, &none);
+}
+
 static void loader_detach(struct loader *loader)
 {
     if (loader->link >= 0)
@@ -256,6 +278,8 @@ static int loader_hold(const char *interface, bool has_hot, struct loader **load
         loader_detach(loader);
         loader->interface_index = index;
         result = loader_check_alone(loader, error);
+        if (result == 0 && (result = loader_forget(loader)) != 0)
+            loader_fail(interface, result, error, "cannot tell the program: %s", strerror(-result));
         if (result == 0)
             result = loader_attach(loader, error);
         if (result != 0) {
@@ -482,7 +506,6 @@ static int tell_peers(struct loader *loader, const struct loader_wish *wish)
     return result;
 }
 
-/* Into the bank that the program does not look at, then it looks there. */
 static int tell_config(struct loader *loader, const struct loader_wish *wish,
                        const struct io_facts *facts)
 {
@@ -506,14 +529,7 @@ static int tell_config(struct loader *loader, const struct loader_wish *wish,
         config.port_low = port < config.port_low ? port : config.port_low;
         config.port_high = port > config.port_high ? port : config.port_high;
     }
-    if (memcmp(&config, &loader->config, sizeof(config)) == 0)
-        return 0;
-    uint32_t bank = (*loader->bank & 1) ^ 1;
-    int result = bpf_map_update_elem(loader->configs_map, &bank, &config, BPF_ANY);
-    if (result == 0) {
-        __atomic_store_n(loader->bank, bank, __ATOMIC_RELEASE);
-        loader->config = config;
-    }
+    int result = loader_configure(loader, &config);
     explicit_bzero(&config, sizeof(config));
     return result;
 }
