@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * Ceilings inside the driver: `answer` sends every query back as its own response, UDP and TCP,
- * with no more of TCP than its clients need; `redirect` hands UDP to AF_XDP. IPv4 without options.
+ * with no more of TCP than its clients need; `redirect` hands UDP to AF_XDP. IPv4 without options;
+ * over IPv6 UDP alone.
  *
  * TCP: SYN -> SYN+ACK with MSS alone, so that segments with data have no options and responses stay
  * as long as their requests, checksums mended (RFC 1624); FIN -> FIN+ACK; other ACKs are dropped.
@@ -143,11 +144,29 @@ static inline __attribute__((always_inline)) struct frame *ours(struct xdp_md *c
     return frame;
 }
 
+/* A query over UDP and IPv6, or NULL. */
+static inline __attribute__((always_inline)) uint8_t *ours_ipv6(struct xdp_md *ctx)
+{
+    uint8_t *frame = (void *)(long)ctx->data;
+    void *end = (void *)(long)ctx->data_end;
+    if ((void *)(frame + ECHO_FRAME_MIN + ECHO_IPV6_SHIFT) > end || frame[ECHO_TYPE] != 0x86 ||
+        !echo_is_ipv6(frame) || frame[ECHO_IPV6_PROTOCOL] != 17 ||
+        frame[ECHO_PORTS + 2 + ECHO_IPV6_SHIFT] != 0 ||
+        frame[ECHO_PORTS + 3 + ECHO_IPV6_SHIFT] != ECHO_PORT)
+        return NULL;
+    return frame;
+}
+
 SEC("xdp") int answer(struct xdp_md *ctx)
 {
     struct frame *frame = ours(ctx);
-    if (frame == NULL)
-        return XDP_PASS;
+    if (frame == NULL) {
+        uint8_t *ipv6 = ours_ipv6(ctx);
+        if (ipv6 == NULL)
+            return XDP_PASS;
+        echo_turn_ipv6(ipv6);
+        return XDP_TX;
+    }
     if (frame->protocol == 6)
         return answer_tcp(ctx, frame, (void *)(long)ctx->data_end);
     if (frame->protocol != 17)
@@ -159,7 +178,7 @@ SEC("xdp") int answer(struct xdp_md *ctx)
 SEC("xdp") int redirect(struct xdp_md *ctx)
 {
     struct frame *frame = ours(ctx);
-    if (frame == NULL || frame->protocol != 17)
+    if (frame == NULL ? ours_ipv6(ctx) == NULL : frame->protocol != 17)
         return XDP_PASS;
     return (int)bpf_redirect_map(&sockets, 0, XDP_PASS);
 }

@@ -54,10 +54,15 @@ static int open_bound(unsigned interface, uint16_t protocol)
                                     .tp_frame_nr = BLOCK_SIZE / 2048 * BLOCK_COUNT};
         struct sock_filter code[] = {
             BPF_STMT(BPF_LD | BPF_H | BPF_ABS, ECHO_TYPE),
-            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_IP, 0, 5),
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_IP, 0, 4),
             BPF_STMT(BPF_LD | BPF_B | BPF_ABS, ECHO_PROTOCOL),
-            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 17, 0, 3),
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 17, 0, 8),
             BPF_STMT(BPF_LD | BPF_H | BPF_ABS, ECHO_PORTS + 2),
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ECHO_PORT, 5, 6),
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_IPV6, 0, 5),
+            BPF_STMT(BPF_LD | BPF_B | BPF_ABS, ECHO_IPV6_PROTOCOL),
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 17, 0, 3),
+            BPF_STMT(BPF_LD | BPF_H | BPF_ABS, ECHO_PORTS + 2 + ECHO_IPV6_SHIFT),
             BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ECHO_PORT, 0, 1),
             BPF_STMT(BPF_RET | BPF_K, 65535),
             BPF_STMT(BPF_RET | BPF_K, 0),
@@ -78,12 +83,10 @@ static void answer_block(struct tpacket_block_desc *block, struct sender *sender
     for (uint32_t i = 0; i < block->hdr.bh1.num_pkts; i++) {
         struct tpacket3_hdr *header = (struct tpacket3_hdr *)(void *)at;
         at += header->tp_next_offset;
-        if (header->tp_snaplen < ECHO_FRAME_MIN)
+        if (!echo_answer((uint8_t *)header + header->tp_mac, header->tp_snaplen))
             continue;
-        uint8_t *frame = (uint8_t *)header + header->tp_mac;
-        echo_turn(frame);
-        sender->vectors[sender->count++] =
-            (struct iovec){.iov_base = frame, .iov_len = header->tp_snaplen};
+        sender->vectors[sender->count++] = (struct iovec){
+            .iov_base = (uint8_t *)header + header->tp_mac, .iov_len = header->tp_snaplen};
         if (sender->count == BATCH)
             sender_flush(sender);
     }

@@ -96,8 +96,7 @@ static void answer(uint32_t count, uint32_t from)
     for (uint32_t i = 0; i < count; i++) {
         const struct xdp_desc *got = xsk_ring_cons__rx_desc(&received, from + i);
         struct xdp_desc *sent = xsk_ring_prod__tx_desc(&transmit, to + i);
-        if (got->len >= ECHO_FRAME_MIN)
-            echo_turn(xsk_umem__get_data(memory, got->addr));
+        echo_answer(xsk_umem__get_data(memory, got->addr), got->len);
         *sent = (struct xdp_desc){.addr = got->addr, .len = got->len};
     }
     xsk_ring_prod__submit(&transmit, count);

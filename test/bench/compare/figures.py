@@ -55,6 +55,9 @@ def summarize(measurements):
             "server_us": spread([m["server_s"] * 1e6 / m["answered"] for m in runs]),
             "kernel_receive_us": spread([(m["receive_s"] + m["softirq_s"]) * 1e6 / m["answered"]
                                          for m in runs]),
+            "frames_in": spread([m["frames_in"] for m in runs]) if "frames_in" in runs[0] else None,
+            "frames_out": spread([m["frames_out"] for m in runs])
+                          if "frames_out" in runs[0] else None,
             "qps": spread([m["answered"] / m["seconds"] for m in runs]),
             "lost": spread([(m["sent"] - m["answered"]) / max(1, m["sent"]) for m in runs]),
             "server_busy": spread([m["server_busy"] for m in runs]),

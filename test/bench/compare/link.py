@@ -148,6 +148,12 @@ class Link:
     def client_mac(self):
         return self.mac(self.client, self.client_device)
 
+    def frames(self):
+        """What the server's device has received and sent, XDP's frames included."""
+        told = self.server.run("ip", "-j", "-s", "link", "show", self.server_device).stdout
+        counts = json.loads(told)[0]["stats64"]
+        return counts["rx"]["packets"], counts["tx"]["packets"]
+
     def add_address(self, address):
         self.server.ip(f"address replace {address}/{NETWORK[family_of(address)]} "
                        f"dev {self.server_device}")

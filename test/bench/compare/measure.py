@@ -177,6 +177,7 @@ class Comparison:
                                          histogram=histogram)
         self.link.pin()
         is_quiet = machine.wait_quiet(self.options.quiet)
+        frames = self.link.frames()
         self.meter.start(instance.group)
         try:
             done = self.link.client.run("taskset", "-c", str(self.link.client_cpu), *command,
@@ -193,6 +194,8 @@ class Comparison:
             self.fail(instance.server.name, f"{load.name}: nothing answered")
             return None
         used["server_busy"] = used["total_s"] / result["seconds"]
+        for name, before, after in zip(("in", "out"), frames, self.link.frames()):
+            used["frames_" + name] = (after - before) / result["answered"]
         if histogram:
             used["curve_us"] = figures.curve(machine.read(histogram))
         return {"server": instance.server.name, "load": load.name, "round": number, "rate": rate,

@@ -162,7 +162,9 @@ class Report:
             tail = s["latency_us"].get("p99") or s["latency_us"].get("mean")
             rows.append((self.label(name), f"**{spread(s['cost_us'])}**",
                          f"{ratio:.2f}" if ratio else "-", spread(s["server_us"]),
-                         spread(s["kernel_receive_us"]), spread(s["core_us"]), spread(s["qps"]),
+                         spread(s["kernel_receive_us"]), spread(s["core_us"]),
+                         " / ".join(number(s[key]["median"]) if s[key] else "-"
+                                    for key in ("frames_in", "frames_out")), spread(s["qps"]),
                          number(1e6 / s["cost_us"]["median"]), spread(tail), percent(s["lost"]),
                          f"{percent(s['server_busy'])} / {percent(s['client_busy'])}"
                          f"{', limited' if s['is_limited'] else ''}",
@@ -170,14 +172,14 @@ class Report:
                          + (f", {s['disturbed']} left out" if s["disturbed"] else "")))
         return f"### {load.about}\n\n" + table(
             ("server", "us a query", "times", "processes", "kernel receive", "/proc/stat",
-             "queries/s", "a core's worth/s", "p99 us", "lost %", "busy % server / client",
+             "frames in / out", "queries/s", "a core's worth/s", "p99 us", "lost %", "busy % server / client",
              "runs"), rows) + \
             f"\n![{load.about}]({load.name}.svg)\n"
 
     def loads(self):
         parts = ["## What a query costs\n\n*us a query*: whole server side, processes and the "
                  "kernel's receiving. */proc/stat*: the same by the clock ticks of the core, "
-                 "strangers included. *times*: as a multiple of Lethe's cheapest mode. *p99*: of a "
+                 "strangers included. *frames*: for a query, at the server's device. *times*: as a multiple of Lethe's cheapest mode. *p99*: of a "
                  "closed loop, so of a full queue (the mean, where the generator knows no more).\n"]
         parts += [self.load_section(load) for load in loads.ALL_LOADS
                   if load.name in self.summaries]
