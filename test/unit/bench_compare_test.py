@@ -14,8 +14,10 @@ import xml.dom.minidom
 sys.dont_write_bytecode = True
 COMPARE = pathlib.Path(__file__).resolve().parent.parent / "bench" / "compare"
 sys.path.insert(0, str(COMPARE))
+import ask  # noqa: E402
 import data  # noqa: E402
 import figures  # noqa: E402
+import large  # noqa: E402
 import link as links  # noqa: E402
 import loads  # noqa: E402
 import machine  # noqa: E402
@@ -278,6 +280,24 @@ class Rest(unittest.TestCase):
                                                 None, link)
         self.assertIn(loads.CLIENTS[6], command)
 
+    def test_answers_that_watchers_wait_for(self):
+        referral, answer = b"\0\0\x80\0\0\1\0\0", b"\0\0\x84\0\0\1\0\1"
+        none = b"\0\0\x84\3\0\1\0\0"
+        self.assertTrue(ask.is_seen(referral, "all") and not ask.is_seen(none, "all"))
+        self.assertTrue(ask.is_seen(none, "nothing") and not ask.is_seen(referral, "nothing"))
+        self.assertTrue(ask.is_first(answer, "all") and ask.is_first(referral, "nothing"))
+        self.assertFalse(ask.is_first(referral, "all") or ask.is_first(none, "nothing"))
+
+    def test_large_zones_tell_what_they_skip(self):
+        options = types.SimpleNamespace(peers=["nsd"], scale=[1000, 2000], scale_zones=0)
+        said = large.skipped(options)
+        self.assertEqual([what.split(":")[0] for what in said],
+                         ["knot", "bind", "other servers with 2,000 delegations",
+                          "many small zones", "10,000,000 delegations"])
+        command = large.command("build", options, "work", "scale.json")
+        self.assertIn("1000,2000", command)
+        self.assertIn("nsd", command)
+
     def test_a_name_is_taken_once_and_what_is_missing_is_told(self):
         with tempfile.TemporaryDirectory() as directory:
             path = pathlib.Path(directory, "nsd-other")
@@ -358,6 +378,11 @@ class Reports(unittest.TestCase):
             "image_s": 0.5, "image_cpu_s": 0.25, "image_octets": 200 << 20,
             "image_own_kb": 210 << 10, "image_present_kb": 220 << 10, "image_maps_kb": 230 << 10}
         self.assertIn("| Lethe, a | tld | 500 | 250 | 200 | 210 | 220 | 230 |",
+                      report.Report(self.result).markdown())
+
+    def test_changes_are_told_in_milliseconds(self):
+        self.result["changes"] = [{"server": "nsd", "took_s": [0.002, 0.004], "seen_s": [1.5, 2.5]}]
+        self.assertIn("| NSD | 2 | 3.00 (2.00-4.00) | 2,000 (1,500-2,500) |",
                       report.Report(self.result).markdown())
 
     def test_what_was_skipped_is_told(self):

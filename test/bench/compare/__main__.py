@@ -25,6 +25,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(HERE))
+import changes  # noqa: E402
 import data  # noqa: E402
 import figures  # noqa: E402
 import large  # noqa: E402
@@ -38,7 +39,7 @@ import servers  # noqa: E402
 SKIP = 77
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 QUICK = {"rounds": 1, "seconds": 0.3, "delegations": 20000, "questions": 20000, "repeat": 0,
-         "quiet": 0, "settle": 0.3, "idle": [1000], "rates": {}, "scale": [],
+         "quiet": 0, "settle": 0.3, "idle": [1000], "rates": {}, "scale": [], "changes": True,
          "peers": ["nsd", "knot-xdp", *servers.CEILINGS],
          "modes": ["socket", "packet", "xdp-driver"],
          "loads": ["udp-tld", "tcp1-tld", "tcp1-big", "tcpp-tld"]}
@@ -77,6 +78,8 @@ def parse():
                          help="default: the first of them that is there")
     options.add_argument("--idle", type=numbers, default=[1000, 100000],
                          help="so many connections at once, for memory; empty: none")
+    options.add_argument("--no-changes", dest="changes", action="store_false",
+                         help="do not measure how soon a change is seen")
     options.add_argument("--rates-udp", type=numbers,
                          default=[10000, 50000, 100000, 150000, 200000],
                          help="offered loads for latency; empty: none")
@@ -205,6 +208,20 @@ def idle(comparison, there):
                 hold(comparison, server)
 
 
+def change(comparison, there):
+    """Last, as it leaves other zones behind than it found."""
+    for server in there if comparison.options.changes else ():
+        if server.has_changes and {"udp", "tcp"} <= set(server.loads):
+            with survived(comparison, server, "changes"):
+                instance = comparison.serving(server, "tld")
+                if instance is None:
+                    continue
+                changed = changes.measure(instance)
+                comparison.changes.append(changed)
+                say(f"change {server.name:18} seen after "
+                    f"{figures.spread(changed['seen_s'])['median'] * 1000:.1f} ms")
+
+
 def hold(comparison, server):
     instance = comparison.serving(server, "tld")
     for count in comparison.options.idle if instance else ():
@@ -238,7 +255,7 @@ def wanted_loads(args):
 def zone_sets_made(args, files, wanted, missing):
     """The loads whose zones there are, after making those."""
     needed = dict.fromkeys(load.zone_set for load in wanted)
-    if args.idle or any(args.rates.values()):
+    if args.idle or args.changes or any(args.rates.values()):
         needed["tld"] = None
     for zone_set in needed:
         say(f"zones: {zone_set}")
@@ -267,6 +284,7 @@ def measure_all(comparison, there, wanted, databases, loaded):
         throughput(comparison, there, wanted)
         idle(comparison, there)
         latencies(comparison, there)
+        change(comparison, there)
     except KeyboardInterrupt:
         comparison.is_interrupted = True
         comparison.fail("compare", "interrupted: the report has what there is")
@@ -311,6 +329,7 @@ def compare(args):
             "servers": [describe(server) for server in there], "missing": missing,
             "failures": comparison.failures, "measurements": comparison.measurements,
             "latencies": comparison.latencies, "idle": comparison.idle,
+            "changes": comparison.changes,
             "starts": measure.starts(comparison), "databases": loaded, "scale": scales}
 
 

@@ -3,6 +3,8 @@
 
     ask.py first ADDRESS PORT NAME SECONDS all|nothing
                      when the name's SOA is first answered for (monotonic time), or with nothing
+    ask.py seen ADDRESS PORT NAME SECONDS all|nothing
+                     when there is a referral to the name, or NXDOMAIN (monotonic time)
     ask.py tcp ADDRESS PORT NAME TYPE        the response over TCP, in hexadecimal
 """
 import socket
@@ -20,9 +22,18 @@ def query(name, kind, has_edns=False):
         struct.pack("!BHH", 0, kind, 1) + OPT * has_edns
 
 
-def first(address, port, name, seconds, has_answer):
+def is_first(answer, wanted):
+    """NOERROR, and an answer if one is wanted."""
+    return answer[3] & 15 == 0 and (answer[7] or wanted == "nothing")
+
+
+def is_seen(answer, wanted):
+    return answer[3] & 15 == (0 if wanted == "all" else 3)
+
+
+def until(is_it, address, port, name, kind, seconds, wanted):
     # With EDNS: some add more to an answer than fits into 512 octets, and then leave it out.
-    end, question = time.monotonic() + seconds, query(name, 6, True)
+    end, question = time.monotonic() + seconds, query(name, kind, True)
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as udp:
         udp.settimeout(0.005)
@@ -32,14 +43,12 @@ def first(address, port, name, seconds, has_answer):
             try:
                 udp.send(question)
                 answer = udp.recv(4096)
-                # NOERROR, and an answer
-                if answer[:2] == question[:2] and answer[3] & 15 == 0 and \
-                        (answer[7] or not has_answer):
+                if answer[:2] == question[:2] and is_it(answer, wanted):
                     print(time.monotonic())
                     return 0
             except OSError:
                 pass
-            time.sleep(0.002)
+            time.sleep(0.002 if is_it is is_first else 0.0005)
     return 1
 
 
@@ -58,7 +67,8 @@ def tcp(address, port, name, kind):
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "first":
-        sys.exit(first(sys.argv[2], int(sys.argv[3]), sys.argv[4], float(sys.argv[5]),
-                       sys.argv[6] == "all"))
+    if sys.argv[1] != "tcp":
+        is_this, kind_asked = (is_first, 6) if sys.argv[1] == "first" else (is_seen, 1)
+        sys.exit(until(is_this, sys.argv[2], int(sys.argv[3]), sys.argv[4], kind_asked,
+                       float(sys.argv[5]), sys.argv[6]))
     sys.exit(tcp(sys.argv[2], int(sys.argv[3]), sys.argv[4], int(sys.argv[5])))

@@ -85,7 +85,7 @@ class Comparison:
         self.options, self.link, self.files, self.say = options, link, files, say
         self.meter = machine.Meter(link.server_cpu, link.client_cpu, link.server_device)
         self.instances, self.failures = {}, []
-        self.measurements, self.latencies, self.idle, self.databases = [], [], [], {}
+        self.measurements, self.latencies, self.idle, self.changes = [], [], [], []
         self.numbers = itertools.count()
         self.idle_networks = itertools.cycle(range(64, 96))
         self.generator = None

@@ -221,6 +221,16 @@ class Report:
                 ("server", "wanted", "open", "answered", "kernel sockets", "octets each, processes",
                  "octets each, kernel", "octets each"), rows) if rows else ""
 
+    def changes(self):
+        rows = [(self.label(c["server"]), len(c["seen_s"]),
+                 *(spread(figures.spread(c[key]), 1000) for key in ("took_s", "seen_s")))
+                for c in self.result.get("changes", ())]
+        return "## A changed delegation\n\nAdded to the zone of delegations, or taken away, by what "\
+            "the server has for it: from the start of that command until it ends, and until a "\
+            "client that asks all the time sees it (no other load). NSD reads the zone anew; "\
+            "caches are emptied where there is a command for it.\n\n" + table(
+                ("server", "changes", "command ms", "seen after ms"), rows) if rows else ""
+
     def starts(self):
         rows = []
         for start in self.result["starts"]:
@@ -290,7 +300,7 @@ class Report:
 
     def markdown(self):
         parts = (self.head(), self.targets(), self.loads(), self.latency(), self.idle(),
-                 self.starts(), self.scale(), self.missing())
+                 self.starts(), self.changes(), self.scale(), self.missing())
         return "\n".join(part for part in parts if part)
 
     def colour(self, name):

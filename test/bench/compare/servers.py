@@ -90,6 +90,7 @@ class Script:
         self.needs = about.get("needs", "").split()
         self.wants_pass = about.get("peer-xdp") == "yes"
         self.answers = about.get("answers", "all")
+        self.has_changes = about.get("changes") == "yes"
         self.connections = int(about.get("connections", "15000"))
 
     def check(self):
@@ -146,12 +147,15 @@ class Script:
     def command(self, _directory, _address, _interface):
         return [str(self.path), "serve"]
 
+    def change_command(self, _zone_set, how):
+        return [str(self.path), how]
+
 
 class LetheMode:
     """lethed with the options of one mode."""
 
     is_lethe, is_device, owns_address, rival, answers = True, True, False, None, "all"
-    zone_sets, families = tuple(data.ZONE_SETS), (4, 6)
+    zone_sets, families, has_changes = tuple(data.ZONE_SETS), (4, 6), True
 
     def __init__(self, build, databases, name, about, loads, options):
         self.name, self.about, self.loads, self.options = f"lethe-{name}", about, loads, options
@@ -194,6 +198,13 @@ class LetheMode:
                 "--pin", "off", "--listen", f"{address}@{PORT}",
                 "--tcp-max-connections", "30000", "--tcp-idle-timeout", "600",
                 *(option.format(interface=interface) for option in self.options)]
+
+
+    def change_command(self, zone_set, how):
+        sign = "+" if how == "add" else "-"
+        return ["sh", "-c", f"echo '{sign} '$OWNER' 3600 NS ns1.host1.example.' | exec \"$@\"",
+                "sh", str(self.build / "tools" / "lethe"), "--db", str(self.databases[zone_set]),
+                "zone", "change", "tld."]
 
 
 def load_database(build, directory, zone_set, zones):
