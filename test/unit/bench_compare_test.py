@@ -343,7 +343,7 @@ class Reports(unittest.TestCase):
         self.assertIn("froot is not installed", text)
         self.assertIn("**reached**, as far as measured", text)
         self.assertIn("12.0 ms", text)
-        self.assertIn("| visible_ms | 12.5 | 10 | not reached |", text)
+        self.assertIn("| a change seen, ms | 12.5 | 10 | not reached |", text)
 
     def test_written_again_from_its_json_it_is_the_same(self):
         report.write(self.result, self.directory.name)

@@ -322,6 +322,8 @@ def compare(args):
     scales = None
     if args.scale and not comparison.is_interrupted:
         scales = large.figures(args.build, args, say)
+        if "why" in scales:
+            comparison.fail("compare", "large zones: " + scales["why"].strip().splitlines()[-1])
     return {"machine": machine.describe(), "began": began, "took_s": time.time() - began,
             "options": {name: value for name, value in vars(args).items() if name != "render"},
             "generator": comparison.generator.version(), "zones": files.describe(),

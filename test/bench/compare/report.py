@@ -172,15 +172,17 @@ class Report:
                          + (f", {s['disturbed']} left out" if s["disturbed"] else "")))
         return f"### {load.about}\n\n" + table(
             ("server", "us a query", "times", "processes", "kernel receive", "/proc/stat",
-             "frames in / out", "queries/s", "a core's worth/s", "p99 us", "lost %", "busy % server / client",
-             "runs"), rows) + \
+             "frames in / out", "queries/s", "a core's worth/s", "p99 us", "lost %",
+             "busy % server / client", "runs"), rows) + \
             f"\n![{load.about}]({load.name}.svg)\n"
 
     def loads(self):
         parts = ["## What a query costs\n\n*us a query*: whole server side, processes and the "
                  "kernel's receiving. */proc/stat*: the same by the clock ticks of the core, "
-                 "strangers included. *frames*: for a query, at the server's device. *times*: as a multiple of Lethe's cheapest mode. *p99*: of a "
-                 "closed loop, so of a full queue (the mean, where the generator knows no more).\n"]
+                 "strangers included. *frames*: for a query, at the server's device. *times*: as a "
+                 "multiple of Lethe's cheapest mode. *p99*: of a closed loop, so of a full queue "
+                 "(the mean, where the generator knows no more). Below saturation more frames have "
+                 "a wake-up to themselves: compare what is near in queries/s, too.\n"]
         parts += [self.load_section(load) for load in loads.ALL_LOADS
                   if load.name in self.summaries]
         return "\n".join(parts)
@@ -225,8 +227,8 @@ class Report:
         rows = [(self.label(c["server"]), len(c["seen_s"]),
                  *(spread(figures.spread(c[key]), 1000) for key in ("took_s", "seen_s")))
                 for c in self.result.get("changes", ())]
-        return "## A changed delegation\n\nAdded to the zone of delegations, or taken away, by what "\
-            "the server has for it: from the start of that command until it ends, and until a "\
+        return "## A changed delegation\n\nAdded to the zone of delegations, or taken away, by "\
+            "what the server has for it: from the start of that command until it ends, and until a "\
             "client that asks all the time sees it (no other load). NSD reads the zone anew; "\
             "caches are emptied where there is a command for it.\n\n" + table(
                 ("server", "changes", "command ms", "seen after ms"), rows) if rows else ""
@@ -280,7 +282,7 @@ class Report:
         if not scale:
             return ""
         if "why" in scale:
-            return f"## Large zones\n\n{NOT}: `{scale['why'].strip()[-300:]}`\n"
+            return f"## Large zones\n\n{NOT}: {scale['why'].strip().splitlines()[-1]}\n"
         parts = ["## Large zones\n\nLoads on one processor; changes while the server is under "
                  "load.\n"]
         for found in [*scale["tld"], *filter(None, [scale["small"]])]:
@@ -388,9 +390,14 @@ def start_table(found):
          number(start["own_octets"] / MIB)) for name, start in found["start"].items()])
 
 
+LIMITS = {"records_per_s": "records loaded a second", "database_to_text": "database, x text",
+          "first_answer_s": "seconds from start to first answer", "visible_ms": "a change seen, ms",
+          "lost": "queries lost"}
+
+
 def limit_table(found):
     return table(("to be reached", "is", "limit", ""), [
-        (name, number(value), number(limit) if limit >= 100 else f"{limit:g}", verdict(is_held))
+        (LIMITS.get(name, name), number(value), number(limit) if limit >= 100 else f"{limit:g}", verdict(is_held))
         for name, (value, limit, is_held) in found["limits"].items()])
 
 
