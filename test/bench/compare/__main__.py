@@ -92,6 +92,8 @@ def parse():
                          help="how often a run that others disturbed is done again")
     options.add_argument("--quiet", type=float, default=5,
                          help="seconds to wait, at most, for an idle machine before a run")
+    options.add_argument("--patience", type=float, default=120,
+                         help="seconds in all for waiting and for runs done again")
     options.add_argument("--settle", type=float, default=1,
                          help="seconds before memory is measured")
     options.add_argument("--install", action="store_true",

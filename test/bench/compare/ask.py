@@ -36,7 +36,7 @@ def until(is_it, address, port, name, kind, seconds, wanted):
     end, question = time.monotonic() + seconds, query(name, kind, True)
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as udp:
-        udp.settimeout(0.005)
+        udp.settimeout(0.002)
         udp.connect((address, port))
         print("asking", flush=True)
         while time.monotonic() < end:
@@ -48,7 +48,7 @@ def until(is_it, address, port, name, kind, seconds, wanted):
                     return 0
             except OSError:
                 pass
-            time.sleep(0.002 if is_it is is_first else 0.0005)
+            time.sleep(0.0005)
     return 1
 
 

@@ -20,6 +20,7 @@ GROUPS = (("v1", "/sys/fs/cgroup/cpuacct"), ("v2", "/sys/fs/cgroup"),
           ("v2", "/sys/fs/cgroup/unified"))
 # Another user of the server's core: beyond this share of the time a run says less than it should.
 FOREIGN_LIMIT = 0.05
+QUIET_S = 0.2
 
 
 def read(path):
@@ -113,10 +114,10 @@ class Group:
                 None: "threads (schedstat)"}[self.version]
 
     def prefix(self):
-        """Words before a command that put it into the group."""
-        if self.path is None:
-            return []
-        return ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(self.path / "cgroup.procs")]
+        """Words before a command that put it into the group, and leave in the file `started` when
+        it began (nanoseconds of the day's clock)."""
+        return ["sh", "-c", 'echo $$ > "$0" && date +%s%N > started && exec "$@"',
+                str(self.path / "cgroup.procs") if self.path else "/dev/null"]
 
     def processes(self):
         if self.path is None:
@@ -201,11 +202,11 @@ def usage(spent):
 
 
 def wait_quiet(limit_s, share=0.06):
-    """Until the machine has been idle for a fifth of a second; False if that does not come."""
+    """Until the machine has been idle for QUIET_S; False if that does not come."""
     end = time.monotonic() + limit_s
     while True:
         before, at = read("/proc/stat"), time.monotonic()
-        time.sleep(0.2)
+        time.sleep(QUIET_S)
         after, spent = read("/proc/stat"), time.monotonic() - at
         used = [busy(core_times(cpu, after)) - busy(core_times(cpu, before))
                 for cpu in re.findall(r"^cpu(\d+) ", after, re.M)]

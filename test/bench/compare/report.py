@@ -228,8 +228,8 @@ class Report:
                  *(spread(figures.spread(c[key]), 1000) for key in ("took_s", "seen_s")))
                 for c in self.result.get("changes", ())]
         return "## A changed delegation\n\nAdded to the zone of delegations, or taken away, by "\
-            "what the server has for it: from the start of that command until it ends, and until a "\
-            "client that asks all the time sees it (no other load). NSD reads the zone anew; "\
+            "what the server has for it: from the start of that command until it ends, and until "\
+            "a client that asks all the time sees it (no other load). NSD reads the zone anew; "\
             "caches are emptied where there is a command for it.\n\n" + table(
                 ("server", "changes", "command ms", "seen after ms"), rows) if rows else ""
 
@@ -397,7 +397,8 @@ LIMITS = {"records_per_s": "records loaded a second", "database_to_text": "datab
 
 def limit_table(found):
     return table(("to be reached", "is", "limit", ""), [
-        (LIMITS.get(name, name), number(value), number(limit) if limit >= 100 else f"{limit:g}", verdict(is_held))
+        (LIMITS.get(name, name), number(value), number(limit) if limit >= 100 else f"{limit:g}",
+         verdict(is_held))
         for name, (value, limit, is_held) in found["limits"].items()])
 
 

@@ -240,6 +240,7 @@ class Instance:
         self.group = self.process = None
         self.load_s = None
         self.starts = []
+        self.begun = None
         self.environment = server.environment(zone_set, zones, self.address, link.server_device)
         self.is_loaded = False
         self.failed_starts = 0
@@ -286,6 +287,9 @@ class Instance:
 
     def _started(self, answered):
         """What it took until the first answer; and until the image was ready, if it makes one."""
+        # Not the programs that put it into its place.
+        wall_s = int(machine.read(self.directory / "started")) / 1e9
+        self.begun = wall_s - (time.time() - time.monotonic())
         own, total = self.group.memory_kb()
         told = {"first_answer_s": answered - self.begun, "cpu_s": self.group.used_s(),
                 "own_kb": own, "present_kb": total, "maps_kb": self.group.maps_kb()}
@@ -307,7 +311,6 @@ class Instance:
             self.zone_set if self.server.is_lethe else self.directory, self.address,
             self.link.server_device)
         with open(self.directory / "output", "wb") as log:
-            self.begun = time.monotonic()
             # Whatever becomes of this process, the server ends with it.
             self.process = self.link.server.start(
                 "setpriv", "--pdeathsig", "KILL", "taskset", "-c", str(self.link.server_cpu),
