@@ -168,7 +168,7 @@ static void answer(struct script *script, const struct raw_connection *c, bool i
     uint32_t number = c->first + next(script) % 4;
     const struct raw_query *q =
         &tcp.queries[(size_t)(c - tcp.connections) * tcp.ring_cap + (number & (tcp.ring_cap - 1))];
-    uint16_t len = question_copy(&pool, q->query.question, q->id, 0, octets + 2);
+    uint16_t len = question_copy(&pool, q->query.question, q->query.id, 0, octets + 2);
     uint8_t cut = next(script);
     octets[0] = 0;
     octets[1] = (uint8_t)len;

@@ -129,6 +129,9 @@ def test_bad_command_lines():
                           ("window", "100"), ("arrivals", "odd"), ("payload", "511"),
                           ("handshake-ack", "none"), ("compare-every", "0"), ("zone", "dir")):
         refused(2, f"bad value for --{option}: {value}", "udp", *good, f"--{option}={value}")
+    refused(2, "it is 0.001 to 100000000", "udp", *good, "-Q", "0")
+    refused(2, "there is a word too many: FILE", "udp", *good, "--json", "FILE")
+    refused(2, "as in fe80::1%eth0", "tcp", "-s", "fe80::2", "-d", QUESTIONS)
     refused(2, "different IP versions", "udp", *good, "-a", "fd00::/64")
     refused(2, "name the interface", "raw", *good, "-a", "198.18.64.0/24")
     refused(2, "--source PREFIX", "raw", *good, "-i", "lo")
@@ -164,6 +167,8 @@ def test_bad_files():
     refused(1, f"{bad}:2: a line has a name and a type", "udp", "-s", "127.0.0.1", "-d", bad)
     refused(1, f"1 line of {bad} is no question", "udp", "-s", "127.0.0.1", "-d", bad)
     refused(1, "cannot read questions", "udp", "-s", "127.0.0.1", "-d", bad + "x")
+    refused(1, "/dev/zero:1: this line is too long", "udp", "-s", "127.0.0.1", "-d", "/dev/zero")
+    refused(1, "Is a directory", "udp", "-s", "127.0.0.1", "-d", "/")
     refused(1, "there is no question", "udp", "-s", "127.0.0.1", "-d", "/dev/null")
     refused(1, "no such zone", "udp", "-s", "127.0.0.1", "--zone", DATABASE + ":org")
     refused(1, "no zone database there", "udp", "-s", "127.0.0.1", "--zone", SCRATCH + ":org")
@@ -293,6 +298,13 @@ def test_nobody_answers():
             result = bench(net.client, "-s", net.v4, "-n", "20", "-t", "0.5", mode=mode, status=3)
             assert result["lost"] == 20, result
         assert result["tcp"]["refused"] == 20, result
+        for mode in ("udp", "tcp"):
+            done = net.client.run(BENCH, mode, "-s", net.v4, "-n", "20", "-t", "0.5", "-d",
+                                  QUESTIONS, "--quiet", check=False)
+            # errors about datagrams are told at most once a second
+            assert "Nothing answered: " in done.stdout, done.stdout
+            assert mode == "udp" or "Connection refused" in done.stdout, done.stdout
+            assert "RCODE" not in done.stdout and "Latency" not in done.stdout, done.stdout
 
 
 def test_no_port_is_left():

@@ -50,11 +50,6 @@ DRIVER_INLINE void client_unlock(struct client_place *place)
     __sync_lock_test_and_set(&place->lock, 0);
 }
 
-DRIVER_INLINE bool client_is_before(uint32_t a, uint32_t b)
-{
-    return (int32_t)(a - b) < 0;
-}
-
 DRIVER_INLINE void client_arm(const struct client_config *config, struct client_place *place,
                               uint64_t now_ns)
 {

@@ -33,6 +33,12 @@ struct client_work {
     uint8_t rcode, is_truncated;
 };
 
+/* As sequence numbers go (RFC 9293 3.4). */
+DRIVER_INLINE bool client_is_before(uint32_t a, uint32_t b)
+{
+    return (int32_t)(a - b) < 0;
+}
+
 /* ---- questions ---- */
 
 DRIVER_INLINE const struct client_question *client_question(uint64_t reference)

@@ -11,67 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char help_text[] =
-    "usage: lethe-bench udp|tcp|raw|raw-udp -s ADDRESS -d FILE [OPTION...]\n"
-    "\n"
-    "Ask a DNS server as fast as it answers, or at a fixed rate, and tell how it did.\n"
-    "  udp, tcp      over the kernel's sockets\n"
-    "  raw, raw-udp  TCP and UDP in frames of its own, from as many addresses as you like\n"
-    "\n"
-    "  -s, --server ADDRESS[@PORT]   who is asked\n"
-    "  -p, --port PORT               (default: 53)\n"
-    "Questions:\n"
-    "  -d, --questions FILE          lines of name and type; - for standard input\n"
-    "      --zone DIR:APEX           made from a zone of that database instead\n"
-    "      --mix E:N:R               parts of existing, NXDOMAIN and random names (60:30:10)\n"
-    "      --question-count N        how many are made from a zone (100000)\n"
-    "      --seed N                  of what is random (1)\n"
-    "  -e, --edns                    with EDNS, 1232 octets\n"
-    "  -b, --payload OCTETS          with EDNS, so many octets\n"
-    "  -D, --dnssec                  with EDNS and DO\n"
-    "      --checksum                with EDNS and CHECKSUM, verified\n"
-    "      --checksum-code N         its option code (65002)\n"
-    "      --rd                      with RD\n"
-    "How much:\n"
-    "  -l, --seconds S               how long (10)\n"
-    "  -n, --count N                 at most so many queries\n"
-    "  -Q, --rate N                  so many queries a second, at times fixed beforehand\n"
-    "      --arrivals even|poisson   distances between these times (even)\n"
-    "  -q, --outstanding N           UDP without --rate: queries without answer at a time (100)\n"
-    "  -c, --connections N           sockets or connections at a time\n"
-    "      --queries-per-connection N  TCP: 0 for as long as it lasts (1)\n"
-    "      --pipeline N              TCP: queries without answer on a connection (1)\n"
-    "      --close fin|rst           TCP: how connections end (fin)\n"
-    "      --fast-open               TCP: requests with the SYN\n"
-    "  -t, --timeout S               an answer that takes longer is lost (5)\n"
-    "  -T, --threads N               (1)\n"
-    "From where:\n"
-    "  -a, --source PREFIX           addresses to ask from, 198.18.64.0/18\n"
-    "      --ports FIRST-LAST        raw: ports to ask from (1024-65535)\n"
-    "  -i, --interface NAME          raw: where frames leave\n"
-    "      --backend NAME            raw: what carries them, packet or libpcap\n"
-    "      --driver                  raw: an XDP program on the interface carries them\n"
-    "      --gateway ADDRESS         raw: the router towards the server\n"
-    "      --mac MAC                 raw: its or the server's, not asked for\n"
-    "      --handshake-ack own|joined  raw: the handshake ends in a segment of its own (own) or\n"
-    "                                with the request\n"
-    "      --retransmit MS           raw: what is not acknowledged goes out again (200)\n"
-    "      --window OCTETS           raw: what the server may send ahead (8760)\n"
-    "Judgement:\n"
-    "      --compare DIR             compare answers with those that this zone database gives\n"
-    "      --compare ADDRESS[@PORT]  or, record set by record set, with those of this server\n"
-    "      --compare-every N         only one of so many (1)\n"
-    "      --differences N           tell so many (10)\n"
-    "Telling:\n"
-    "      --json                    as JSON, on standard output\n"
-    "      --csv FILE                a line each second\n"
-    "      --histogram FILE          all latencies, for plots\n"
-    "      --quiet                   no progress, no warnings\n"
-    "  -h, --help, --version\n"
-    "\n"
-    "Exit codes: 0 done, 1 a file, database or interface is at fault, 2 bad usage, 3 no answer,\n"
-    "4 --compare found differences.\n";
-
 enum {
     OPTION_ZONE = 256,
     OPTION_MIX,
@@ -393,13 +332,70 @@ static enum bench_exit fail(const char *what, const char *value)
     return BENCH_EXIT_USAGE;
 }
 
+/* What a value must be. */
+static const struct {
+    int option;
+    const char *text;
+} value_texts[] = {
+    {'s', "a numeric IPv4 or IPv6 address, @PORT"},
+    {'p', "1 to 65535"},
+    {'a', "a network such as 198.18.64.0/18, host bits clear"},
+    {OPTION_ZONE, "DIR:APEX"},
+    {OPTION_MIX, "three whole numbers such as 60:30:10"},
+    {OPTION_QUESTION_COUNT, "1 to 50000000"},
+    {'b', "512 to 65535"},
+    {OPTION_CHECKSUM_CODE, "1 to 65535"},
+    {'l', "0.001 to 86400"},
+    {'n', "1 or more"},
+    {'Q', "0.001 to 100000000"},
+    {OPTION_ARRIVALS, "even or poisson"},
+    {'q', "1 to 1000000"},
+    {'c', "1 to 1000000"},
+    {OPTION_QUERIES_PER_CONNECTION, "0 to 1000000000"},
+    {OPTION_PIPELINE, "1 to 64"},
+    {OPTION_CLOSE, "fin or rst"},
+    {'t', "0.001 to 3600"},
+    {'T', "1 to 64"},
+    {OPTION_PORTS, "FIRST-LAST, 1 to 65535"},
+    {OPTION_GATEWAY, "a numeric address"},
+    {OPTION_MAC, "one station's, such as 02:00:00:00:00:01"},
+    {OPTION_HANDSHAKE_ACK, "own or joined"},
+    {OPTION_RETRANSMIT, "1 to 60000"},
+    {OPTION_WINDOW, "512 to 65535"},
+    {OPTION_COMPARE_EVERY, "1 to 1000000000"},
+    {OPTION_DIFFERENCES, "0 to 1000000000"},
+};
+
 static enum bench_exit fail_value(int option, const char *value)
 {
-    char what[64] = "bad value";
+    const char *name = "", *text = "another";
     for (const struct option *o = long_options; o->name != NULL; o++)
         if (o->val == option)
-            snprintf(what, sizeof what, "bad value for --%s", o->name);
-    return fail(what, value);
+            name = o->name;
+    for (size_t i = 0; i < sizeof value_texts / sizeof value_texts[0]; i++)
+        if (value_texts[i].option == option)
+            text = value_texts[i].text;
+    fprintf(stderr, "lethe-bench: bad value for --%s: %s; it is %s (--help says more)\n", name,
+            value, text);
+    return BENCH_EXIT_USAGE;
+}
+
+/* The only word that is no option. */
+static enum bench_exit read_mode(int word_count, char *const *words, struct bench_config *config)
+{
+    int mode = -1;
+    for (int i = 0; i < word_count; i++) {
+        int choice = parse_choice(words[i], mode_names);
+        if (choice >= 0 && mode < 0)
+            mode = choice;
+        else if (word_count > 1)
+            return fail("there is a word too many", words[i]);
+    }
+    if (mode < 0)
+        return fail("say how to ask, with one of: udp, tcp, raw, raw-udp",
+                    word_count == 1 ? words[0] : NULL);
+    config->mode = (enum bench_mode)mode;
+    return BENCH_EXIT_GOOD;
 }
 
 /* Options without a value. false: it is none of them. */
@@ -450,6 +446,13 @@ static bool has_compare(const struct bench_config *config)
     return config->compare != NULL || config->compare_server.ss_family != 0;
 }
 
+static bool is_without_link(const struct sockaddr_storage *server)
+{
+    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)server;
+    return server->ss_family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr) &&
+           in6->sin6_scope_id == 0;
+}
+
 /* The program does the plain cases. */
 static const char *find_driver_contradiction(const struct bench_config *config)
 {
@@ -471,6 +474,8 @@ static const char *find_contradiction(const struct bench_config *config)
     int family = config->server.ss_family == AF_INET ? 4 : 6;
     if (config->server.ss_family == 0)
         return "name the server with -s ADDRESS";
+    if (!is_raw(config) && is_without_link(&config->server))
+        return "a link-local server is named with its link, as in fe80::1%eth0";
     if ((config->questions == NULL) == (config->zone == NULL))
         return "name the questions with either -d FILE or --zone DIR:APEX";
     if (config->has_source && config->source.address.family != family)
@@ -523,7 +528,7 @@ enum bench_exit config_read(int argc, char **argv, struct bench_config *config, 
     while ((option = getopt_long(argc, argv, "s:p:d:eb:Dl:n:Q:q:c:t:T:a:i:h", long_options,
                                  NULL)) != -1) {
         if (option == 'h') {
-            fputs(help_text, stdout);
+            fputs(config_help, stdout);
             return BENCH_EXIT_GOOD;
         }
         if (option == OPTION_VERSION) {
@@ -538,11 +543,8 @@ enum bench_exit config_read(int argc, char **argv, struct bench_config *config, 
             return fail_value(option, optarg);
     }
     *is_done_out = false;
-    int mode = argc - optind == 1 ? parse_choice(argv[optind], mode_names) : -1;
-    if (mode < 0)
-        return fail("say how to ask, with one of: udp, tcp, raw, raw-udp",
-                    argc - optind == 1 ? argv[optind] : NULL);
-    config->mode = (enum bench_mode)mode;
+    if (read_mode(argc - optind, argv + optind, config) != BENCH_EXIT_GOOD)
+        return BENCH_EXIT_USAGE;
     const char *contradiction = find_contradiction(config);
     if (contradiction != NULL)
         return fail(contradiction, NULL);

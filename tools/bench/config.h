@@ -92,4 +92,7 @@ enum bench_exit config_read(int argc, char **argv, struct bench_config *config, 
 
 const char *config_mode_name(enum bench_mode mode);
 
+/* What --help says. */
+extern const char config_help[];
+
 #endif

@@ -13,6 +13,7 @@
 #include <strings.h>
 
 #define COMPLAINTS_MAX 10
+#define LINE_CAP 4096 /* the longest name in escapes has 1,004 */
 #define OPT_LEN 11
 #define CHECKSUM_OPTION_LEN (4 + QUESTION_NONCE_LEN + 1)
 
@@ -178,26 +179,37 @@ static const char *add_line(struct question_pool *pool, char *line, int *result_
     return NULL;
 }
 
+/* A line without its end, NUL-terminated, *len_out octets; longer ones are cut. false: there is
+ * none. */
+static bool read_line(FILE *file, char line[LINE_CAP], size_t *len_out)
+{
+    size_t len = 0;
+    int c = EOF;
+    while (len < LINE_CAP - 1 && (c = getc_unlocked(file)) != EOF && c != '\n')
+        line[len++] = (char)c;
+    line[len] = '\0';
+    *len_out = len;
+    return len > 0 || c != EOF;
+}
+
 int question_read(struct question_pool *pool, FILE *file, const char *path, FILE *complaints,
                   struct question_error *error)
 {
-    char *line = NULL;
-    size_t line_cap = 0;
-    ssize_t len;
+    char line[LINE_CAP];
+    size_t len = 0;
     unsigned long number = 0, wrong = 0;
     int result = 0;
-    while (result == 0 && (len = getline(&line, &line_cap, file)) >= 0) {
+    errno = 0;
+    while (result == 0 && len < LINE_CAP - 1 && read_line(file, line, &len)) {
         number++;
-        if (len > 0 && line[len - 1] == '\n')
-            line[--len] = '\0';
-        const char *complaint = strlen(line) == (size_t)len ? add_line(pool, line, &result)
-                                                            : "there is a NUL in this line";
+        const char *complaint = len == LINE_CAP - 1   ? "this line is too long"
+                                : strlen(line) == len ? add_line(pool, line, &result)
+                                                      : "there is a NUL in this line";
         if (complaint != NULL && wrong++ < COMPLAINTS_MAX)
             fprintf(complaints, "%s:%lu: %s\n", path, number, complaint);
     }
-    free(line);
     if (ferror(file))
-        result = -EIO;
+        result = errno != 0 ? -errno : -EIO;
     if (result != 0)
         snprintf(error->text, sizeof error->text, "cannot read questions from %s: %s", path,
                  result == -EFBIG ? "more than 4 GiB of them" : strerror(-result));

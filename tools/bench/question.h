@@ -59,7 +59,8 @@ int question_add(struct question_pool *pool, const uint8_t *name, uint16_t type,
 /* Append the questions of a text in the format of dnsperf: a line has a name and a type, a line
  * that begins with ';' or '#' or is empty has none. `path` is for messages.
  * Outcomes: 0; -EINVAL some lines are wrong: the first ten are told, each as PATH:LINE: MESSAGE, on
- * `complaints`; -ENOMEM, -EFBIG, -EIO with `error` filled. */
+ * `complaints`, and nothing is read
+ * behind one that is too long; -ENOMEM, -EFBIG, negative errno of reading with `error` filled. */
 int question_read(struct question_pool *pool, FILE *file, const char *path, FILE *complaints,
                   struct question_error *error);
 

@@ -256,7 +256,7 @@ int raw_client_turn(struct raw_client *run, uint64_t now_ns)
     struct client_shared *shared = run->client.shared;
     if (run->client.config->end_ns == 0 && !run->is_stopping) {
         shared->left = worker->left < INT64_MAX ? (int64_t)worker->left : INT64_MAX;
-        run->client.config->end_ns = worker->end_ns;
+        run->client.config->end_ns = worker->config->rate > 0 ? UINT64_MAX : worker->end_ns;
     }
     if (worker->left != UINT64_MAX)
         worker->left = shared->left > 0 ? (uint64_t)shared->left : 0;

@@ -64,10 +64,9 @@ static uint32_t burst_make(const struct raw_tcp *tcp, const struct raw_connectio
         if (burst->len + 2u + len > cap)
             break;
         uint8_t *at = burst->octets + burst->len;
-        uint64_t nonce = pool->form.has_checksum ? worker_nonce(worker, question, q->id) : 0;
-        question_copy(pool, question, q->id, nonce, at + 2);
+        worker_copy(worker, &q->query, at + 2);
         wire_store_be16(at, len);
-        uint32_t sum = (uint32_t)pool->sums[question] + q->id + len;
+        uint32_t sum = (uint32_t)pool->sums[question] + q->query.id + len;
         if (pool->form.has_checksum)
             sum = question_sum(at, 2u + len);
         /* behind an odd number of octets a sum's halves change places (RFC 1071 2B) */

@@ -103,7 +103,7 @@ static void lose_waiting(struct raw_tcp *tcp, struct raw_connection *c)
         worker_lose(tcp->worker, c->waiting);
     c->waiting = 0;
     for (uint32_t i = 0; i < tcp->ring_cap; i++)
-        raw_query_at(tcp, c, i)->is_waiting = false;
+        raw_query_at(tcp, c, i)->query.is_waiting = false;
 }
 
 static void close_connection(struct raw_tcp *tcp, struct raw_connection *c, uint64_t now_ns)
@@ -124,7 +124,8 @@ static bool connection_has_place(const struct raw_tcp *tcp, const struct raw_con
     uint32_t limit = config->queries_per_connection;
     return (c->state == RAW_SYN_SENT || c->state == RAW_OPEN) && c->waiting < config->pipeline &&
            (limit == 0 || c->asked < limit) && c->asked - c->first < tcp->ring_cap &&
-           !raw_query_at(tcp, c, c->asked)->is_waiting && c->end - c->una + FRAMED_MAX <= c->window;
+           !raw_query_at(tcp, c, c->asked)->query.is_waiting &&
+           c->end - c->una + FRAMED_MAX <= c->window;
 }
 
 static void enqueue(struct raw_tcp *tcp, struct raw_connection *c)
@@ -155,9 +156,7 @@ static void ask(struct raw_tcp *tcp, struct raw_connection *c, uint64_t now_ns)
     struct worker *worker = tcp->worker;
     do {
         struct raw_query *q = raw_query_at(tcp, c, c->asked);
-        worker_take(worker, now_ns, &q->query);
-        q->id = (uint16_t)(c->asked + c->tuple * ID_STEP);
-        q->is_waiting = true;
+        worker_take(worker, now_ns, (uint16_t)(c->asked + c->tuple * ID_STEP), &q->query);
         q->seq = c->end;
         c->end += 2u + question_len(worker->pool, q->query.question);
         c->asked++;
@@ -222,16 +221,11 @@ static void take_message(void *context, const uint8_t *message, size_t message_l
 {
     struct taking *taking = context;
     struct raw_connection *c = taking->c;
-    uint16_t id = message_len >= 2 ? wire_load_be16(message) : 0;
-    struct raw_query *q = raw_query_at(taking->tcp, c, (uint16_t)(id - c->tuple * ID_STEP));
+    uint32_t number = (uint16_t)(worker_id(message, message_len) - c->tuple * ID_STEP);
+    struct raw_query *q = raw_query_at(taking->tcp, c, number);
     taking->is_message_whole = true;
-    if (message_len < 2 || !q->is_waiting || q->id != id) {
-        taking->tcp->worker->tally.stray++;
-        return;
-    }
-    q->is_waiting = false;
-    c->waiting--;
-    worker_answer(taking->tcp->worker, taking->now_ns, &q->query, id, message, message_len);
+    c->waiting -=
+        worker_receive(taking->tcp->worker, taking->now_ns, &q->query, message, message_len);
 }
 
 /* RFC 9293 3.10.7.4, fifth */
@@ -446,7 +440,7 @@ static bool is_late(const struct raw_tcp *tcp, const struct raw_connection *c, u
 {
     for (uint32_t i = 0; c->waiting > 0 && i < tcp->ring_cap; i++) {
         const struct raw_query *q = raw_query_at(tcp, c, i);
-        if (q->is_waiting && q->query.due_ns + tcp->worker->config->timeout_ns <= now_ns)
+        if (q->query.is_waiting && q->query.due_ns + tcp->worker->config->timeout_ns <= now_ns)
             return true;
     }
     return false;

@@ -41,8 +41,6 @@ enum raw_state {
 struct raw_query {
     struct worker_query query;
     uint32_t seq; /* of its first octet */
-    uint16_t id;
-    bool is_waiting;
 };
 
 struct raw_buffer; /* of one connection that has part of a message */

@@ -55,13 +55,10 @@ void raw_udp_receive(struct raw_udp *udp, uint64_t now_ns, const struct packet *
     if (!raw_path_tuple(udp->path, packet, &tuple))
         return;
     struct raw_udp_query *q = place_of(udp, tuple);
-    uint16_t id = packet->payload_len >= 2 ? wire_load_be16(packet->payload) : 0;
-    if (packet->payload_len < 2 || !q->is_waiting || q->tuple != tuple || q->id != id) {
+    if (q->tuple != tuple)
         udp->worker->tally.stray++;
-        return;
-    }
-    q->is_waiting = false;
-    worker_answer(udp->worker, now_ns, &q->query, id, packet->payload, packet->payload_len);
+    else
+        worker_receive(udp->worker, now_ns, &q->query, packet->payload, packet->payload_len);
 }
 
 static void send_query(struct raw_udp *udp, uint64_t now_ns)
@@ -70,15 +67,11 @@ static void send_query(struct raw_udp *udp, uint64_t now_ns)
     const struct question_pool *pool = worker->pool;
     struct raw_udp_query *q = place_of(udp, udp->head++);
     uint8_t message[QUESTION_MESSAGE_MAX];
-    worker_take(worker, now_ns, &q->query);
+    worker_take(worker, now_ns, (uint16_t)(udp->head * ID_STEP), &q->query);
     q->tuple = udp->next_tuple;
     udp->next_tuple = q->tuple + 1 < udp->path->tuple_count ? q->tuple + 1 : 0;
-    q->id = (uint16_t)(udp->head * ID_STEP);
-    q->is_waiting = true;
-    uint32_t question = q->query.question;
-    uint64_t nonce = pool->form.has_checksum ? worker_nonce(worker, question, q->id) : 0;
-    uint16_t len = question_copy(pool, question, q->id, nonce, message);
-    uint32_t sum = (uint32_t)pool->sums[question] + q->id;
+    uint16_t len = worker_copy(worker, &q->query, message);
+    uint32_t sum = (uint32_t)pool->sums[q->query.question] + q->query.id;
     if (pool->form.has_checksum)
         sum = question_sum(message, len);
     sum = (sum & 0xffff) + (sum >> 16);
@@ -91,11 +84,11 @@ static void sweep(struct raw_udp *udp, uint64_t now_ns)
 {
     for (; udp->tail != udp->head; udp->tail++) {
         struct raw_udp_query *q = place_of(udp, udp->tail);
-        if (q->is_waiting && q->query.due_ns + udp->worker->config->timeout_ns > now_ns)
+        if (q->query.is_waiting && q->query.due_ns + udp->worker->config->timeout_ns > now_ns)
             break;
-        if (q->is_waiting)
+        if (q->query.is_waiting)
             worker_lose(udp->worker, 1);
-        q->is_waiting = false;
+        q->query.is_waiting = false;
     }
 }
 

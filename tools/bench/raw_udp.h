@@ -13,8 +13,6 @@
 struct raw_udp_query {
     struct worker_query query;
     uint32_t tuple;
-    uint16_t id;
-    bool is_waiting;
 };
 
 struct raw_udp {

@@ -58,6 +58,8 @@ void report_usage(struct report *report, unsigned thread, double sending_s,
         report->usage.busy_share = usage->busy_share;
     if (usage->processor_share > report->usage.processor_share)
         report->usage.processor_share = usage->processor_share;
+    if (usage->last_error != 0)
+        report->usage.last_error = usage->last_error;
     if (sending_s > report->sending_s)
         report->sending_s = sending_s;
     report->is_ended[thread] = true;
@@ -219,6 +221,12 @@ static void print_counts(const struct report *report, FILE *out)
     if (total->checksum_good + total->checksum_bad + total->checksum_absent > 0)
         fprintf(out, "CHECKSUM   %" PRIu64 " good, %" PRIu64 " bad, %" PRIu64 " absent\n",
                 total->checksum_good, total->checksum_bad, total->checksum_absent);
+    if (total->answered == 0) {
+        fprintf(out, "Nothing answered: %s\n",
+                report->usage.last_error != 0 ? strerror(report->usage.last_error)
+                                              : "nothing came in time");
+        return;
+    }
     fputs("RCODE     ", out);
     for (unsigned i = 0; i < TALLY_RCODES; i++)
         if (total->rcodes[i] > 0)
@@ -243,13 +251,14 @@ static void print_text(const struct report *report, FILE *out)
             config_mode_name(report->config->mode), report->question_count,
             report->question_count == 1 ? "" : "s");
     print_counts(report, out);
-    fprintf(
-        out,
-        "Latency    min %.1f, mean %.1f, p50 %.1f, p90 %.1f, p99 %.1f, p99.9 %.1f, max %.1f us\n",
-        us(latency->min_ns), histogram_mean_ns(latency) / 1e3,
-        us(histogram_quantile_ns(latency, 0.5)), us(histogram_quantile_ns(latency, 0.9)),
-        us(histogram_quantile_ns(latency, 0.99)), us(histogram_quantile_ns(latency, 0.999)),
-        us(latency->max_ns));
+    if (total->answered > 0)
+        fprintf(out,
+                "Latency    min %.1f, mean %.1f, p50 %.1f, p90 %.1f, p99 %.1f, p99.9 %.1f, max "
+                "%.1f us\n",
+                us(latency->min_ns), histogram_mean_ns(latency) / 1e3,
+                us(histogram_quantile_ns(latency, 0.5)), us(histogram_quantile_ns(latency, 0.9)),
+                us(histogram_quantile_ns(latency, 0.99)), us(histogram_quantile_ns(latency, 0.999)),
+                us(latency->max_ns));
     double cpu_s = report->usage.user_s + report->usage.system_s;
     fprintf(out, "Generator  %.2f s CPU, %.2f us an answer\n", cpu_s,
             total->answered > 0 ? cpu_s * 1e6 / (double)total->answered : 0);

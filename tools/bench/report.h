@@ -34,6 +34,7 @@ struct report_usage {
     double busy_share; /* of the time it sent: running or waiting to */
     /* --driver: of its time that a processor was busy which the program runs on */
     double processor_share;
+    int last_error;        /* 0, or errno of what failed last at a socket */
     uint64_t kernel_drops; /* received, and dropped for want of buffers */
 };
 

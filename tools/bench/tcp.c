@@ -39,12 +39,6 @@ enum tcp_state {
     TCP_BROKEN,
 };
 
-struct tcp_query {
-    struct worker_query query;
-    uint16_t id;
-    bool is_waiting;
-};
-
 struct tcp_connection {
     int fd;
     enum tcp_state state;
@@ -55,7 +49,7 @@ struct tcp_connection {
     uint32_t received_len, received_cap;
     uint8_t *unsent; /* room for the queries of a pipeline */
     uint32_t unsent_len;
-    struct tcp_query *ring; /* by the low bits of the ID */
+    struct worker_query *ring; /* by the low bits of the ID */
 };
 
 struct tcp {
@@ -65,7 +59,7 @@ struct tcp {
     uint32_t pipeline, ring_cap;
     uint32_t *queue; /* of connections, a ring */
     uint32_t queue_first, queue_len;
-    struct tcp_query *queries;
+    struct worker_query *queries;
     uint8_t *unsent;
     int epoll_fd;
     uint64_t sweep_ns;
@@ -141,6 +135,10 @@ static void close_connection(struct tcp *tcp, struct tcp_connection *c, bool is_
 /* Something went wrong with it. Trying again at once would be a busy loop of failures. */
 static void break_connection(struct tcp *tcp, struct tcp_connection *c)
 {
+    int error = 0;
+    socklen_t len = sizeof error;
+    if (c->fd >= 0 && getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error != 0)
+        tcp->worker->usage.last_error = error;
     if (c->state == TCP_CONNECTING)
         tcp->worker->tally.refused++;
     else if (c->waiting > 0)
@@ -199,6 +197,7 @@ static void open_connection(struct tcp *tcp, struct tcp_connection *c)
         return;
     }
     if (!is_connected && errno != EINPROGRESS) {
+        worker->usage.last_error = errno;
         break_connection(tcp, c);
         return;
     }
@@ -214,17 +213,13 @@ static void open_connection(struct tcp *tcp, struct tcp_connection *c)
 static void ask(struct tcp *tcp, struct tcp_connection *c, uint64_t now_ns)
 {
     struct worker *worker = tcp->worker;
-    const struct question_pool *pool = worker->pool;
     do {
         uint16_t id = (uint16_t)c->asked;
-        struct tcp_query *q = &c->ring[c->asked++ & (tcp->ring_cap - 1)];
-        worker_take(worker, now_ns, &q->query);
-        q->id = id;
-        q->is_waiting = true;
+        struct worker_query *q = &c->ring[c->asked++ & (tcp->ring_cap - 1)];
+        worker_take(worker, now_ns, id, q);
         c->waiting++;
-        uint64_t nonce = pool->form.has_checksum ? worker_nonce(worker, q->query.question, id) : 0;
         uint8_t *at = c->unsent + c->unsent_len;
-        uint16_t len = question_copy(pool, q->query.question, id, nonce, at + 2);
+        uint16_t len = worker_copy(worker, q, at + 2);
         wire_store_be16(at, len);
         c->unsent_len += 2u + len;
     } while (has_place(tcp, c) && worker_may_send(worker, now_ns));
@@ -250,20 +245,6 @@ static void send_due(struct tcp *tcp, uint64_t now_ns)
         worker_hold(worker, now_ns);
 }
 
-static void take_message(struct tcp *tcp, struct tcp_connection *c, const uint8_t *octets,
-                         size_t len, uint64_t now_ns)
-{
-    uint16_t id = len >= 2 ? wire_load_be16(octets) : 0;
-    struct tcp_query *q = &c->ring[id & (tcp->ring_cap - 1)];
-    if (len < 2 || !q->is_waiting || q->id != id) {
-        tcp->worker->tally.stray++;
-        return;
-    }
-    q->is_waiting = false;
-    c->waiting--;
-    worker_answer(tcp->worker, now_ns, &q->query, id, octets, len);
-}
-
 /* Take the whole messages out of what was received. */
 static void take_messages(struct tcp *tcp, struct tcp_connection *c, uint64_t now_ns)
 {
@@ -272,7 +253,9 @@ static void take_messages(struct tcp *tcp, struct tcp_connection *c, uint64_t no
         uint32_t len = wire_load_be16(c->received + at);
         if (c->received_len - at - 2 < len)
             break;
-        take_message(tcp, c, c->received + at + 2, len, now_ns);
+        const uint8_t *message = c->received + at + 2;
+        uint32_t place = worker_id(message, len) & (tcp->ring_cap - 1);
+        c->waiting -= worker_receive(tcp->worker, now_ns, &c->ring[place], message, len);
         at += 2 + len;
     }
     c->received_len -= at;
@@ -307,6 +290,8 @@ static void receive(struct tcp *tcp, struct tcp_connection *c, uint64_t now_ns)
         if (len < 0 && errno == EINTR)
             continue;
         if (len == 0 || (len < 0 && errno != EAGAIN)) {
+            if (len < 0)
+                tcp->worker->usage.last_error = errno;
             if (c->waiting > 0)
                 break_connection(tcp, c);
             else
@@ -346,8 +331,7 @@ static void handle_event(struct tcp *tcp, const struct epoll_event *event, uint6
 static bool is_late(const struct tcp *tcp, const struct tcp_connection *c, uint64_t now_ns)
 {
     for (uint32_t i = 0; c->waiting > 0 && i < tcp->ring_cap; i++)
-        if (c->ring[i].is_waiting &&
-            c->ring[i].query.due_ns + tcp->worker->config->timeout_ns <= now_ns)
+        if (c->ring[i].is_waiting && c->ring[i].due_ns + tcp->worker->config->timeout_ns <= now_ns)
             return true;
     return false;
 }

@@ -24,16 +24,10 @@
 #define RING_MAX 65536 /* there are no more IDs */
 #define WAIT_NS 10000000
 
-struct udp_query {
-    struct worker_query query;
-    uint16_t id;
-    bool is_waiting;
-};
-
 struct udp_socket {
     int fd;
     uint32_t head, tail; /* numbers: of the next query, of the oldest that may be waiting */
-    struct udp_query *ring;
+    struct worker_query *ring;
 };
 
 struct udp {
@@ -145,14 +139,9 @@ static uint32_t send_batch(struct udp *udp, struct udp_socket *s, uint32_t count
         count = BATCH;
     while (made < count && s->head - s->tail < udp->ring_cap && worker_may_send(worker, now_ns)) {
         uint16_t id = (uint16_t)s->head;
-        struct udp_query *q = &s->ring[s->head++ & (udp->ring_cap - 1)];
-        worker_take(worker, now_ns, &q->query);
-        q->id = id;
-        q->is_waiting = true;
-        uint64_t nonce =
-            worker->pool->form.has_checksum ? worker_nonce(worker, q->query.question, id) : 0;
-        udp->parts[made].iov_len =
-            question_copy(worker->pool, q->query.question, id, nonce, udp->octets[made]);
+        struct worker_query *q = &s->ring[s->head++ & (udp->ring_cap - 1)];
+        worker_take(worker, now_ns, id, q);
+        udp->parts[made].iov_len = worker_copy(worker, q, udp->octets[made]);
         made++;
     }
     /* What the kernel refuses is lost as it might be on the wire: it will time out. An error may be
@@ -161,6 +150,8 @@ static uint32_t send_batch(struct udp *udp, struct udp_socket *s, uint32_t count
         int outcome = sendmmsg(s->fd, udp->messages + sent, made - sent, 0);
         if (outcome < 0 && errno == EINTR)
             continue;
+        if (outcome < 0)
+            worker->usage.last_error = errno;
         sent += outcome > 0 ? (uint32_t)outcome : 1;
     }
     return made;
@@ -179,19 +170,6 @@ static void send_due(struct udp *udp, uint64_t now_ns)
         worker_hold(udp->worker, now_ns);
 }
 
-static void take_message(struct udp *udp, struct udp_socket *s, const uint8_t *octets, size_t len,
-                         uint64_t now_ns)
-{
-    uint16_t id = len >= 2 ? wire_load_be16(octets) : 0;
-    struct udp_query *q = &s->ring[id & (udp->ring_cap - 1)];
-    if (len < 2 || !q->is_waiting || q->id != id) {
-        udp->worker->tally.stray++;
-        return;
-    }
-    q->is_waiting = false;
-    worker_answer(udp->worker, now_ns, &q->query, id, octets, len);
-}
-
 static void receive_batches(struct udp *udp, struct udp_socket *s, uint64_t now_ns)
 {
     int count;
@@ -199,8 +177,14 @@ static void receive_batches(struct udp *udp, struct udp_socket *s, uint64_t now_
         for (unsigned i = 0; i < BATCH; i++)
             udp->parts[i].iov_len = RECEIVE_CAP;
         count = recvmmsg(s->fd, udp->messages, BATCH, MSG_DONTWAIT, NULL);
-        for (int i = 0; i < count; i++)
-            take_message(udp, s, udp->octets[i], udp->messages[i].msg_len, now_ns);
+        for (int i = 0; i < count; i++) {
+            const uint8_t *octets = udp->octets[i];
+            size_t len = udp->messages[i].msg_len;
+            uint32_t place = worker_id(octets, len) & (udp->ring_cap - 1);
+            worker_receive(udp->worker, now_ns, &s->ring[place], octets, len);
+        }
+        if (count < 0 && errno != EAGAIN && errno != EINTR)
+            udp->worker->usage.last_error = errno;
     } while (count == BATCH);
 }
 
@@ -211,8 +195,8 @@ static void sweep(struct udp *udp, uint64_t now_ns)
     for (uint32_t i = 0; i < udp->socket_count; i++) {
         struct udp_socket *s = &udp->sockets[i];
         for (; s->tail != s->head; s->tail++) {
-            struct udp_query *q = &s->ring[s->tail & (udp->ring_cap - 1)];
-            if (q->is_waiting && q->query.due_ns + timeout_ns > now_ns)
+            struct worker_query *q = &s->ring[s->tail & (udp->ring_cap - 1)];
+            if (q->is_waiting && q->due_ns + timeout_ns > now_ns)
                 break;
             if (q->is_waiting)
                 worker_lose(udp->worker, 1);

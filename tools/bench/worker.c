@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tools/bench/worker.h"
 
+#include "stateless_tcp/wire.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -74,8 +76,12 @@ uint64_t worker_turn(struct worker *worker)
 
 bool worker_is_done_sending(const struct worker *worker, uint64_t now_ns)
 {
-    return now_ns >= worker->end_ns || worker->left == 0 ||
-           atomic_load_explicit(worker->is_stopped, memory_order_relaxed);
+    if (worker->left == 0 || atomic_load_explicit(worker->is_stopped, memory_order_relaxed))
+        return true;
+    /* What was due before the end is sent, however late. */
+    bool is_all_taken =
+        worker->config->rate <= 0 || schedule_due_ns(&worker->schedule) >= worker->end_ns;
+    return now_ns >= worker->end_ns && is_all_taken;
 }
 
 bool worker_may_send(struct worker *worker, uint64_t now_ns)
@@ -85,14 +91,14 @@ bool worker_may_send(struct worker *worker, uint64_t now_ns)
     if (worker->config->rate <= 0)
         return true;
     uint64_t due_ns = schedule_due_ns(&worker->schedule);
-    while (due_ns + worker->config->timeout_ns < now_ns) {
+    while (due_ns + worker->config->timeout_ns < now_ns && due_ns < worker->end_ns) {
         worker->tally.unsent++;
         schedule_advance(&worker->schedule);
         due_ns = schedule_due_ns(&worker->schedule);
     }
     if (due_ns > now_ns)
         worker->is_held = false;
-    return due_ns <= now_ns;
+    return due_ns <= now_ns && due_ns < worker->end_ns;
 }
 
 void worker_hold(struct worker *worker, uint64_t now_ns)
@@ -100,8 +106,11 @@ void worker_hold(struct worker *worker, uint64_t now_ns)
     worker->is_held = worker_may_send(worker, now_ns);
 }
 
-void worker_take(struct worker *worker, uint64_t now_ns, struct worker_query *query_out)
+void worker_take(struct worker *worker, uint64_t now_ns, uint16_t id,
+                 struct worker_query *query_out)
 {
+    query_out->id = id;
+    query_out->is_waiting = true;
     query_out->due_ns = now_ns;
     query_out->question = worker->next;
     if (++worker->next == worker->pool->count)
@@ -120,29 +129,52 @@ void worker_take(struct worker *worker, uint64_t now_ns, struct worker_query *qu
         histogram_record(&worker->tally.lag, now_ns - query_out->due_ns);
 }
 
-uint64_t worker_nonce(const struct worker *worker, uint32_t question, uint16_t id)
+static uint64_t nonce_of(const struct worker *worker, const struct worker_query *query)
 {
-    uint64_t state = worker->secret ^ (uint64_t)question << 16 ^ id;
+    if (!worker->pool->form.has_checksum)
+        return 0;
+    uint64_t state = worker->secret ^ (uint64_t)query->question << 16 ^ query->id;
     schedule_random(&state);
     return schedule_random(&state);
 }
 
-void worker_answer(struct worker *worker, uint64_t now_ns, const struct worker_query *query,
-                   uint16_t id, const uint8_t *response, size_t response_len)
+uint16_t worker_copy(const struct worker *worker, const struct worker_query *query, uint8_t *out)
+{
+    return question_copy(worker->pool, query->question, query->id, nonce_of(worker, query), out);
+}
+
+uint16_t worker_id(const uint8_t *message, size_t message_len)
+{
+    return message_len >= 2 ? wire_load_be16(message) : 0;
+}
+
+/* It is the query's: judge and count it. */
+static void answer(struct worker *worker, uint64_t now_ns, const struct worker_query *query,
+                   const uint8_t *response, size_t response_len)
 {
     struct tally *tally = &worker->tally;
-    uint64_t nonce =
-        worker->pool->form.has_checksum ? worker_nonce(worker, query->question, id) : 0;
     worker->outstanding--;
     tally->octets_received += response_len;
-    if (!verify_response(&worker->verify, query->question, id, nonce, response, response_len,
-                         tally)) {
+    if (!verify_response(&worker->verify, query->question, query->id, nonce_of(worker, query),
+                         response, response_len, tally)) {
         tally->wrong++;
         return;
     }
     tally->answered++;
     worker->answered_ns = now_ns;
     histogram_record(&tally->latency, now_ns > query->due_ns ? now_ns - query->due_ns : 0);
+}
+
+bool worker_receive(struct worker *worker, uint64_t now_ns, struct worker_query *query,
+                    const uint8_t *message, size_t message_len)
+{
+    if (message_len < 2 || !query->is_waiting || query->id != worker_id(message, message_len)) {
+        worker->tally.stray++;
+        return false;
+    }
+    query->is_waiting = false;
+    answer(worker, now_ns, query, message, message_len);
+    return true;
 }
 
 void worker_lose(struct worker *worker, uint64_t count)
@@ -179,6 +211,7 @@ void worker_finish(struct worker *worker, uint64_t kernel_drops)
         .system_s = after.system_s - before.system_s,
         .wait_s = after.wait_s - before.wait_s,
         .processor_share = before.processor_share,
+        .last_error = before.last_error,
         .kernel_drops = kernel_drops,
     };
     /* What comes after the last query is waiting for answers that may never come. */

@@ -7,8 +7,8 @@
  *     until worker_is_over():
  *         now = worker_turn(worker);
  *         while there is a place and worker_may_send(worker, now):
- *             worker_take(worker, now, &query); send it
- *         for each message: worker_answer(worker, now, &query, id, octets, len)
+ *             worker_take(worker, now, id, &query); send worker_copy()
+ *         for each message: worker_receive(worker, now, the query of worker_id(), octets, len)
  *         wait, no longer than worker_patience_ns()
  *     worker_finish(worker, drops);
  */
@@ -47,6 +47,8 @@ struct worker {
 struct worker_query {
     uint64_t due_ns; /* from then on its latency counts */
     uint32_t question;
+    uint16_t id;
+    bool is_waiting; /* for its answer */
 };
 
 /* Unhalting nanoseconds since some time in the past. */
@@ -68,15 +70,21 @@ bool worker_may_send(struct worker *worker, uint64_t now_ns);
 /* There is no place for more outstanding: what is due meanwhile is late by the server's fault. */
 void worker_hold(struct worker *worker, uint64_t now_ns);
 
-/* Take the next query, after worker_may_send(). */
-void worker_take(struct worker *worker, uint64_t now_ns, struct worker_query *query_out);
+/* Take the next query, after worker_may_send(), and give it this ID. */
+void worker_take(struct worker *worker, uint64_t now_ns, uint16_t id,
+                 struct worker_query *query_out);
 
-/* The nonce of the CHECKSUM option of a query: nobody else can know it. */
-uint64_t worker_nonce(const struct worker *worker, uint32_t question, uint16_t id);
+/* The message of a query, as question_copy(): with its ID, and with a nonce of CHECKSUM that nobody
+ * else can know. Returns its length. */
+uint16_t worker_copy(const struct worker *worker, const struct worker_query *query, uint8_t *out);
 
-/* A message came for a query with this ID: judge and count. */
-void worker_answer(struct worker *worker, uint64_t now_ns, const struct worker_query *query,
-                   uint16_t id, const uint8_t *response, size_t response_len);
+/* The ID of a message; 0 also where it is too short for one. */
+uint16_t worker_id(const uint8_t *message, size_t message_len);
+
+/* A message came that has the place of this query: if it is the one waited for, judge and count it,
+ * else count a stray one. Returns whether it was. */
+bool worker_receive(struct worker *worker, uint64_t now_ns, struct worker_query *query,
+                    const uint8_t *message, size_t message_len);
 
 /* `count` queries will not be answered any more. */
 void worker_lose(struct worker *worker, uint64_t count);
