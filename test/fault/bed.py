@@ -19,10 +19,11 @@ class Bed:
     """A database, keys, and lethed on a network, stateless on port 53 and with the kernel's TCP on
     port 54. This process is in the client's namespace."""
 
-    def __init__(self, build, directory, net, sizes=SIZES, options=()):
+    def __init__(self, build, directory, net, sizes=SIZES, cuts=0, options=()):
         self.build, self.directory, self.net, self.options = build, directory, net, options
+        self.has_image = "--image" in options
         self.zone = os.path.join(directory, "example.zone")
-        self.names = tcp_client.write_zone(self.zone, sizes)
+        self.names = tcp_client.write_zone(self.zone, sizes, cuts)
         self.database = os.path.join(directory, "db")
         subprocess.run([self.program("tools/lethe"), "--db", self.database, "zone", "load",
                         "example", self.zone], check=True, stdout=subprocess.DEVNULL)
@@ -41,10 +42,12 @@ class Bed:
         for address in self.net.addresses:
             arguments += ["--listen", f"{address}@53", "--tcp", "stateless", "--interface", "v0",
                           "--listen", f"{address}@54", "--tcp", "kernel"]
-        return Lethed(self.program("server/lethed"), "--db", self.database, "--workers", "1",
-                      "--tcp-profile", "modern", "--tcp-key-file", self.key_file, *arguments,
-                      *self.options,
-                      place=place or self.net.server)
+        lethed = Lethed(self.program("server/lethed"), "--db", self.database, "--workers", "1",
+                        "--tcp-profile", "modern", "--tcp-key-file", self.key_file, *arguments,
+                        *self.options, place=place or self.net.server)
+        if self.has_image:
+            lethed.wait_for("image ready")
+        return lethed
 
     def learn(self, port=54):
         """By the kernel's TCP."""

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Profile modern loses no response, whatever the network loses.
 
-    loss.py --build DIR [--responses 1=10000,5=10000,20=10000] [--io NAME] [--driver] [--pcap FILE]
+    loss.py --build DIR [--responses 1=10000,5=10000,20=10000] [--io NAME] [--driver | --zones]
+            [--pcap FILE]
 
 Segments are lost both ways, so many in a hundred. The kernel's TCP, dnsperf, kdig and Unbound ask;
 each response must be the one that the kernel's TCP of the same server gives where nothing is lost.
@@ -20,7 +21,7 @@ sys.path[1:1] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "interop")]
 sys.dont_write_bytecode = True
 import peers  # noqa: E402
 import tcp_client  # noqa: E402
-from bed import MEMORY_KB, Bed, must_all_be_right, said  # noqa: E402
+from bed import MEMORY_KB, SIZES, Bed, must_all_be_right, said  # noqa: E402
 from netns import (Here, Network, captured, need_own_network, run_tests,  # noqa: E402
                    skip_unless)
 
@@ -158,20 +159,25 @@ def main():
     parser.add_argument("--only", help="kernel_clients, dnsperf, kdig or unbound")
     parser.add_argument("--io", help="how lethed carries frames")
     parser.add_argument("--driver", action="store_true", help="a program in the driver answers too")
+    parser.add_argument("--zones", action="store_true",
+                        help="it answers requests too, for half of the names; kernel_clients only")
     parser.add_argument("--pcap", help="write what passes the client's interface")
     options = parser.parse_args()
     if options.full:
         options.responses = counts("1=10000,5=10000,20=10000")
-    skip_unless("dnsperf", "kdig", "unbound", *["ethtool"] * options.driver)
+    skip_unless("dnsperf", "kdig", "unbound", *["ethtool"] * (options.driver or options.zones))
     need_own_network()
     tests = {name: test for name, test in globals().items() if name.startswith("test_")
              and options.only in (None, name[5:])}
     with tempfile.TemporaryDirectory(prefix="lethe-loss-") as directory, \
             Network(client=Here()) as net, captured(options.pcap):
-        if options.driver:  # a veth delivers what the other end's driver sends only with NAPI
+        # A veth delivers what the other end's driver sends only with NAPI.
+        if options.driver or options.zones:
             Here().run("ethtool", "-K", "v1", "gro", "on")
         how = ["--io", options.io] * (options.io is not None) + ["--driver", "on"] * options.driver
-        run_tests(tests, Bed(options.build, directory, net, options=how), options)
+        how += ["--driver", "zones", "--image", "16M"] * options.zones
+        cuts = len(SIZES) if options.zones else 0
+        run_tests(tests, Bed(options.build, directory, net, cuts=cuts, options=how), options)
 
 
 

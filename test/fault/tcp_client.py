@@ -214,14 +214,15 @@ def learn(address, port, names):
             async with Connection(address, port) as connection:
                 await connection.write(framed(query(name, 1)))
                 known[name] = await connection.message()
-                assert known[name][3] & 15 == 0 and known[name][6:8] != b"\0\0", name
+                assert known[name][3] & 15 == 0 and known[name][6:10] != bytes(4), name
         return known
     return asyncio.run(ask())
 
 
-def write_zone(path, sizes, seed=1):
+def write_zone(path, sizes, cuts=0, seed=1):
     """A zone `example` whose t<size>.example TXT has a response of about so many octets, at least
-    100; returns the names. The text is random: no octet looks like that of another place."""
+    100, and with delegations, below each of which is a name to ask for; returns the names. The text
+    is random: no octet looks like that of another place."""
     chance = random.Random(seed)
     letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
     with open(path, "w", encoding="ascii") as file:
@@ -233,4 +234,6 @@ def write_zone(path, sizes, seed=1):
                 length = min(left - 13, 200 + chance.randrange(50))
                 file.write(f't{size} TXT "{"".join(chance.choices(letters, k=length))}"\n')
                 left -= 13 + length
-    return [f"t{size}.example" for size in sizes]
+        for i in range(cuts):
+            file.write(f"d{i} NS ns.d{i}\nns.d{i} A 192.0.2.{i % 250}\n")
+    return [f"t{size}.example" for size in sizes] + [f"www.d{i}.example" for i in range(cuts)]
