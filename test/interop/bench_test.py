@@ -211,6 +211,11 @@ def test_kernel_sockets():
         net.server.ip(f"route add {SOURCES['4']} via {net.client_v4}")
         must_be_right(bench(net.client, *server, "-n", "1000", "-a", SOURCES["4"], mode="tcp"),
                       1000)
+        net.client.ip(f"route add local {SOURCES['6']} dev lo")
+        net.server.ip(f"route add {SOURCES['6']} via {net.client_v6}")
+        for mode in ("udp", "tcp"):
+            more = ("-n", "1000", "-p", "5353", "-a", SOURCES["6"])
+            must_be_right(bench(net.client, "-s", net.v6, *more, mode=mode), 1000)
 
 
 def test_compare_with_a_server():

@@ -130,6 +130,22 @@ START_TEST(classic)
 }
 END_TEST
 
+/* Who is late at the end sends what was due before all the same. */
+START_TEST(what_was_due_is_sent)
+{
+    struct bed *bed = bed_begin(BENCH_RAW_UDP, 4);
+    bed->config.rate = 1000;
+    bed->config.query_limit = 100000;
+    bed_open(bed);
+    bed->worker.end_ns = bed->now_ns + 1000000000;
+    bed->now_ns += 3000000000;
+    bed_run(bed);
+    ck_assert_uint_eq(bed->worker.tally.sent, 1000);
+    ck_assert_uint_eq(bed->worker.tally.answered, 1000);
+    bed_end(bed);
+}
+END_TEST
+
 START_TEST(fast_open)
 {
     struct bed *bed = bed_begin(BENCH_RAW, 4);
@@ -367,6 +383,6 @@ END_TEST
 
 TEST_MAIN("bench/raw", a_connection_for_each_query, reset_ends_it_sooner,
           nothing_is_lost_of_what_the_wire_loses, many_queries_on_a_connection,
-          queries_ahead_of_answers, segments_are_filled, classic, fast_open, nobody_answers,
-          somebody_refuses, a_server_forgets, open_loop_counts_from_when_it_was_due,
+          queries_ahead_of_answers, segments_are_filled, classic, what_was_due_is_sent, fast_open,
+          nobody_answers, somebody_refuses, a_server_forgets, open_loop_counts_from_when_it_was_due,
           segments_of_connections_that_are_over, hostile_frames, udp)

@@ -29,6 +29,8 @@ static int bind_source(const struct worker *worker, int fd, uint32_t number)
     }
     struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
     memcpy(&in6.sin6_addr, address.octets, 16);
+    /* IPv4 takes what a local route says is the host's, IPv6 only addresses that are told it. */
+    setsockopt(fd, IPPROTO_IPV6, IPV6_FREEBIND, &on, sizeof on);
     return bind(fd, (struct sockaddr *)&in6, sizeof in6);
 }
 

@@ -21,15 +21,20 @@ static const struct {
     const char *name;
     uint16_t type;
 } types[] = {
-    {"A", 1},       {"NS", 2},      {"CNAME", 5},       {"SOA", 6},    {"PTR", 12},
-    {"HINFO", 13},  {"MX", 15},     {"TXT", 16},        {"RP", 17},    {"AFSDB", 18},
-    {"KEY", 25},    {"AAAA", 28},   {"LOC", 29},        {"SRV", 33},   {"NAPTR", 35},
-    {"CERT", 37},   {"DNAME", 39},  {"APL", 42},        {"DS", 43},    {"SSHFP", 44},
-    {"RRSIG", 46},  {"NSEC", 47},   {"DNSKEY", 48},     {"NSEC3", 50}, {"NSEC3PARAM", 51},
-    {"TLSA", 52},   {"SMIMEA", 53}, {"HIP", 55},        {"CDS", 59},   {"CDNSKEY", 60},
-    {"CSYNC", 62},  {"ZONEMD", 63}, {"SVCB", 64},       {"HTTPS", 65}, {"SPF", 99},
-    {"EUI48", 108}, {"EUI64", 109}, {"OPENPGPKEY", 61}, {"ANY", 255},  {"URI", 256},
-    {"CAA", 257},
+    {"A", 1},       {"NS", 2},         {"CNAME", 5},       {"SOA", 6},    {"PTR", 12},
+    {"HINFO", 13},  {"MX", 15},        {"TXT", 16},        {"RP", 17},    {"AFSDB", 18},
+    {"KEY", 25},    {"AAAA", 28},      {"LOC", 29},        {"SRV", 33},   {"NAPTR", 35},
+    {"CERT", 37},   {"DNAME", 39},     {"APL", 42},        {"DS", 43},    {"SSHFP", 44},
+    {"RRSIG", 46},  {"NSEC", 47},      {"DNSKEY", 48},     {"NSEC3", 50}, {"NSEC3PARAM", 51},
+    {"TLSA", 52},   {"SMIMEA", 53},    {"HIP", 55},        {"CDS", 59},   {"CDNSKEY", 60},
+    {"CSYNC", 62},  {"ZONEMD", 63},    {"SVCB", 64},       {"HTTPS", 65}, {"SPF", 99},
+    {"EUI48", 108}, {"EUI64", 109},    {"OPENPGPKEY", 61}, {"ANY", 255},  {"URI", 256},
+    {"CAA", 257},   {"MD", 3},         {"MF", 4},          {"MB", 7},     {"MG", 8},
+    {"MR", 9},      {"NULL", 10},      {"WKS", 11},        {"MINFO", 14}, {"X25", 19},
+    {"ISDN", 20},   {"RT", 21},        {"NSAP", 22},       {"SIG", 24},   {"PX", 26},
+    {"GPOS", 27},   {"NXT", 30},       {"KX", 36},         {"A6", 38},    {"IPSECKEY", 45},
+    {"DHCID", 49},  {"TALINK", 58},    {"NID", 104},       {"L32", 105},  {"L64", 106},
+    {"LP", 107},    {"AMTRELAY", 260}, {"DLV", 32769},
 };
 
 uint16_t question_type(const char *text)
