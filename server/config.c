@@ -464,9 +464,14 @@ static int config_check_udp(const struct config *config, struct config_error *er
     return 0;
 }
 
-static int config_check_image(const struct config *config, struct config_error *error)
+static int config_check_driver(const struct config *config, struct config_error *error)
 {
     char place[PATH_MAX + 64];
+    if (config->io == CONFIG_IO_LIBPCAP && config->driver != CONFIG_DRIVER_AUTO &&
+        config->driver != CONFIG_DRIVER_OFF)
+        return config_refuse(error, "%s: no program can be put in the driver with io: libpcap",
+                             config_place(config, config->line[CONFIG_KEY_DRIVER], "driver",
+                                          "driver", place, sizeof place));
     if (config->driver == CONFIG_DRIVER_ZONES && config->proxy[0] != '\0')
         return config_refuse(error, "%s: a proxy has no zones",
                              config_place(config, config->line[CONFIG_KEY_DRIVER], "driver",
@@ -487,7 +492,7 @@ int config_check(const struct config *config, struct config_error *error)
     for (size_t i = 0; i < config->listen_count; i++)
         if (config_check_listen(config, i, error) != 0)
             return -EINVAL;
-    if (config_check_udp(config, error) != 0 || config_check_image(config, error) != 0)
+    if (config_check_udp(config, error) != 0 || config_check_driver(config, error) != 0)
         return -EINVAL;
     if (config->proxy[0] != '\0' && config->database[0] != '\0')
         return config_refuse(error,

@@ -268,6 +268,8 @@ static const struct {
      "needs its interface named"},
     {"database: d\nlisten:\n  - address: ::1\n\ndriver: zones\n", 5,
      "driver: zones are answered from an image"},
+    {"database: d\nlisten: [{address: '::1', tcp: stateless}]\nio: libpcap\ndriver: on\n", 4,
+     "driver: no program can be put in the driver with io: libpcap"},
     {"proxy: ::1\nlisten: [{address: '::2', tcp: stateless}]\nimage: 1G\ndriver: zones\n", 4,
      "driver: a proxy has no zones"},
     {"image: 1000K\n", 1, "image: \"1000K\" is not 0 or a size from 1024K to 64G"},
