@@ -427,8 +427,11 @@ int server_reload(struct server *server, const struct config *config, struct ser
     }
     free(former);
     server_raise_descriptors(server);
-    return outcome == 0 ? 0
-                        : refuse(error, outcome, "cannot start a thread: %s", strerror(-outcome));
+    /* There is no way back to what was before. */
+    if (outcome != 0)
+        log_write(LOG_LEVEL_ERROR, "cannot start a thread: %s; an interface is not served",
+                  strerror(-outcome));
+    return 0;
 }
 
 /* ---- about it ---- */

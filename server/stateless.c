@@ -532,8 +532,10 @@ int stateless_start(struct stateless_set *set, struct stateless_set *former)
     int outcome = 0;
     set_succeed(set, former);
     set_close(former, set);
-    for (size_t i = 0; i < set->count && outcome == 0; i++)
-        outcome = member_start(set->members[i], set);
+    for (size_t i = 0; i < set->count; i++) {
+        int started = member_start(set->members[i], set);
+        outcome = outcome != 0 ? outcome : started;
+    }
     return outcome;
 }
 

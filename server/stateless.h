@@ -34,7 +34,7 @@ int stateless_open(const struct config *config, struct zonedb *db, struct park *
 void stateless_abandon(struct stateless_set *set, struct stateless_set *former);
 
 /* Run all of a set, by its policy. `former` as for stateless_open(), halted: what the set did not
- * take over of it is closed, and it is freed. Outcomes: 0; negative errno: no thread. */
+ * take over of it is closed, and it is freed. Outcomes: 0; negative errno: some have no thread. */
 int stateless_start(struct stateless_set *set, struct stateless_set *former);
 
 /* End the threads, keep captures and guards up: frames wait meanwhile. NULL is allowed. */
