@@ -63,15 +63,18 @@ static bool children_add(const struct image_source *source, const struct respons
     return true;
 }
 
-/* RFC 1071, in the order of memory. */
+/* RFC 1071, in the order of memory. Whole words may be added four octets at a time. */
 static uint16_t body_sum(const uint8_t *body, size_t len)
 {
     uint64_t sum = 0;
-    for (size_t i = 0; i < len; i += 2) {
-        uint16_t word = 0;
-        memcpy(&word, body + i, len - i < 2 ? 1 : 2);
-        sum += word;
+    uint32_t words;
+    for (; len >= sizeof words; body += sizeof words, len -= sizeof words) {
+        memcpy(&words, body, sizeof words);
+        sum += words;
     }
+    words = 0;
+    memcpy(&words, body, len);
+    sum += words;
     while (sum >> 16 != 0)
         sum = (sum & 0xffff) + (sum >> 16);
     return (uint16_t)sum;

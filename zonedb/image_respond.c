@@ -116,27 +116,41 @@ enum lookup {
     LOOKUP_CLIMB,
 };
 
-/* The block at a place, if it and its name lie within one page. */
-static const struct image_block *block_at(const struct place *image, uint64_t place)
+/* A block, and how far its page goes. */
+struct block {
+    const struct image_block *at;
+    size_t room;
+};
+
+/* The block at a place; its name may be longer than the room. */
+static bool block_at(const struct place *image, uint64_t place, struct block *block_out)
 {
     uint64_t at = place * IMAGE_UNIT_LEN;
-    if (at >= image->len || IMAGE_PAGE_LEN - at % IMAGE_PAGE_LEN < sizeof(struct image_block))
-        return NULL;
-    const void *block = image->octets + at;
-    return block;
+    const void *octets = image->octets + at;
+    block_out->at = octets;
+    block_out->room = IMAGE_PAGE_LEN - at % IMAGE_PAGE_LEN;
+    return at < image->len && block_out->room > sizeof(struct image_block);
 }
 
-static size_t block_room(const struct place *image, const struct image_block *block)
+/* Behind the names must be eight octets, in ours zeros. Rooms are whole units: so it is in blocks. */
+static bool names_equal(const uint8_t *name, const uint8_t *of_block, size_t len)
 {
-    size_t at = (size_t)((const uint8_t *)block - image->octets);
-    return IMAGE_PAGE_LEN - at % IMAGE_PAGE_LEN;
+    _Static_assert(sizeof(struct image_block) % IMAGE_UNIT_LEN == 0, "the name begins a unit");
+    size_t at = 0;
+    if (len < 8)
+        return load_word(name) == (load_word(of_block) & ~UINT64_C(0) >> (64 - 8 * len));
+    for (; at + 8 < len; at += 8)
+        if (load_word(name + at) != load_word(of_block + at))
+            return false;
+    return load_word(name + len - 8) == load_word(of_block + len - 8);
 }
 
-static bool block_is_of(const struct place *image, const struct image_block *block,
-                        enum image_kind kind, const uint8_t *name, size_t len)
+static bool block_is_of(const struct block *block, enum image_kind kind, const uint8_t *name,
+                        size_t len)
 {
-    return block->kind == kind && block->name_len == len &&
-           sizeof *block + len <= block_room(image, block) && memcmp(block + 1, name, len) == 0;
+    return block->at->kind == kind && block->at->name_len == len &&
+           sizeof *block->at + len <= block->room &&
+           names_equal(name, (const uint8_t *)(block->at + 1), len);
 }
 
 static size_t suffix_at(const struct asked *asked, unsigned depth)
@@ -146,8 +160,7 @@ static size_t suffix_at(const struct asked *asked, unsigned depth)
 
 /* The suffix of `depth` labels in the directory. */
 static enum lookup lookup(const struct place *image, enum image_kind kind,
-                          const struct asked *asked, unsigned depth,
-                          const struct image_block **block_out)
+                          const struct asked *asked, unsigned depth, struct block *block_out)
 {
     const uint8_t *name = asked->lower + suffix_at(asked, depth);
     size_t len = asked->name_len - suffix_at(asked, depth);
@@ -164,45 +177,39 @@ static enum lookup lookup(const struct place *image, enum image_kind kind,
             continue;
         if (place <= IMAGE_PLACE_FULL)
             return LOOKUP_CLIMB;
-        const struct image_block *block = block_at(image, place);
-        if (block == NULL)
+        if (!block_at(image, place, block_out))
             return LOOKUP_CLIMB;
-        *block_out = block;
-        if (block_is_of(image, block, kind, name, len))
+        if (block_is_of(block_out, kind, name, len))
             return LOOKUP_BLOCK;
     }
     return (entry & IMAGE_PLACE_MASK) == IMAGE_PLACE_FULL ? LOOKUP_CLIMB : LOOKUP_ABSENT;
 }
 
-/* The block that answers, and how many labels it has; NULL: it climbs. */
-static const struct image_block *block_find(const struct place *image, uint32_t apex_depths,
-                                            const struct asked *asked, unsigned *depth_out)
+/* The block that answers, and how many labels it has. Returns false: it climbs. */
+static bool block_find(const struct place *image, uint32_t apex_depths, const struct asked *asked,
+                       struct block *block_out, unsigned *depth_out)
 {
-    const struct image_block *apex, *cut;
+    struct block cut;
     enum lookup found = LOOKUP_ABSENT;
     unsigned depth =
         asked->label_count < IMAGE_APEX_LABELS_MAX ? asked->label_count : IMAGE_APEX_LABELS_MAX;
     for (apex_depths <<= 31 - depth; apex_depths != 0; apex_depths <<= 1, depth--) {
         if (apex_depths >> 31 == 0)
             continue;
-        found = lookup(image, IMAGE_APEX, asked, depth, &apex);
+        found = lookup(image, IMAGE_APEX, asked, depth, block_out);
         if (found != LOOKUP_ABSENT)
             break;
     }
     if (found != LOOKUP_BLOCK || depth == asked->label_count)
-        return NULL;
+        return false;
     *depth_out = depth;
-    switch (lookup(image, IMAGE_CUT, asked, depth + 1, &cut)) {
-    case LOOKUP_CLIMB:
-        return NULL;
-    case LOOKUP_ABSENT:
-        return apex;
-    case LOOKUP_BLOCK:
-        break;
-    }
+    found = lookup(image, IMAGE_CUT, asked, depth + 1, &cut);
+    if (found != LOOKUP_BLOCK)
+        return found == LOOKUP_ABSENT;
+    *block_out = cut;
     *depth_out = depth + 1;
     /* The parent's side of the cut answers for DS itself. */
-    return asked->qtype == RR_DS && depth + 1 == asked->label_count ? NULL : cut;
+    return asked->qtype != RR_DS || depth + 1 != asked->label_count;
 }
 
 /* ---- the answer ---- */
@@ -272,6 +279,8 @@ size_t image_respond(const void *image, size_t image_len, bool is_tcp, const uin
 {
     const struct image_head *head = image;
     struct asked asked;
+    struct image_body body;
+    struct block block;
     unsigned depth;
     size_t question_end = request_read(request, request_len, &asked);
     if (question_end == 0 || image_len < IMAGE_PAGE_LEN)
@@ -280,20 +289,20 @@ size_t image_respond(const void *image, size_t image_len, bool is_tcp, const uin
     struct place place = {image, image_len - image_len % IMAGE_PAGE_LEN, head->bucket_mask};
     if ((place.len - IMAGE_PAGE_LEN) / (8 * IMAGE_WAYS) <= place.bucket_mask)
         return 0;
-    const struct image_block *block = block_find(&place, head->apex_depths, &asked, &depth);
-    if (block == NULL || has_child(block, &asked, depth))
+    if (!block_find(&place, head->apex_depths, &asked, &block, &depth) ||
+        has_child(block.at, &asked, depth))
         return 0;
-    struct image_body body = block->body[asked.is_do];
+    memcpy(&body, &block.at->body[asked.is_do], sizeof body); /* once: it may be changed */
     size_t len = question_end + body.len + (asked.has_opt ? OPT_LEN : 0);
-    if (!body_lies_within(&body, block_room(&place, block)) ||
+    if (!body_lies_within(&body, block.room) ||
         len > limit_of(&asked, is_tcp, head->udp_payload, response_cap))
         return 0;
-    const uint8_t *octets = (const uint8_t *)block;
+    const uint8_t *octets = (const uint8_t *)block.at;
     memcpy(response, request, question_end);
     header_write(response, &asked, &body);
     memcpy(response + question_end, octets + body.at, body.len);
     if (!pointers_move(response + question_end, &body, octets + body.pointers_at,
-                       asked.name_len - block->name_len))
+                       suffix_at(&asked, depth)))
         return 0;
     if (asked.has_opt)
         opt_write(response + question_end + body.len, head->udp_payload, asked.is_do);

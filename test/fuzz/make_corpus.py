@@ -55,7 +55,7 @@ def main():
     names = ["example.", "www.example.", "alias.example.", "loop.example.", "x.wild.example.",
              "x.cwild.example.", "ent.example.", "a.sub.example.", "sub.example.", "x.old.example.",
              "x.grow.example.", "svc.example.", "srv.example.", "odd.example.", "mail.example.",
-             "nope.signed.", "cut.signed.", "x.cut.signed.", "signed.", "other.", "."]
+             "nope.example.", "a.b.nope.example.", "x.sub.example.", "nope.signed.", "cut.signed.", "x.cut.signed.", "signed.", "other.", "."]
     for qname in names:
         for qtype in (1, 2, 5, 15, 33, 43, 46, 47, 64, 255):
             requests[f"{qname}{qtype}"] = request(qname, qtype, opt(), 1)
@@ -83,6 +83,12 @@ def main():
             path = os.path.join(top, "respond", f"{title.replace('/', '_')}-{choice:02x}")
             with open(path, "wb") as file:
                 file.write(bytes([choice]) + octets)
+    os.makedirs(os.path.join(top, "image"), exist_ok=True)
+    for title, octets in requests.items():
+        for damage in (0, 0x20, 0x41, 3):
+            path = os.path.join(top, "image", f"{title.replace('/', '_')}-{damage:02x}")
+            with open(path, "wb") as file:
+                file.write(bytes([damage]) + b"\0\1\2" * (damage & 7) + octets)
     rrset = lambda qtype, *rdata: struct.pack(">HHII", qtype, len(rdata), 60, sum(
         2 + len(r) for r in rdata)) + b"".join(struct.pack(">H", len(r)) + r for r in rdata)
     node = lambda flags, depth, *rrsets: bytes([flags, depth]) + b"".join(rrsets)
