@@ -43,7 +43,7 @@ struct image_work {
     uint64_t lower[IMAGE_QUESTION_MAX / 8 + 2];
     uint8_t label_at[IMAGE_LABELS_MAX + 4];
     uint64_t version; /* of the snapshot */
-    uint32_t bucket_mask;
+    uint32_t bucket_mask, bucket_shift;
     uint32_t label_count, name_len;
     uint16_t type;
     uint16_t flags; /* as they lie in memory, as whatever is added up or copied */
@@ -324,11 +324,11 @@ DRIVER_INLINE uint64_t image_hash(const struct image_work *work, enum image_kind
 DRIVER_INLINE const volatile uint64_t *image_entries(const struct image_work *work, uint64_t hash)
 {
     uint64_t bucket = image_bucket(hash, work->bucket_mask);
-    const uint8_t *page = image_page(1 + bucket / IMAGE_BUCKETS_PER_PAGE);
+    const uint8_t *page = image_page(image_bucket_page(bucket, work->bucket_shift));
     if (page == NULL)
         return NULL;
-    return (const volatile uint64_t *)(const void *)(page + bucket % IMAGE_BUCKETS_PER_PAGE *
-                                                                (8 * IMAGE_WAYS));
+    page += image_bucket_at(bucket, work->bucket_shift);
+    return (const volatile uint64_t *)(const void *)page;
 }
 
 /* The hashes of an apex of so many labels, and of the name one label longer. The bucket of that one
@@ -501,6 +501,7 @@ DRIVER_STEP int image_find(struct driver_context *ctx, uint32_t at, uint32_t len
         return 0;
     uint32_t behind = len - IMAGE_HEADER_LEN;
     work->bucket_mask = head->bucket_mask;
+    work->bucket_shift = head->bucket_shift;
     if (!image_walk(work, behind) || !image_read_rest(ctx, at, behind, work))
         return 0;
     uint32_t depth = image_find_block(work, head->apex_depths);

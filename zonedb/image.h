@@ -9,17 +9,22 @@
  * Whatever an image does not hold climbs: respond() answers it.
  *
  *     pages of IMAGE_PAGE_LEN octets; no block crosses from one to the next
- *     +------+-----------------------+----------------------------------------+
- *     | head | directory: buckets of | blocks: one for each apex and each cut |
- *     |      | IMAGE_WAYS entries    | right below it                         |
- *     +------+-----------------------+----------------------------------------+
+ *     +------+--------------------------+--------------------------+-----+--------+-----
+ *     | head | some buckets of          | more buckets and blocks  | ... | blocks | ...
+ *     |      | IMAGE_WAYS entries, and  |                          |     |        |
+ *     |      | blocks of their names    |                          |     |        |
+ *     +------+--------------------------+--------------------------+-----+--------+-----
+ *              pages of the directory                                what found no room there
  *     entry: fingerprint (24 bits of the hash) | place (40 bits, in units of 16 octets); 0: none
  *
  *     block  | struct image_block | name | places of pointers | octets of body 0 | of body 1 |
  *            the name in wire format, lower case; the places (in order) two octets each, counted
  *            from the body's begin, at an even octet; equal bodies stand there once
  *
- * The directory begins at page 1; the bucket of a hash is image_bucket().
+ * There is a block for each apex and each cut right below it, in its bucket's page as far as that
+ * goes: another page costs about as much as another cache line. image_bucket(), image_bucket_page()
+ * and image_bucket_at() tell where the bucket of a hash is. No two entries of a bucket have the same
+ * fingerprint; names that would climb.
  *
  * LOOK-UP. The deepest apex of the image at or above the name asked for; then the name one label
  * longer than that apex. The directory has every name of the zone of that depth, empty
@@ -46,7 +51,8 @@
 #define IMAGE_PAGE_LEN 4096u
 #define IMAGE_UNIT_LEN 16u
 #define IMAGE_WAYS 8u
-#define IMAGE_BUCKETS_PER_PAGE (IMAGE_PAGE_LEN / (8u * IMAGE_WAYS))
+/* Buckets of a page of the directory, at most, as a power of two. */
+#define IMAGE_BUCKET_SHIFT_MAX 6u
 #define IMAGE_FINGERPRINT_SHIFT 40
 #define IMAGE_PLACE_MASK ((UINT64_C(1) << IMAGE_FINGERPRINT_SHIFT) - 1)
 
@@ -69,10 +75,11 @@ enum image_kind {
 struct image_head {
     uint64_t version;  /* of the snapshot that the image is equal to; 0: none, all climbs */
     uint64_t until_ns; /* CLOCK_MONOTONIC: who can't ask for the version believes it until then */
-    uint32_t bucket_mask; /* buckets, a power of two, less one */
-    uint32_t apex_depths; /* bit n: there is an apex of n labels */
-    uint16_t udp_payload; /* our limit over UDP, and what OPT tells */
-    uint16_t zeros[3];
+    uint32_t bucket_mask;  /* buckets, a power of two, less one */
+    uint32_t apex_depths;  /* bit n: there is an apex of n labels */
+    uint16_t udp_payload;  /* our limit over UDP, and what OPT tells */
+    uint16_t bucket_shift; /* log2 of the buckets of a page of the directory */
+    uint16_t zeros[2];
 };
 
 struct image_body {
@@ -107,6 +114,18 @@ static inline uint64_t image_mix(uint64_t hash, uint64_t word)
 static inline uint64_t image_bucket(uint64_t hash, uint32_t bucket_mask)
 {
     return hash & bucket_mask;
+}
+
+/* The page that a bucket is in, and its octet there. */
+static inline uint64_t image_bucket_page(uint64_t bucket, uint32_t bucket_shift)
+{
+    return 1 + (bucket >> (bucket_shift & 7));
+}
+
+static inline uint32_t image_bucket_at(uint64_t bucket, uint32_t bucket_shift)
+{
+    uint32_t in_page = (uint32_t)bucket & ((1u << (bucket_shift & 7)) - 1);
+    return (in_page & ((1u << IMAGE_BUCKET_SHIFT_MAX) - 1)) * 8u * IMAGE_WAYS;
 }
 
 static inline uint64_t image_fingerprint(uint64_t hash)

@@ -10,17 +10,20 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Less than any delegation takes. */
-#define NAME_OCTETS_MIN 128
-/* More than most take. */
+/* More than most delegations take. */
 #define NAME_OCTETS_USUAL 448
+/* What the block of a delegation takes besides what is stored of it, and in the directory. */
+#define NAME_OCTETS_MORE 84
+#define NAME_OCTETS_DIRECTORY 24
+/* Of a proof that there is no DS, by NSEC3. */
+#define PROOF_OCTETS 450
 #define HOST_BITS_MIN ((uint64_t)1 << 16)
 
 /* A zone of the snapshot, while the image is made. */
 struct candidate {
     MDB_val apex; /* key in `zones`; of length 0 for the root */
     struct find_zone zone;
-    uint64_t node_count;
+    uint64_t names, octets; /* that go into the image, and about how much their blocks take */
     bool is_wanted;
 };
 
@@ -28,8 +31,9 @@ struct build {
     struct image *image;
     struct zonedb_view *view;
     struct candidate *candidates;
-    size_t count, cap;
+    size_t count, cap, at; /* at: the one that is being put in */
     MDB_cursor *nodes;
+    bool has_wildcard; /* right below the apex */
     struct image_draft draft;
 };
 
@@ -67,6 +71,7 @@ void image_close(struct image *image)
     free(image->zones);
     free(image->apexes);
     free(image->hosts);
+    free(image->page_next);
     free(image->retired);
     free(image);
 }
@@ -95,7 +100,7 @@ static int candidate_add(struct build *build, const MDB_val *key, const MDB_val 
     c->apex = *key;
     if (c->zone.depth == 0)
         c->apex.mv_size = 0;
-    c->node_count = load_be64((const uint8_t *)record->mv_data + 12);
+    c->names = c->octets = 0;
     c->is_wanted = c->zone.state == ZONEDB_SERVING && c->zone.depth <= IMAGE_APEX_LABELS_MAX;
     build->count++;
     return 0;
@@ -115,19 +120,106 @@ static int candidates_list(struct build *build)
     return rc == MDB_NOTFOUND ? 0 : zonedb_errno(rc);
 }
 
-/* How many names there will be at most, of zones that may fit. */
-static uint64_t names_count(struct build *build, size_t room)
+/* ---- the nodes of a zone ---- */
+
+/* A run of nodes that begin with the same label below the apex is met once. */
+struct met {
+    const uint8_t *key; /* of the last such name; NULL: none yet */
+    size_t len;
+};
+
+static bool was_met(const struct met *met, const MDB_val *key)
 {
-    uint64_t names = 0;
-    for (size_t i = 0; i < build->count; i++) {
-        struct candidate *c = &build->candidates[i];
-        c->is_wanted = c->is_wanted && names + c->node_count <= room / NAME_OCTETS_MIN;
-        names += c->is_wanted ? c->node_count + 1 : 1;
-    }
-    return names;
+    return met->key != NULL && key->mv_size > met->len &&
+           memcmp(key->mv_data, met->key, met->len) == 0;
 }
 
-/* ---- the directory ---- */
+/* The name right below the apex, whose key ends at `at`, that this node is at or below: new. */
+static void meet(struct met *met, const MDB_val *key, size_t at)
+{
+    const uint8_t *octets = key->mv_data;
+    while (at < key->mv_size && octets[at] != 0)
+        at++;
+    met->key = octets;
+    met->len = at + 1;
+}
+
+/* Called for the apex and the first node at or below each name right below it. Other values than 0
+ * end the walk. */
+typedef int node_visit(struct build *build, const struct image_apex *apex, const MDB_val *key,
+                       const MDB_val *value, const struct met *met);
+
+static int nodes_walk(struct build *build, const struct image_apex *apex, node_visit *visit)
+{
+    uint8_t prefix[ZONE_ID_LEN];
+    struct met met = {NULL, 0};
+    store_be32(prefix, apex->zone->id);
+    MDB_val key = {sizeof prefix, prefix}, value;
+    int rc = mdb_cursor_get(build->nodes, &key, &value, MDB_SET_RANGE);
+    for (; rc == 0; rc = mdb_cursor_get(build->nodes, &key, &value, MDB_NEXT)) {
+        if (key.mv_size < ZONE_ID_LEN + apex->key.mv_size ||
+            memcmp(key.mv_data, prefix, sizeof prefix) != 0)
+            return 0;
+        if (was_met(&met, &key))
+            continue;
+        if (build->image->stop != NULL &&
+            atomic_load_explicit(build->image->stop, memory_order_relaxed))
+            return -ECANCELED;
+        if (key.mv_size > ZONE_ID_LEN + apex->key.mv_size)
+            meet(&met, &key, ZONE_ID_LEN + apex->key.mv_size);
+        int stop = visit(build, apex, &key, &value, &met);
+        if (stop != 0)
+            return stop;
+    }
+    return rc == MDB_NOTFOUND ? 0 : zonedb_errno(rc);
+}
+
+/* How much there will be of it. */
+static int node_count(struct build *build, const struct image_apex *apex, const MDB_val *key,
+                      const MDB_val *value, const struct met *met)
+{
+    struct candidate *c = &build->candidates[build->at];
+    struct node node;
+    if (!node_parse(value->mv_data, value->mv_size, &node))
+        return -EBADMSG;
+    c->names++;
+    if (key->mv_size != met->len || (node.flags & NODE_CUT) == 0)
+        return 0;
+    c->octets += NAME_OCTETS_MORE + key->mv_size + value->mv_size;
+    if (apex->zone->signing == ZONEDB_NSEC3)
+        c->octets += PROOF_OCTETS;
+    return 0;
+}
+
+/* A zone that is too large for what room is left climbs as a whole. */
+static int zones_count(struct build *build, size_t room, uint64_t *names_out, uint64_t *octets_out)
+{
+    uint64_t names = 0, octets = 0;
+    for (build->at = 0; build->at < build->count; build->at++) {
+        struct candidate *c = &build->candidates[build->at];
+        struct image_apex apex;
+        names++;
+        if (!c->is_wanted)
+            continue;
+        if (!image_apex_set(&apex, build->view, &c->apex, &c->zone))
+            return -EBADMSG;
+        c->names = c->octets = 0;
+        int rc = nodes_walk(build, &apex, node_count);
+        if (rc != 0)
+            return rc;
+        if (octets + c->octets + (names + c->names) * NAME_OCTETS_DIRECTORY > room) {
+            c->is_wanted = false;
+            continue;
+        }
+        names += c->names;
+        octets += c->octets;
+    }
+    *names_out = names;
+    *octets_out = octets;
+    return 0;
+}
+
+/* ---- apexes in the way ---- */
 
 static void climb_add(struct build *build, const uint8_t *name, size_t len)
 {
@@ -170,7 +262,7 @@ static int nested_add(struct build *build)
     return 0;
 }
 
-/* ---- the nodes of a zone ---- */
+/* ---- a zone's names ---- */
 
 /* A name right below the apex that has a node, or nodes below it. Returns 0; -ENOSPC. */
 static int name_add(struct build *build, const struct image_apex *apex, const struct node *node,
@@ -184,10 +276,10 @@ static int name_add(struct build *build, const struct image_apex *apex, const st
         image_draft_cut(image, apex, name, len, node, &build->draft);
         image->counts.delegations++;
     }
-    uint64_t place = IMAGE_PLACE_CLIMB;
-    if (build->draft.len > 0 && (place = image_block_put(image, &build->draft)) == 0)
+    uint64_t hash = image_name_hash(IMAGE_CUT, name, len), place = IMAGE_PLACE_CLIMB;
+    if (build->draft.len > 0 && (place = image_block_put(image, hash, &build->draft)) == 0)
         return -ENOSPC;
-    image_entry_add(image, image_name_hash(IMAGE_CUT, name, len), place);
+    image_entry_add(image, hash, place);
     return 0;
 }
 
@@ -195,29 +287,18 @@ static int apex_add(struct build *build, const struct image_apex *apex, bool has
 {
     struct image *image = build->image;
     image_draft_apex(image, apex, has_wildcard, &build->draft);
-    uint64_t place = image_block_put(image, &build->draft);
+    uint64_t hash = image_name_hash(IMAGE_APEX, apex->name, apex->len);
+    uint64_t place = image_block_put(image, hash, &build->draft);
     if (place == 0)
         return -ENOSPC;
-    image_entry_add(image, image_name_hash(IMAGE_APEX, apex->name, apex->len), place);
+    image_entry_add(image, hash, place);
     image_head_of(image)->apex_depths |= UINT32_C(1) << apex->zone->depth;
     return 0;
 }
 
-/* A run of nodes that begin with the same label below the apex is met once. */
-struct met {
-    const uint8_t *key; /* of the last such name; NULL: none yet */
-    size_t len;
-};
-
-static bool was_met(const struct met *met, const MDB_val *key)
-{
-    return met->key != NULL && key->mv_size > met->len &&
-           memcmp(key->mv_data, met->key, met->len) == 0;
-}
-
 /* Returns 0; 1: nothing of the zone can be in an image; negative errno. */
 static int node_add(struct build *build, const struct image_apex *apex, const MDB_val *key,
-                    const MDB_val *value, struct met *met, bool *has_wildcard)
+                    const MDB_val *value, const struct met *met)
 {
     uint8_t name[NAME_MAX_LEN];
     struct node node;
@@ -229,41 +310,10 @@ static int node_add(struct build *build, const struct image_apex *apex, const MD
     size_t len = name_below(key, ZONE_ID_LEN, at, name);
     if (len == 0)
         return -EBADMSG;
-    met->key = key->mv_data;
-    for (met->len = at; met->key[met->len] != 0; met->len++)
-        ;
-    met->len++;
-    *has_wildcard |= name[0] == 1 && name[1] == '*';
+    build->has_wildcard |= name[0] == 1 && name[1] == '*';
     if (key->mv_size > met->len)
         node.flags = 0; /* of a name below: this one is an empty non-terminal */
     return name_add(build, apex, &node, name, len);
-}
-
-/* The same outcomes. */
-static int nodes_add(struct build *build, const struct image_apex *apex)
-{
-    uint8_t prefix[ZONE_ID_LEN];
-    struct met met = {NULL, 0};
-    bool has_wildcard = false;
-    store_be32(prefix, apex->zone->id);
-    MDB_val key = {sizeof prefix, prefix}, value;
-    int rc = mdb_cursor_get(build->nodes, &key, &value, MDB_SET_RANGE);
-    for (; rc == 0; rc = mdb_cursor_get(build->nodes, &key, &value, MDB_NEXT)) {
-        if (key.mv_size < ZONE_ID_LEN + apex->key.mv_size ||
-            memcmp(key.mv_data, prefix, sizeof prefix) != 0)
-            break;
-        if (was_met(&met, &key))
-            continue;
-        if (build->image->stop != NULL &&
-            atomic_load_explicit(build->image->stop, memory_order_relaxed))
-            return -ECANCELED;
-        int error = node_add(build, apex, &key, &value, &met, &has_wildcard);
-        if (error != 0)
-            return error;
-    }
-    if (rc != 0 && rc != MDB_NOTFOUND)
-        return zonedb_errno(rc);
-    return apex_add(build, apex, has_wildcard);
 }
 
 /* Without its apex's entry, nothing that was entered for a zone is ever looked up. */
@@ -271,18 +321,12 @@ static int zone_add(struct build *build, const struct candidate *candidate)
 {
     struct image *image = build->image;
     struct image_apex apex;
-    const struct image_counts before = image->counts;
-    uint64_t next = image->next;
     if (!image_apex_set(&apex, build->view, &candidate->apex, &candidate->zone))
         return -EBADMSG;
-    int rc = nodes_add(build, &apex);
-    if (rc == -ENOSPC || rc == 1) {
-        memset(image->spare, 0, sizeof image->spare);
-        image->next = next;
-        image->counts = before;
-        image->counts.zones_out++;
-        return 0;
-    }
+    build->has_wildcard = false;
+    int rc = nodes_walk(build, &apex, node_add);
+    if (rc == 0)
+        rc = apex_add(build, &apex, build->has_wildcard);
     if (rc != 0)
         return rc;
     struct image_zone *zone = &image->zones[image->zone_count++];
@@ -290,7 +334,6 @@ static int zone_add(struct build *build, const struct candidate *candidate)
                                 candidate->zone.signing};
     memcpy(image->apexes + image->apexes_len, apex.name, apex.len);
     image->apexes_len += apex.len;
-    image->counts.zones++;
     return 0;
 }
 
@@ -321,22 +364,39 @@ static int keeper_begin(struct build *build, uint64_t name_count)
     return image->hosts != NULL && image->zones != NULL && image->apexes != NULL ? 0 : -ENOMEM;
 }
 
+static int zones_add(struct build *build, struct image_memory memory)
+{
+    struct image *image = build->image;
+    uint64_t names, octets;
+    int rc = zones_count(build, memory.len, &names, &octets);
+    build->at = build->count;
+    if (rc == 0)
+        rc = keeper_begin(build, names);
+    if (rc == 0)
+        rc = image_room_begin(image, memory, names, octets);
+    if (rc == 0)
+        rc = nested_add(build);
+    for (build->at = rc == 0 ? 0 : build->count; build->at < build->count; build->at++) {
+        const struct candidate *c = &build->candidates[build->at];
+        rc = c->is_wanted ? zone_add(build, c) : 1;
+        image->counts.zones += rc == 0;
+        image->counts.zones_out += rc == 1;
+        if (rc < 0)
+            return rc;
+    }
+    return rc < 0 ? rc : 0;
+}
+
+/* Where it turns out that a zone does not fit, it and what comes behind it are left out. */
 static int image_fill(struct build *build, struct image_memory memory)
 {
     int rc = candidates_list(build);
-    if (rc != 0)
-        return rc;
-    uint64_t name_count = names_count(build, memory.len);
-    rc = keeper_begin(build, name_count);
-    if (rc == 0 && !image_room_begin(build->image, memory, name_count))
-        rc = -ENOSPC;
     if (rc == 0)
-        rc = nested_add(build);
-    for (size_t i = 0; i < build->count && rc == 0; i++) {
-        if (build->candidates[i].is_wanted)
-            rc = zone_add(build, &build->candidates[i]);
-        else
-            build->image->counts.zones_out++;
+        rc = zones_add(build, memory);
+    if (rc == -ENOSPC && build->at < build->count) {
+        for (size_t i = build->at; i < build->count; i++)
+            build->candidates[i].is_wanted = false;
+        rc = zones_add(build, memory);
     }
     if (rc == 0)
         qsort(build->image->zones, build->image->zone_count, sizeof *build->image->zones,
@@ -388,6 +448,7 @@ int image_move(struct image *image, struct image_memory memory)
            used - sizeof *head);
     head->apex_depths = image_head_of(image)->apex_depths;
     head->bucket_mask = image->bucket_mask;
+    head->bucket_shift = (uint16_t)image->bucket_shift;
     head->udp_payload = image->policy.udp_payload;
     image_version_set(image, 0);
     image->octets = memory.octets;

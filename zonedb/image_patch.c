@@ -114,7 +114,8 @@ static int name_renew(struct patch *patch, const uint8_t *name, size_t len)
             image_draft_cut(image, &patch->apex, name, len, &node, &patch->draft);
         if (patch->draft.len == 0)
             image_draft_climb(image, &patch->apex, name, len, &patch->draft);
-        if ((place = image_block_put(image, &patch->draft)) == 0)
+        uint64_t hash = image_name_hash(IMAGE_CUT, name, len);
+        if ((place = image_block_put(image, hash, &patch->draft)) == 0)
             return IMAGE_OUTDATED;
     }
     entry_renew(patch, IMAGE_CUT, name, len, place);
@@ -140,7 +141,8 @@ static int apex_renew(struct patch *patch)
         has_wildcard = status == 1;
     }
     image_draft_apex(patch->image, apex, has_wildcard, &patch->draft);
-    uint64_t place = image_block_put(patch->image, &patch->draft);
+    uint64_t place = image_block_put(
+        patch->image, image_name_hash(IMAGE_APEX, apex->name, apex->len), &patch->draft);
     if (place == 0)
         return IMAGE_OUTDATED;
     entry_renew(patch, IMAGE_APEX, apex->name, apex->len, place);

@@ -18,7 +18,7 @@
 struct place {
     const uint8_t *octets;
     size_t len; /* whole pages */
-    uint32_t bucket_mask;
+    uint32_t bucket_mask, bucket_shift;
 };
 
 /* The request. The name is in lower case, with zeros behind it to read in words. */
@@ -168,8 +168,10 @@ static enum lookup lookup(const struct place *image, enum image_kind kind,
     for (size_t at = 0; at < len; at += 8)
         hash = image_mix(hash, load_word(name + at));
     uint64_t fingerprint = image_fingerprint(hash), entry = 0;
-    const uint8_t *bucket =
-        image->octets + IMAGE_PAGE_LEN + 8 * IMAGE_WAYS * image_bucket(hash, image->bucket_mask);
+    uint64_t number = image_bucket(hash, image->bucket_mask);
+    const uint8_t *bucket = image->octets +
+                            IMAGE_PAGE_LEN * image_bucket_page(number, image->bucket_shift) +
+                            image_bucket_at(number, image->bucket_shift);
     for (unsigned i = 0; i < IMAGE_WAYS; i++, bucket += 8) {
         entry = __atomic_load_n((const uint64_t *)(const void *)bucket, __ATOMIC_ACQUIRE);
         uint64_t place = entry & IMAGE_PLACE_MASK;
@@ -286,8 +288,9 @@ size_t image_respond(const void *image, size_t image_len, bool is_tcp, const uin
     if (question_end == 0 || image_len < IMAGE_PAGE_LEN)
         return 0;
     uint64_t version = image_version(image);
-    struct place place = {image, image_len - image_len % IMAGE_PAGE_LEN, head->bucket_mask};
-    if ((place.len - IMAGE_PAGE_LEN) / (8 * IMAGE_WAYS) <= place.bucket_mask)
+    struct place place = {image, image_len - image_len % IMAGE_PAGE_LEN, head->bucket_mask,
+                          head->bucket_shift};
+    if (image_bucket_page(place.bucket_mask, place.bucket_shift) >= place.len / IMAGE_PAGE_LEN)
         return 0;
     if (!block_find(&place, head->apex_depths, &asked, &block, &depth) ||
         has_child(block.at, &asked, depth))

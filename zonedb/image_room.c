@@ -2,9 +2,13 @@
 #include "zonedb/image_room.h"
 
 #include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
 
-/* Names in a bucket, on average, at most: with so few nearly none overflows. */
-#define BUCKET_LOAD 3
+/* Names in a bucket, on average, at most: with four, one bucket of fifty overflows. */
+#define BUCKET_LOAD 4
+#define BUCKET_LEN (8u * IMAGE_WAYS)
+#define BUCKETS_MIN 64
 
 static uint64_t load_word(const uint8_t *p)
 {
@@ -22,26 +26,50 @@ uint64_t image_name_hash(enum image_kind kind, const uint8_t *name, size_t len)
     return image_mix(hash, le64toh(last));
 }
 
-bool image_room_begin(struct image *image, struct image_memory memory, uint64_t name_count)
+/* As many buckets to a page that there is room for the blocks of their names, on average. */
+static uint32_t bucket_shift_of(uint64_t buckets, uint64_t octet_count)
 {
-    uint64_t buckets = IMAGE_BUCKETS_PER_PAGE;
+    uint32_t shift = IMAGE_BUCKET_SHIFT_MAX - 1;
+    while (shift > 0 && (BUCKET_LEN + octet_count / buckets) << shift > IMAGE_PAGE_LEN)
+        shift--;
+    return shift;
+}
+
+static int directory_begin(struct image *image, uint64_t page_count)
+{
+    free(image->page_next);
+    image->page_next = calloc(page_count, sizeof *image->page_next);
+    if (image->page_next == NULL)
+        return -ENOMEM;
+    for (uint64_t page = 0; page < page_count; page++) {
+        size_t len = (size_t)BUCKET_LEN << image->bucket_shift;
+        memset(image->octets + (1 + page) * IMAGE_PAGE_LEN, 0, len);
+        image->page_next[page] = (uint16_t)(len / IMAGE_UNIT_LEN);
+    }
+    return 0;
+}
+
+int image_room_begin(struct image *image, struct image_memory memory, uint64_t name_count,
+                     uint64_t octet_count)
+{
+    uint64_t buckets = BUCKETS_MIN;
     while (buckets * BUCKET_LOAD < name_count && buckets <= UINT32_MAX / 2)
         buckets *= 2;
-    size_t directory_len = (size_t)buckets * 8 * IMAGE_WAYS;
     image->octets = memory.octets;
     image->len = memory.len - memory.len % IMAGE_PAGE_LEN;
-    image->next = (IMAGE_PAGE_LEN + directory_len) / IMAGE_UNIT_LEN;
     image->bucket_mask = (uint32_t)(buckets - 1);
+    image->bucket_shift = bucket_shift_of(buckets, octet_count);
+    image->next = image_bucket_page(buckets, image->bucket_shift) * IMAGE_UNITS_MAX;
     memset(image->spare, 0, sizeof image->spare);
     image->retired_count = 0;
-    if (image->len < 2 * IMAGE_PAGE_LEN || image->len - IMAGE_PAGE_LEN < directory_len)
-        return false;
+    if (image->next * IMAGE_UNIT_LEN > image->len)
+        return -ENOSPC;
     struct image_head *head = image_head_of(image);
     head->apex_depths = 0;
     head->bucket_mask = image->bucket_mask;
+    head->bucket_shift = (uint16_t)image->bucket_shift;
     head->udp_payload = image->policy.udp_payload;
-    memset(image->octets + IMAGE_PAGE_LEN, 0, directory_len);
-    return true;
+    return directory_begin(image, buckets >> image->bucket_shift);
 }
 
 /* ---- blocks ---- */
@@ -59,8 +87,14 @@ static void spare_add(struct image *image, uint64_t place, uint64_t units)
     image->spare[units] = place;
 }
 
-static uint64_t room_take(struct image *image, uint64_t units)
+static uint64_t room_take(struct image *image, uint64_t hash, uint64_t units)
 {
+    uint64_t page = image_bucket_page(image_bucket(hash, image->bucket_mask), image->bucket_shift);
+    uint16_t *page_next = &image->page_next[page - 1];
+    if (*page_next + units <= IMAGE_UNITS_MAX) {
+        *page_next = (uint16_t)(*page_next + units);
+        return page * IMAGE_UNITS_MAX + *page_next - units;
+    }
     uint64_t place = image->spare[units];
     if (place != 0) {
         image->spare[units] = *spare_link(image, place);
@@ -76,9 +110,9 @@ static uint64_t room_take(struct image *image, uint64_t units)
     return begin;
 }
 
-uint64_t image_block_put(struct image *image, const struct image_draft *draft)
+uint64_t image_block_put(struct image *image, uint64_t hash, const struct image_draft *draft)
 {
-    uint64_t place = room_take(image, draft->len / IMAGE_UNIT_LEN);
+    uint64_t place = room_take(image, hash, draft->len / IMAGE_UNIT_LEN);
     if (place != 0)
         memcpy(image->octets + place * IMAGE_UNIT_LEN, draft->octets, draft->len);
     return place;
@@ -93,7 +127,9 @@ void image_block_give(struct image *image, uint64_t place)
 
 static uint64_t *bucket_of(const struct image *image, uint64_t hash)
 {
-    uint64_t at = IMAGE_PAGE_LEN + 8 * IMAGE_WAYS * image_bucket(hash, image->bucket_mask);
+    uint64_t bucket = image_bucket(hash, image->bucket_mask);
+    uint64_t at = IMAGE_PAGE_LEN * image_bucket_page(bucket, image->bucket_shift) +
+                  image_bucket_at(bucket, image->bucket_shift);
     return (uint64_t *)(void *)(image->octets + at);
 }
 
@@ -128,14 +164,20 @@ void image_entry_set(uint64_t *entry, uint64_t place)
 
 void image_entry_add(struct image *image, uint64_t hash, uint64_t place)
 {
-    uint64_t *bucket = bucket_of(image, hash), *last = bucket + IMAGE_WAYS - 1;
-    for (unsigned i = 0; i < IMAGE_WAYS; i++) {
-        if (bucket[i] != 0)
-            continue;
-        uint64_t entry = image_fingerprint(hash) << IMAGE_FINGERPRINT_SHIFT | place;
-        __atomic_store_n(bucket + i, entry, __ATOMIC_RELEASE);
-        return;
+    uint64_t *bucket = bucket_of(image, hash), *last = bucket + IMAGE_WAYS - 1, *unused = NULL;
+    for (uint64_t *entry = last; entry >= bucket; entry--) {
+        if (*entry == 0) {
+            unused = entry;
+        } else if (*entry >> IMAGE_FINGERPRINT_SHIFT == image_fingerprint(hash) &&
+                   entry_place(*entry) != IMAGE_PLACE_FULL) {
+            image_entry_set(entry, IMAGE_PLACE_CLIMB);
+            return;
+        }
     }
-    /* Its room is lost if somebody may be reading it; a bucket overflows once. */
-    __atomic_store_n(last, (uint64_t)IMAGE_PLACE_FULL, __ATOMIC_RELEASE);
+    uint64_t entry = image_fingerprint(hash) << IMAGE_FINGERPRINT_SHIFT | place;
+    if (unused == NULL) {
+        unused = last;
+        entry = IMAGE_PLACE_FULL;
+    }
+    __atomic_store_n(unused, entry, __ATOMIC_RELEASE);
 }

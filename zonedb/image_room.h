@@ -29,8 +29,9 @@ struct image {
     struct respond_policy policy;
     uint8_t *octets;
     size_t len; /* whole pages */
-    uint32_t bucket_mask;
-    uint64_t next;                       /* the first unit that was never used */
+    uint32_t bucket_mask, bucket_shift;
+    uint16_t *page_next;                 /* in each page of the directory, the first unused unit */
+    uint64_t next;                       /* behind them, the first unit that was never used */
     uint64_t spare[IMAGE_UNITS_MAX + 1]; /* by units: first of a list of places to use again */
     struct image_retired *retired;       /* oldest first */
     size_t retired_count, retired_cap;
@@ -80,8 +81,10 @@ void image_version_set(struct image *image, uint64_t version);
 
 /* ---- image_room.c ---- */
 
-/* No names and no blocks; room for `name_count` names. Returns false if not even that fits. */
-bool image_room_begin(struct image *image, struct image_memory memory, uint64_t name_count);
+/* No names and no blocks; a directory for so many names, whose blocks will take so many octets.
+ * Outcomes: 0; -ENOSPC not even that fits; -ENOMEM. */
+int image_room_begin(struct image *image, struct image_memory memory, uint64_t name_count,
+                     uint64_t octet_count);
 
 static inline struct image_head *image_head_of(const struct image *image)
 {
@@ -96,8 +99,9 @@ static inline const struct image_block *image_block_of(const struct image *image
 /* `name`: wire format in lower case. */
 uint64_t image_name_hash(enum image_kind kind, const uint8_t *name, size_t len);
 
-/* Copy a draft into free room. Returns its place, 0: there is no room. */
-uint64_t image_block_put(struct image *image, const struct image_draft *draft);
+/* Copy a draft into free room, near the bucket of the hash. Returns its place, 0: there is no room.
+ */
+uint64_t image_block_put(struct image *image, uint64_t hash, const struct image_draft *draft);
 
 /* The room of a block is free. */
 void image_block_give(struct image *image, uint64_t place);
@@ -107,7 +111,8 @@ void image_block_give(struct image *image, uint64_t place);
 uint64_t *image_entry_find(struct image *image, enum image_kind kind, const uint8_t *name,
                            size_t len);
 
-/* Enter a name that has no entry. What had to give way is free, and climbs. */
+/* Enter a name that has no entry. Where there is no room, or the same fingerprint, it climbs, and
+ * may make another name climb; their blocks' room is lost. */
 void image_entry_add(struct image *image, uint64_t hash, uint64_t place);
 
 /* Exchange an entry's place; 0: no entry any more. */

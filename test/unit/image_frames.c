@@ -185,7 +185,8 @@ void image_made_begin(struct image_made *made, unsigned index)
     unsigned directory = index % 3 == 0 ? 1 : 4;
     *head = (struct image_head){.version = 1 + index,
                                 .until_ns = UINT64_MAX,
-                                .bucket_mask = directory * (uint32_t)IMAGE_BUCKETS_PER_PAGE - 1,
+                                .bucket_mask = (directory << IMAGE_BUCKET_SHIFT_MAX) - 1,
+                                .bucket_shift = IMAGE_BUCKET_SHIFT_MAX,
                                 .udp_payload = payloads[index % 6]};
     made->next = (1 + directory) * (IMAGE_PAGE_LEN / IMAGE_UNIT_LEN);
     made->cut_count = index % 3 == 2 ? 100 : CUTS_MAX;
