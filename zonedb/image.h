@@ -79,7 +79,8 @@ struct image_head {
     uint32_t apex_depths;  /* bit n: there is an apex of n labels */
     uint16_t udp_payload;  /* our limit over UDP, and what OPT tells */
     uint16_t bucket_shift; /* log2 of the buckets of a page of the directory */
-    uint16_t zeros[2];
+    uint16_t generation;   /* another one as soon as the image is being made anew */
+    uint16_t zero;
 };
 
 struct image_body {

@@ -415,6 +415,8 @@ int image_build(struct image *image, struct image_memory memory, struct zonedb_v
     image->octets = memory.octets;
     image_version_set(image, 0);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    image_head_of(image)->generation++;
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
     int rc = mdb_cursor_open(view->txn, view->db->nodes, &build.nodes);
     if (rc != 0)
         return zonedb_errno(rc);
@@ -444,6 +446,8 @@ int image_move(struct image *image, struct image_memory memory)
     uint64_t version = image_head_of(image)->version;
     struct image_head *head = memory.octets;
     __atomic_store_n(&head->version, 0, __ATOMIC_SEQ_CST);
+    head->generation++;
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
     memcpy((uint8_t *)memory.octets + sizeof *head, image->octets + sizeof *head,
            used - sizeof *head);
     head->apex_depths = image_head_of(image)->apex_depths;
