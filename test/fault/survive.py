@@ -21,7 +21,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[1:1] = [os.path.join(HERE, "..")]
 sys.dont_write_bytecode = True
 import tcp_client  # noqa: E402
-from bed import MEMORY_KB, Bed, must_all_be_right, said  # noqa: E402
+from bed import MEMORY_KB, SIZES, Bed, must_all_be_right, said  # noqa: E402
 from netns import (Here, Namespace, Network, captured, need_own_network,  # noqa: E402
                    run_tests, skip_unless, wait_until)
 
@@ -86,13 +86,16 @@ class Load(threading.Thread):
 
 
 def how(options):
-    return ["--io", options.io] * (options.io is not None) + ["--driver", "on"] * options.driver
+    return (["--io", options.io] * (options.io is not None) + ["--driver", "on"] * options.driver +
+            ["--driver", "zones", "--image", "16M"] * options.zones)
 
 
 def test_kill(directory, options):
     with Network(client=Here()) as net, captured(options.pcap):
-        bed = Bed(options.build, directory, net, options=how(options))
-        if options.driver:  # a veth delivers what the other end's driver sends only with NAPI
+        cuts = len(SIZES) if options.zones else 0
+        bed = Bed(options.build, directory, net, cuts=cuts, options=how(options))
+        # A veth delivers what the other end's driver sends only with NAPI.
+        if options.driver or options.zones:
             Here().run("ethtool", "-K", "v1", "gro", "on")
         with bed.serve() as lethed:
             known = bed.learn()
@@ -153,8 +156,9 @@ def main():
     parser.add_argument("--pcap", help="write what passes the client's interface")
     parser.add_argument("--io", help="how lethed carries frames")
     parser.add_argument("--driver", action="store_true", help="a program in the driver answers too")
+    parser.add_argument("--zones", action="store_true", help="and requests, for half of the names")
     options = parser.parse_args()
-    skip_unless()
+    skip_unless(*["ethtool"] * (options.driver or options.zones))
     need_own_network()
     tests = {name: test for name, test in globals().items() if name.startswith("test_")
              and options.only in (None, name[5:])}
