@@ -12,6 +12,8 @@
 #include "zonedb/image_respond.h"
 #include "zonedb/image_room.h"
 
+#include <errno.h>
+
 #define MEMORY_LEN ((size_t)1 << 20)
 #define ZONE                                                                                 \
     "$ORIGIN example.\n$TTL 3600\n@ SOA ns1 host 7 3600 900 604800 300\n@ NS ns1\n"          \
@@ -290,6 +292,78 @@ START_TEST(test_layout)
 }
 END_TEST
 
+/* ---- buckets ---- */
+
+/* A hash with this fingerprint, in the bucket that `name` is looked up in. */
+static uint64_t hash_beside(const char *text, uint64_t fingerprint)
+{
+    uint8_t name[NAME_MAX_LEN];
+    const struct image_head *head = memory.octets;
+    uint64_t hash = image_name_hash(IMAGE_CUT, name, name_from_text(text, name));
+    return fingerprint << IMAGE_FINGERPRINT_SHIFT | (hash & head->bucket_mask);
+}
+
+START_TEST(test_a_full_bucket_climbs)
+{
+    unsigned added = 0;
+    ck_assert_uint_gt(ask("nope.example.", 1, 0, false), 0);
+    while (ask("nope.example.", 1, 0, false) > 0) {
+        image_entry_add(image, hash_beside("nope.example.", 1 + added), IMAGE_PLACE_CLIMB);
+        added++;
+        ck_assert_uint_le(added, IMAGE_WAYS + 1);
+    }
+    ck_assert_uint_ge(added, IMAGE_WAYS - 2);
+    /* What is in it is found all the same, unless it had to give way. */
+    for (unsigned i = 0; i < 3; i++)
+        image_entry_add(image, hash_beside("cut.example.", 1 + i), IMAGE_PLACE_CLIMB);
+    ck_assert_uint_gt(ask("cut.example.", 1, 0, false), 0);
+}
+END_TEST
+
+START_TEST(test_the_same_fingerprint_climbs)
+{
+    uint8_t name[NAME_MAX_LEN];
+    size_t len = name_from_text("cut.example.", name);
+    uint64_t fingerprint = image_fingerprint(image_name_hash(IMAGE_CUT, name, len));
+    ck_assert_uint_gt(ask("cut.example.", 1, 0, false), 0);
+    image_entry_add(image, hash_beside("cut.example.", fingerprint), 4711);
+    ck_assert_uint_eq(ask("cut.example.", 1, 0, false), 0);
+    ck_assert_uint_gt(ask("far.example.", 1, 0, false), 0);
+}
+END_TEST
+
+START_TEST(test_zones_without_room_climb)
+{
+    /* So many delegations that they are most of what there is. */
+    char *text = malloc(1 << 20), *at = text;
+    at += sprintf(at, "%s", PLAIN("a.far.net."));
+    for (unsigned i = 0; i < 2000; i++)
+        at += sprintf(at, "n%u 60 NS a.far.net.\n", i);
+    fixture_load(&fixture, "large.", text);
+    free(text);
+    ck_assert_int_eq(image_build(image, memory, fixture.view), 0);
+    ck_assert_uint_eq(image_count(image).zones_out, 2);
+    ck_assert_uint_gt(ask("n1.large.", 1, 0, false), 0);
+    size_t used = image_used(image);
+    unsigned large = 0, out = 0;
+    for (size_t len = used; len >= 8 * IMAGE_PAGE_LEN; len -= 3 * IMAGE_PAGE_LEN) {
+        struct image_memory small = {memory.octets, len};
+        int rc = image_build(image, small, fixture.view);
+        ck_assert_msg(rc == 0 || rc == -ENOSPC, "%d", rc);
+        if (rc != 0)
+            continue;
+        ck_assert_uint_le(image_used(image), len);
+        bool has_large = ask("n1.large.", 1, 0, false) > 0;
+        ck_assert(has_large || image_count(image).zones_out > 2);
+        ck_assert(ask("cut.example.", 1, 0, false) > 0);
+        ck_assert_uint_eq(ask("nope.large.", 1, 0, false) > 0, has_large);
+        large += has_large;
+        out += !has_large;
+    }
+    ck_assert(large > 0 && out > 0);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {test_what_is_answered,
@@ -299,6 +373,9 @@ int main(void)
                                   test_names_of_all_lengths,
                                   test_limits,
                                   test_only_while_it_is_of_a_snapshot,
-                                  test_layout};
+                                  test_layout,
+                                  test_a_full_bucket_climbs,
+                                  test_the_same_fingerprint_climbs,
+                                  test_zones_without_room_climb};
     return test_run("zonedb_image_respond", tests, sizeof tests / sizeof *tests, setup, teardown);
 }
