@@ -4,6 +4,7 @@
  * each behind its length in two octets.
  */
 #include "../unit/driver_front.h"
+#include "../unit/image_front.h"
 #include "../unit/stateless_frames.h"
 #include "../unit/zone_fixture.h"
 #include "fuzz.h"
@@ -62,7 +63,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     fixture_open(&fixture);
     fixture_unlink(&fixture);
     fixture_load(&fixture, "rand.apnic.net.", rand_text);
-    char *at = big_text + sprintf(big_text, "$ORIGIN example.\n@ 9 SOA a b 1 2 3 4 5\n@ 9 NS ns\n");
+    char *at = big_text + sprintf(big_text, "$ORIGIN example.\n@ 9 SOA a b 1 2 3 4 5\n@ 9 NS ns\n"
+                                            "sub 9 NS ns.sub\nns.sub 9 A 192.0.2.1\n");
     for (int i = 0; i < 130; i++)
         at += sprintf(at, "%s 9 TXT \"%03d%0197d\"\n", i < 13 ? "big" : "huge", i, 0);
     fixture_load(&fixture, "example.", big_text);
@@ -243,6 +245,8 @@ static void check_frame(const struct serve *serve, const uint8_t *octets, size_t
     case PACKET_UDP:
         MUST(train.frame_count <= 1);
         check_train(&asked, &train);
+        image_front_compare(serve->tcp->checksum_policy, serve->endpoints, serve->endpoint_count,
+                            copy, len, &train);
         break;
     case PACKET_TCP:
         check_train(&asked, &train);

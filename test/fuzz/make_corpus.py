@@ -142,10 +142,20 @@ def timestamps():
     return case
 
 
+def delegations():
+    """Over UDP, what a zone image answers: at, below and beside a delegation."""
+    case = Case()
+    for pair in (("198.18.0.2", "198.18.0.1"), ("fd00:198:18::2", "fd00:198:18::1")):
+        for name in ("sub.example", "www.SUB.example", "ns.sub.example", "none.example"):
+            case.udp(*pair, query(name, 1, edns=1232))
+            case.udp(*pair, query(name, 28))
+    return case
+
+
 def make_frames(directory):
     """The golden tests' captures, as they are and with choices that let mutations go deeper."""
     os.makedirs(directory, exist_ok=True)
-    for title, make in {**CASES, "timestamps": timestamps}.items():
+    for title, make in {**CASES, "timestamps": timestamps, "delegations": delegations}.items():
         frames = b"".join(struct.pack(">H", len(frame)) + frame for _, frame in make().frames)
         for choice in (0, 0x07, 0x0D, 0x17, 0x3D):
             with open(os.path.join(directory, f"{title}-{choice:02x}"), "wb") as file:

@@ -3,11 +3,9 @@
  * UDP answered from the zone image in the driver (server/image_udp.bpf.h), compiled for the host,
  * beside image_respond() and packet_reply_udp().
  */
-#include "server/image_udp.bpf.h"
-
-#include "test/must.h"
 #include "test/unit/driver_frames.h"
 #include "test/unit/image_frames.h"
+#include "test/unit/image_front.h"
 
 #define FRAMES 40000u
 
@@ -16,32 +14,6 @@ enum { ROOM_LEN = 4096, HEADROOM = 256 };
 static struct image_made made;
 static uint8_t frame[FRAME_CAP], answer[TRAIN_CAP];
 static unsigned answered, climbed, roomless, moved, unread;
-
-static unsigned get16(const uint8_t *p)
-{
-    return (unsigned)p[0] * 256 + p[1];
-}
-
-/* What the first program hands over, if it does. */
-static bool find(size_t len, struct driver_frame *found_out)
-{
-    struct packet packet;
-    size_t ip_at = 14;
-    if (len > DRIVER_FRAME_MAX ||
-        packet_parse(frame, len, true, PACKET_CHECKSUM_AUTO, &packet) != PACKET_UDP ||
-        !packet_is_for(&packet, driver_endpoints, 2))
-        return false;
-    while (get16(frame + ip_at - 2) == 0x8100 || get16(frame + ip_at - 2) == 0x88a8)
-        ip_at += 4;
-    bool is_plain = packet.source.family == 4 ? frame[ip_at] == 0x45 : frame[ip_at + 6] == 17;
-    *found_out =
-        (struct driver_frame){.family = packet.source.family,
-                              .transport = DRIVER_TRANSPORT_UDP,
-                              .ip_at = (uint16_t)ip_at,
-                              .tcp_at = (uint16_t)(ip_at + (packet.source.family == 4 ? 20 : 40)),
-                              .end_at = (uint16_t)(ip_at + packet.ip_len)};
-    return is_plain;
-}
 
 /* What there is in front of a frame and behind it, on interfaces of several kinds. */
 static struct driver_context place(size_t len, uint32_t seed, uint8_t *room)
@@ -59,18 +31,14 @@ static struct driver_context place(size_t len, uint32_t seed, uint8_t *room)
 
 static void check(enum packet_checksum_policy policy, size_t len, uint32_t seed, bool is_whole)
 {
-    const struct driver_config config = {.checksum_policy = (uint8_t)policy};
-    static struct driver_work driver;
-    static struct image_work work;
     struct driver_frame found;
     bool is_short;
-    if (!find(len, &found))
+    if (!image_front_find(frame, len, driver_endpoints, 2, &found))
         return;
     uint8_t *room = calloc(1, ROOM_LEN);
     MUST(room != NULL);
     struct driver_context ctx = place(len, seed, room), before = ctx;
-    driver.frame = found; /* else, and in `work`, is what the frame before left there */
-    enum driver_verdict verdict = image_udp(&ctx, &config, &driver, &work);
+    enum driver_verdict verdict = image_front(policy, &found, &ctx);
     size_t answer_len = image_frame_answer(&made, policy, frame, len, answer, &is_short);
     switch (verdict) {
     case DRIVER_CLIMB:
