@@ -43,6 +43,7 @@ struct image_work {
     uint64_t lower[IMAGE_QUESTION_MAX / 8 + 2];
     uint8_t label_at[IMAGE_LABELS_MAX + 4];
     uint64_t version; /* of the snapshot */
+    uint32_t generation;
     uint32_t bucket_mask, bucket_shift;
     uint32_t label_count, name_len;
     uint16_t type;
@@ -495,6 +496,8 @@ DRIVER_STEP int image_find(struct driver_context *ctx, uint32_t at, uint32_t len
     const struct image_head *head = (const void *)image_page(0);
     if (work == NULL || head == NULL)
         return 0;
+    work->generation = *(const volatile uint16_t *)&head->generation;
+    image_fence(work);
     work->version = *(const volatile uint64_t *)&head->version;
     if (work->version == 0 || image_now_ns() >= *(const volatile uint64_t *)&head->until_ns ||
         !image_read(ctx, at, len, work))
@@ -564,8 +567,7 @@ DRIVER_INLINE bool image_move_pointers(uint8_t *body, const uint8_t *end, const 
 }
 
 /* Write what was found: the frame has the response's length by now. Returns 0, and the frame is lost,
- * if it has not, which never happens, or if the lease was taken back meanwhile: the image may be
- * another one by now. */
+ * if it has not, which never happens, or if the image is being made anew meanwhile. */
 DRIVER_STEP int image_put(struct driver_context *ctx, uint32_t at, struct image_work *work)
 {
     uint8_t *message = driver_begin(ctx) + (at & 0xff);
@@ -592,7 +594,8 @@ DRIVER_STEP int image_put(struct driver_context *ctx, uint32_t at, struct image_
     bool is_put = image_put_body(body, end, page, work->body_at, work->body_len) &&
                   (work->moved_by == 0 || image_move_pointers(body, end, page, work));
     image_fence(work);
-    return is_put && head != NULL && *(const volatile uint64_t *)&head->until_ns != 0;
+    return is_put && head != NULL &&
+           *(const volatile uint16_t *)&head->generation == work->generation;
 }
 
 #endif
