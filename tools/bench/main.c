@@ -4,10 +4,13 @@
  *
  *     config     the command line
  *     question   the queries, rendered before the run; from a file, or by mix from a zone
- *     worker     a thread: what to ask next and when (schedule), is the answer right (verify)
+ *     worker     a thread: what to ask next and when (schedule), is the answer right (verify), and
+ *                the same as another server's (reference, compare)
  *       udp, tcp       on the kernel's sockets (kernel)
  *       raw            on frames of its own: raw_udp, raw_tcp with raw_send and raw_stream, put
  *                      together by raw_frame, reached by raw_link; pure but for raw.c itself
+ *         raw_client   or carried by an XDP program: client, its frames in client_frame, put on an
+ *                      interface by client_load
  *     report     what the threads counted (tally, histogram), each second and in total
  */
 #include "tools/bench/mix.h"

@@ -15,6 +15,7 @@
 #define SETTLE_NS 1000000 /* after that nobody fills the bank of before */
 #define WAIT_MIN_NS 50000
 #define WAIT_MAX_NS 1000000
+#define BURST 64 /* frames at once: a veth device holds 256 */
 
 /* ---- questions ---- */
 
@@ -199,8 +200,9 @@ static void start_closed(struct raw_client *run, uint64_t now_ns)
     uint64_t busy = raw_client_busy(run);
     if (worker_is_done_sending(run->worker, now_ns))
         return;
-    for (uint64_t i = busy; i < run->limit && client_waiting(&run->client) < CLIENT_COMMANDS; i++)
+    for (uint64_t i = busy; i < run->limit && i < busy + BURST; i++)
         client_tell(&run->client, CLIENT_START, 0, 0);
+    run->is_behind = busy + BURST < run->limit;
 }
 
 static void start_due(struct raw_client *run, uint64_t now_ns)
@@ -223,19 +225,22 @@ static void start_due(struct raw_client *run, uint64_t now_ns)
 static void sweep(struct raw_client *run, uint64_t now_ns)
 {
     const struct worker *worker = run->worker;
-    uint32_t count = run->place_count / SWEEP_PARTS;
+    uint32_t count = run->place_count / SWEEP_PARTS, again = 0;
     if (now_ns - run->sweep_ns < SWEEP_NS)
         return;
     run->sweep_ns = now_ns;
     for (uint32_t i = 0; i < count && client_waiting(&run->client) < CLIENT_COMMANDS; i++) {
-        const struct client_place *place =
-            &run->client.places[run->swept++ & (run->place_count - 1)];
-        if (place->state == CLIENT_FREE)
-            continue;
+        const struct client_place *place = &run->client.places[run->swept & (run->place_count - 1)];
         uint64_t due_ns = place->due_ns;
         bool is_out = place->is_waiting && due_ns + worker->config->timeout_ns <= now_ns;
-        if (is_out || place->deadline_ns <= now_ns)
+        if (place->state != CLIENT_FREE && (is_out || place->deadline_ns <= now_ns)) {
+            if (!is_out && ++again > BURST) {
+                run->sweep_ns = 0; /* go on in the next turn */
+                return;
+            }
             client_tell(&run->client, is_out ? CLIENT_END : CLIENT_AGAIN, place->tuple, due_ns);
+        }
+        run->swept++;
     }
 }
 
@@ -274,6 +279,8 @@ int raw_client_turn(struct raw_client *run, uint64_t now_ns)
 /* So often that in between a quarter of the connections may end. */
 static uint64_t closed_wait_ns(struct raw_client *run, uint64_t now_ns)
 {
+    if (run->is_behind)
+        return WAIT_MIN_NS;
     uint64_t ended = total(run, offsetof(struct client_tally, ended), run->ended);
     uint64_t span_ns = now_ns - run->rate_ns, count = ended - run->ended_before;
     if (span_ns >= WAIT_MAX_NS || run->wait_ns == 0) {
