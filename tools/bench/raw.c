@@ -146,7 +146,7 @@ static bool open_backend(struct raw *raw)
         .interface = config->interface, .filter = filter, .worker_count = 1};
     raw->backend = config->backend != NULL ? io_backend_find(config->backend) : io_backends_live[0];
     /* AF_XDP's program takes what is for addresses of a server, which we are not. */
-    if (raw->backend == NULL || raw->backend == &io_backend_xdp)
+    if (raw->backend == NULL || strcmp(raw->backend->name, "xdp") == 0)
         return fail(raw, -EINVAL, "no such --backend; there are packet and libpcap");
     int result = raw->backend->open(&io_config, &raw->io, &error);
     if (result != 0) {

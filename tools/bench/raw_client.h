@@ -21,7 +21,7 @@ struct raw_client {
     uint32_t place_count;
     uint32_t limit; /* connections, or queries over UDP, at a time */
     bool is_stopping;
-    bool is_behind; /* more are to begin, but not all at once */
+    bool is_behind;         /* more are to begin, but not all at once */
     uint64_t flipped_ns;    /* 0, or when the other bank began to be filled */
     uint64_t opened, ended; /* of banks that were collected */
     uint32_t swept;
