@@ -228,8 +228,18 @@ static __always_inline uint32_t parse_transport(struct cursor *cursor, int proto
 }
 
 /* Whether the transport of an endpoint is served by us, not by a socket of the kernel's. */
-static __always_inline bool is_served(const struct driver_endpoint *endpoint, uint32_t transport)
+static __always_inline bool is_served(const struct driver_config *config,
+                                      const struct driver_endpoint *endpoint, uint32_t transport)
 {
+    const uint32_t *asked = (const uint32_t *)(const void *)endpoint;
+    unsigned which = endpoint->family == 6;
+    const uint32_t *known = (const uint32_t *)(const void *)&config->known[which].endpoint;
+    uint32_t apart = 0;
+#pragma unroll
+    for (unsigned i = 0; i < sizeof(*endpoint) / 4; i++)
+        apart |= asked[i] ^ known[i];
+    if (apart == 0)
+        return (config->known[which].transports & transport) != 0;
     const uint32_t *served = bpf_map_lookup_elem(&driver_endpoints, endpoint);
     return served && (*served & transport) != 0;
 }
@@ -252,7 +262,7 @@ static __always_inline bool is_ours(const struct driver_config *config, const st
                                     uint32_t transport)
 {
     if (!is_port_ours(config, parsed->destination.port) ||
-        !is_served(&parsed->destination, transport))
+        !is_served(config, &parsed->destination, transport))
         return false;
     if (is_port_ours(config, parsed->source.port) &&
         bpf_map_lookup_elem(&driver_endpoints, &parsed->source))

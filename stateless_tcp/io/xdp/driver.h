@@ -72,6 +72,12 @@ struct driver_prefix {
 
 struct driver_config {
     struct stateless_tcp_keys keys;
+    /* Of those in driver_endpoints one of each family, IPv4 first, to be known without looking
+     * there; zeros: none. */
+    struct {
+        struct driver_endpoint endpoint __attribute__((aligned(8)));
+        uint32_t transports;
+    } known[2];
     uint16_t mss;
     uint16_t segment_size;
     uint8_t checksum_policy; /* enum packet_checksum_policy */

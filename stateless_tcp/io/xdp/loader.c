@@ -526,6 +526,11 @@ static int tell_config(struct loader *loader, const struct loader_wish *wish,
     };
     for (size_t i = 0; i < facts->endpoint_count; i++) {
         uint16_t port = facts->endpoints[i].port;
+        unsigned which = facts->endpoints[i].address.family == 6;
+        if (config.known[which].transports == 0) {
+            config.known[which].endpoint = endpoint_key(&facts->endpoints[i]);
+            config.known[which].transports = loader->transports;
+        }
         config.port_low = port < config.port_low ? port : config.port_low;
         config.port_high = port > config.port_high ? port : config.port_high;
     }
