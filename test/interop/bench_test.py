@@ -184,6 +184,21 @@ def test_bad_interfaces():
                 place=net.client)
         refused(1, "the host itself has an address of --source", *raw[:-1], "198.18.0.0/24", "-i",
                 "v1", place=net.client)
+        driver = (*raw, "--driver", "--mac", "02:00:00:00:00:01")
+        refused(1, "its driver does not take an XDP program", *driver, "-i", "lo",
+                place=net.client)
+        first = net.client.start(BENCH, *driver, "-i", "v1", "-Q", "1", "-l", "60", "--quiet",
+                                 stdout=subprocess.DEVNULL)
+        try:
+            netns.wait_until(lambda: "prog/xdp" in net.client.run(
+                "ip", "-details", "link", "show", "v1").stdout, "an XDP program")
+            refused(1, "an XDP program is there already", *driver, "-i", "v1", place=net.client)
+        finally:
+            first.kill()
+            first.wait()
+        # It goes with the process, however that ends.
+        netns.wait_until(lambda: "prog/xdp" not in net.client.run(
+            "ip", "-details", "link", "show", "v1").stdout, "no XDP program")
         refused(1, "name that with --gateway", *raw[:2], "198.18.0.99", *raw[3:], "-i", "v1",
                 place=net.client)
 

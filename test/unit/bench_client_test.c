@@ -159,6 +159,11 @@ int client_run(struct client *client)
     return 0;
 }
 
+void client_detach(struct client *client)
+{
+    (void)client;
+}
+
 void client_close(struct client *client)
 {
     free(client->config);

@@ -176,10 +176,16 @@ int client_run(struct client *client)
     return result;
 }
 
+void client_detach(struct client *client)
+{
+    if (client->object != NULL && client->link >= 0)
+        close(client->link);
+    client->link = -1;
+}
+
 void client_close(struct client *client)
 {
-    if (client->link >= 0 && client->object != NULL)
-        close(client->link);
+    client_detach(client);
     for (unsigned i = 0; i < MAPS; i++)
         if (*memory_of(client, i) != NULL)
             munmap(*memory_of(client, i), client->lens[i]);

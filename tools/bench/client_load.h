@@ -63,7 +63,10 @@ void client_tell(struct client *client, enum client_command_kind kind, uint32_t 
 uint32_t client_waiting(const struct client *client);
 int client_run(struct client *client);
 
-/* Undo client_open(), whatever came of it. */
+/* Take it off the interface: what it counted stays as it is from then on. */
+void client_detach(struct client *client);
+
+/* Undo client_open(), whatever came of it; all zero is allowed. */
 void client_close(struct client *client);
 
 #endif

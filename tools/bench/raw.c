@@ -332,7 +332,7 @@ static bool turn_client(struct raw *raw)
     uint64_t now_ns = worker_clock_ns();
     int result = raw_client_turn(&raw->client, now_ns);
     if (result != 0)
-        return fail(raw, result, "cannot send frames by its driver");
+        return fail(raw, result, "its driver cannot send such frames (Linux 5.18 is needed)");
     struct timespec wait = {.tv_nsec = (long)raw_client_wait_ns(&raw->client, now_ns)};
     struct pollfd descriptor = {.fd = raw->backend->descriptor(raw->io), .events = POLLIN};
     if (ppoll(&descriptor, 1, &wait, NULL) <= 0)

@@ -314,6 +314,7 @@ bool raw_client_has_rest(const struct raw_client *run)
 void raw_client_close(struct raw_client *run)
 {
     if (run->before != NULL) {
+        client_detach(&run->client);
         collect(run, 0);
         collect(run, 1);
     }
