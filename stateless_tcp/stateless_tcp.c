@@ -51,19 +51,11 @@ static enum stateless_tcp_outcome send_ack(const struct packet *packet, uint32_t
                                                               : STATELESS_TCP_DROP;
 }
 
-/* A request whose length came in a segment before. The octets where its QDCOUNT would be are what
- * tells it from the first piece of a request with length: there they are the flags, and 0x0001
- * would be a query with an RCODE. */
-static bool is_bare_request(const uint8_t *payload, uint32_t len)
-{
-    return len >= REQUEST_LEN_MIN && len <= UINT16_MAX && wire_load_be16(payload + 4) == 1;
-}
-
 /* Find the requests in a payload. Returns how many of its octets they are; 0: there is none. */
 static uint32_t find_requests(const uint8_t *payload, uint32_t len, bool *is_prefix_absent_out)
 {
     uint32_t whole_len = framing_requests_len(payload, len);
-    *is_prefix_absent_out = whole_len < len && is_bare_request(payload, len);
+    *is_prefix_absent_out = whole_len < len && framing_bare_len(payload, len) == len;
     return *is_prefix_absent_out ? len : whole_len;
 }
 

@@ -23,7 +23,8 @@ static struct recent recent;
 static uint8_t train_octets[TRAIN_CAP], frame[FRAME_CAP], stream[STATELESS_TCP_STREAM_CAP];
 static struct train train;
 static size_t frame_len, response_len;
-static unsigned evaluated; /* requests, by the last frame */
+static unsigned evaluated;                           /* requests, by the last frame */
+static size_t fixture_request_len = REQUEST_LEN - 2; /* of each */
 
 static inline void store_be32(uint8_t *at, uint32_t value)
 {
@@ -71,7 +72,7 @@ static inline enum stateless_tcp_outcome fixture_serve(const struct frame_spec *
         const uint8_t *request;
         size_t request_len;
         for (; stateless_tcp_next(&query, &request, &request_len); evaluated++) {
-            ck_assert_uint_eq(request_len, REQUEST_LEN - 2);
+            ck_assert_uint_eq(request_len, fixture_request_len);
             for (size_t i = 0; i < response_len; i++)
                 stream[query.stream_at + 2 + i] = response_octet(request[1], i);
             stateless_tcp_send(&query, stream + query.stream_at, response_len, &train);

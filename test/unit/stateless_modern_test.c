@@ -121,6 +121,39 @@ START_TEST(one_segment_acknowledges)
 }
 END_TEST
 
+/* A message whose length came alone is answered when it is whole, with OPT and TSIG too. */
+START_TEST(length_apart_from_cut_message)
+{
+    static const uint8_t opt[11] = {[2] = 41, [3] = 4, [4] = 208};
+    uint8_t message[17 + 2 * sizeof opt];
+    for (unsigned record_count = 0; record_count <= 2; record_count++) {
+        struct connection c;
+        size_t len = 17 + record_count * sizeof opt;
+        memcpy(message, framed + 2, 17);
+        message[11] = (uint8_t)record_count;
+        for (unsigned i = 0; i < record_count; i++)
+            memcpy(message + 17 + i * sizeof opt, opt, sizeof opt);
+        connect_to(&c, families[_i]);
+        c.spec.payload = framed;
+        c.spec.payload_len = 2;
+        ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_SEND);
+        ck_assert_uint_eq(sent(0).ack, c.spec.seq + 2);
+        echo(&c, load_be32(sent(0).options + 4));
+        c.spec.seq += 2;
+        c.spec.payload = message;
+        for (c.spec.payload_len = 1; c.spec.payload_len < len; c.spec.payload_len++) {
+            enum stateless_tcp_outcome outcome = serve(&c.spec);
+            ck_assert(outcome == STATELESS_TCP_DROP || c.spec.payload_len == 2);
+        }
+        fixture_request_len = len;
+        ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_QUERY);
+        fixture_request_len = REQUEST_LEN - 2;
+        ck_assert_uint_eq(evaluated, 1);
+        ck_assert_uint_eq(sent(0).ack, c.spec.seq + len);
+    }
+}
+END_TEST
+
 /* A burst, then whatever the client holds: what follows is the rest, to the octet. */
 START_TEST(resumes_wherever_the_client_is)
 {
@@ -398,6 +431,7 @@ int main(void)
     tcase_add_loop_test(tcase, syn_ack_takes_up_what_is_offered, 0, 2);
     tcase_add_loop_test(tcase, syn_ack_is_never_larger, 0, 2);
     tcase_add_loop_test(tcase, one_segment_acknowledges, 0, 2);
+    tcase_add_loop_test(tcase, length_apart_from_cut_message, 0, 2);
     tcase_add_loop_test(tcase, resumes_wherever_the_client_is, 0, 2);
     tcase_add_loop_test(tcase, resumes_far_into_joined_requests, 0, 2);
     tcase_add_loop_test(tcase, two_snapshots_never_mix, 0, 2);

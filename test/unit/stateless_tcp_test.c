@@ -341,6 +341,8 @@ START_TEST(length_apart_from_message)
     spec.payload = framed + 2;
     spec.payload_len = sizeof(framed) - 2;
     response_len = 600;
+    for (spec.payload_len = 3; spec.payload_len < sizeof(framed) - 2; spec.payload_len++)
+        ck_assert_silent(&spec); /* it is not whole */
     ck_assert_int_eq(serve(&spec), STATELESS_TCP_QUERY);
     ck_assert_uint_eq(request_count, 1);
     ck_assert_uint_eq(last_request_len, 17);
