@@ -17,7 +17,6 @@
 #define NAME_OCTETS_DIRECTORY 24
 /* Of a proof that there is no DS, by NSEC3. */
 #define PROOF_OCTETS 450
-#define HOST_BITS_MIN ((uint64_t)1 << 16)
 
 /* A zone of the snapshot, while the image is made. */
 struct candidate {
@@ -70,7 +69,7 @@ void image_close(struct image *image)
         image_version_set(image, 0);
     free(image->zones);
     free(image->apexes);
-    free(image->hosts);
+    image_hosts_end(image);
     free(image->page_next);
     free(image->retired);
     free(image);
@@ -280,6 +279,8 @@ static int name_add(struct build *build, const struct image_apex *apex, const st
     if (build->draft.len > 0 && (place = image_block_put(image, hash, &build->draft)) == 0)
         return -ENOSPC;
     image_entry_add(image, hash, place);
+    if (place != IMAGE_PLACE_CLIMB)
+        image_hosts_note(image, apex, name, len, node, place);
     return 0;
 }
 
@@ -346,22 +347,18 @@ static int zones_compare(const void *a, const void *b)
 static int keeper_begin(struct build *build, uint64_t name_count)
 {
     struct image *image = build->image;
-    uint64_t bits = HOST_BITS_MIN;
     size_t apexes_len = 1;
     for (size_t i = 0; i < build->count; i++)
         apexes_len += build->candidates[i].apex.mv_size + 1;
-    while (bits < 4 * name_count)
-        bits *= 2;
-    free(image->hosts);
     free(image->zones);
     free(image->apexes);
     image->zone_count = image->apexes_len = 0;
     image->counts = (struct image_counts){0};
-    image->host_mask = bits - 1;
-    image->hosts = calloc(bits / 64, sizeof *image->hosts);
     image->zones = calloc(build->count + 1, sizeof *image->zones);
     image->apexes = malloc(apexes_len);
-    return image->hosts != NULL && image->zones != NULL && image->apexes != NULL ? 0 : -ENOMEM;
+    if (image->zones == NULL || image->apexes == NULL)
+        return -ENOMEM;
+    return image_hosts_begin(image, name_count);
 }
 
 static int zones_add(struct build *build, struct image_memory memory)

@@ -2,7 +2,7 @@
  *
  * An owner that a commit touched changes, in the image, the block of the name right below the apex
  * that it is at or below, or the apex's; and where it is a host, the blocks of cuts elsewhere that
- * name it. Of those there is no list: such a change is rare, and makes the image outdated.
+ * name it (image_hosts.c).
  *
  * An entry that says IMAGE_PLACE_CLIMB stays: it may stand for another name with the same
  * fingerprint too. So here names that climb get blocks without bodies instead, which tell whose they
@@ -15,6 +15,11 @@
 
 _Static_assert(IMAGE_OUTDATED == ZONEDB_CHANGES_UNKNOWN, "one is passed on as the other");
 
+/* Hosts of many delegations that a patch deals with, and delegations of theirs: with more, to make
+ * the image anew is quicker. */
+#define HOSTS_MAX 16
+#define RENEWED_MAX 50000
+
 struct patch {
     struct image *image;
     struct zonedb_view *view;
@@ -26,6 +31,11 @@ struct patch {
     uint8_t done[NAME_MAX_LEN]; /* the last name right below the apex */
     size_t done_len;
     struct image_draft draft;
+    struct {
+        uint32_t zone_id;
+        uint8_t name[NAME_MAX_LEN];
+    } hosts[HOSTS_MAX]; /* that were touched */
+    unsigned host_count, renewed;
 };
 
 /* ---- room ---- */
@@ -102,6 +112,7 @@ static int name_renew(struct patch *patch, const uint8_t *name, size_t len)
     struct image *image = patch->image;
     struct node node;
     uint64_t place = 0;
+    bool is_cut = false;
     uint64_t *entry = image_entry_find(image, IMAGE_CUT, name, len);
     if (entry != NULL && (*entry & IMAGE_PLACE_MASK) == IMAGE_PLACE_CLIMB)
         return 0;
@@ -112,13 +123,16 @@ static int name_renew(struct patch *patch, const uint8_t *name, size_t len)
         patch->draft.len = 0;
         if ((node.flags & NODE_CUT) != 0)
             image_draft_cut(image, &patch->apex, name, len, &node, &patch->draft);
-        if (patch->draft.len == 0)
+        is_cut = patch->draft.len > 0;
+        if (!is_cut)
             image_draft_climb(image, &patch->apex, name, len, &patch->draft);
         uint64_t hash = image_name_hash(IMAGE_CUT, name, len);
         if ((place = image_block_put(image, hash, &patch->draft)) == 0)
             return IMAGE_OUTDATED;
     }
     entry_renew(patch, IMAGE_CUT, name, len, place);
+    if (is_cut)
+        image_hosts_note(image, &patch->apex, name, len, &node, place);
     return 0;
 }
 
@@ -211,6 +225,45 @@ static int owner_renew(struct patch *patch, const uint8_t *owner)
     return rc;
 }
 
+/* Cuts elsewhere may have the addresses of this owner. */
+static int host_add(struct patch *patch, uint32_t zone_id, const uint8_t *owner)
+{
+    for (unsigned i = 0; i < patch->host_count; i++)
+        if (patch->hosts[i].zone_id == zone_id && name_equal(patch->hosts[i].name, owner))
+            return 0;
+    if (patch->host_count == HOSTS_MAX)
+        return IMAGE_OUTDATED;
+    patch->hosts[patch->host_count].zone_id = zone_id;
+    name_copy_lower(patch->hosts[patch->host_count].name, owner);
+    patch->host_count++;
+    return 0;
+}
+
+static int host_renew(void *context, const struct image_block *block)
+{
+    struct patch *patch = context;
+    uint8_t name[NAME_MAX_LEN];
+    if (block->label_count != patch->zone.depth + 1 ||
+        !name_ends_in((const uint8_t *)(block + 1), block->name_len, patch->apex.name,
+                      patch->apex.len))
+        return 0; /* of another zone, with the same fingerprint */
+    if (++patch->renewed > RENEWED_MAX)
+        return IMAGE_OUTDATED;
+    memcpy(name, block + 1, block->name_len);
+    return name_renew(patch, name, block->name_len);
+}
+
+static int hosts_renew(struct patch *patch)
+{
+    int rc = 0;
+    for (unsigned i = 0; i < patch->host_count && rc == 0; i++) {
+        rc = zone_enter(patch, patch->hosts[i].zone_id);
+        if (rc == 1)
+            rc = image_hosts_visit(patch->image, patch->hosts[i].name, host_renew, patch);
+    }
+    return rc == -ENOMEM ? IMAGE_OUTDATED : rc;
+}
+
 /* Is there more to it than the block of the name? Nothing is changed yet. */
 static int touched_check(void *context, uint32_t zone_id, const uint8_t *owner)
 {
@@ -221,8 +274,7 @@ static int touched_check(void *context, uint32_t zone_id, const uint8_t *owner)
         return rc == -ESTALE ? IMAGE_OUTDATED : rc;
     if (owner == NULL) /* part of the proofs in some referrals */
         return patch->zone.signing == ZONEDB_NSEC3 ? IMAGE_OUTDATED : 0;
-    uint64_t bit = image_host_bit(image, owner);
-    return (image->hosts[bit / 64] >> bit % 64 & 1) != 0 ? IMAGE_OUTDATED : 0;
+    return image_hosts_may_have(image, owner) ? host_add(patch, zone_id, owner) : 0;
 }
 
 static int touched_renew(void *context, uint32_t zone_id, const uint8_t *owner)
@@ -246,9 +298,12 @@ int image_patch(struct image *image, struct zonedb_view *view, uint64_t now_ns, 
     image_version_set(image, 0);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     retired_give(image, now_ns, grace_ns);
+    image_hosts_clean(image);
     int rc = zonedb_view_changes(view, since, touched_check, &patch);
     if (rc == 0)
         rc = zonedb_view_changes(view, since, touched_renew, &patch);
+    if (rc == 0)
+        rc = hosts_renew(&patch);
     if (rc == 0) {
         image->version = view->version;
         image_version_set(image, view->version);

@@ -19,6 +19,16 @@ struct image_zone {
     uint8_t signing;
 };
 
+/* Hosts whose addresses are in referrals of cuts that they are not below. */
+struct image_hosts {
+    uint64_t *filter;
+    uint64_t filter_mask; /* bits, a power of two, less one */
+    uint64_t *notes;
+    size_t note_count, note_cap;
+    size_t clean_at; /* so many notes; 0: not known yet */
+    bool has_lost;   /* there was no memory for all */
+};
+
 /* A block that was replaced, and since when. */
 struct image_retired {
     uint64_t place;
@@ -42,9 +52,7 @@ struct image {
     struct image_counts counts;
     uint64_t version; /* of the snapshot that it was made or patched of last; 0: none */
     const atomic_bool *stop;
-    /* A bit for each hash of a host of the zone that is named by cuts that it is not below. */
-    uint64_t *hosts;
-    uint64_t host_mask; /* bits, a power of two, less one */
+    struct image_hosts hosts;
 };
 
 /* A zone whose names are being put in. */
@@ -62,8 +70,8 @@ struct image_apex {
 bool image_apex_set(struct image_apex *apex_out, struct zonedb_view *view, const MDB_val *key,
                     const struct find_zone *zone);
 
-/* The block of a zone cut right below the apex; its servers are noted among the hosts. */
-void image_draft_cut(struct image *image, const struct image_apex *apex, const uint8_t *name,
+/* The block of a zone cut right below the apex. */
+void image_draft_cut(const struct image *image, const struct image_apex *apex, const uint8_t *name,
                      size_t len, const struct node *node, struct image_draft *draft_out);
 
 /* The block of another name there, or where the cut's can't be. */
@@ -73,11 +81,30 @@ void image_draft_climb(const struct image *image, const struct image_apex *apex,
 void image_draft_apex(const struct image *image, const struct image_apex *apex, bool has_wildcard,
                       struct image_draft *draft_out);
 
-/* Which bit of `hosts` is that of a name, in any case. */
-uint64_t image_host_bit(const struct image *image, const uint8_t *host);
-
 /* In the head. What is written afterwards may be seen before it: fence. */
 void image_version_set(struct image *image, uint64_t version);
+
+/* ---- image_hosts.c ---- */
+
+/* None, of so many names to come. Outcomes: 0; -ENOMEM. */
+int image_hosts_begin(struct image *image, uint64_t name_count);
+void image_hosts_end(struct image *image);
+
+/* Note whose addresses the referral at `place` has, or would have. */
+void image_hosts_note(struct image *image, const struct image_apex *apex, const uint8_t *cut,
+                      size_t cut_len, const struct node *node, uint64_t place);
+
+/* Forget what is out of date, now and then. */
+void image_hosts_clean(struct image *image);
+
+/* False: no referral has the addresses of this name (in any case), but those of cuts above it. */
+bool image_hosts_may_have(const struct image *image, const uint8_t *host);
+
+/* Call `visit` with the block of each cut that may have them, some twice; it may change the image. A
+ * value other than 0 ends it and is returned. Outcomes else: 0; -ENOMEM, not all were noted. */
+typedef int image_host_visit(void *context, const struct image_block *block);
+int image_hosts_visit(struct image *image, const uint8_t *host, image_host_visit *visit,
+                      void *context);
 
 /* ---- image_room.c ---- */
 

@@ -15,33 +15,6 @@ bool image_apex_set(struct image_apex *apex, struct zonedb_view *view, const MDB
     return len > 0;
 }
 
-/* Remember the hosts of the zone whose addresses are in the referral without being below the cut. */
-static void hosts_note(struct image *image, const struct image_apex *apex, const uint8_t *cut,
-                       size_t cut_len, const struct node *node)
-{
-    struct zonedb_rrset ns;
-    const uint8_t *rdata;
-    uint16_t rdata_len;
-    if (rrsets_find(node->rrsets, RR_NS, &ns, NULL) != 1)
-        return;
-    for (struct rdata_cursor cursor = rdata_begin(&ns);
-         rdata_next(&cursor, &rdata, &rdata_len) == 1;) {
-        size_t len = name_len(rdata, rdata_len);
-        if (len == 0 || !name_ends_in(rdata, len, apex->name, apex->len) ||
-            name_ends_in(rdata, len, cut, cut_len))
-            continue;
-        uint64_t bit = image_host_bit(image, rdata);
-        image->hosts[bit / 64] |= UINT64_C(1) << bit % 64;
-    }
-}
-
-uint64_t image_host_bit(const struct image *image, const uint8_t *host)
-{
-    uint8_t lower[NAME_MAX_LEN];
-    size_t len = name_copy_lower(lower, host);
-    return image_name_hash(IMAGE_CUT, lower, len) & image->host_mask;
-}
-
 static struct image_source source_of(const struct image *image, const struct image_apex *apex,
                                      const uint8_t *name, size_t len, unsigned label_count)
 {
@@ -55,11 +28,10 @@ static struct image_source source_of(const struct image *image, const struct ima
     };
 }
 
-void image_draft_cut(struct image *image, const struct image_apex *apex, const uint8_t *name,
+void image_draft_cut(const struct image *image, const struct image_apex *apex, const uint8_t *name,
                      size_t len, const struct node *node, struct image_draft *draft_out)
 {
     const struct image_source source = source_of(image, apex, name, len, apex->zone->depth + 1u);
-    hosts_note(image, apex, name, len, node);
     image_block_cut(&source, node, draft_out);
 }
 
