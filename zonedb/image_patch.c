@@ -73,13 +73,17 @@ static void block_retire(struct patch *patch, uint64_t place)
 
 /* ---- names ---- */
 
-/* The name gets this place (0: it is gone), in place of the one that it has. */
+/* The name gets this place (0: it is gone), in place of the one that it has. If it climbs, so it
+ * stays. */
 static void entry_renew(struct patch *patch, enum image_kind kind, const uint8_t *name, size_t len,
                         uint64_t place)
 {
     uint64_t *entry = image_entry_find(patch->image, kind, name, len);
     if (entry == NULL && place != 0) {
         image_entry_add(patch->image, image_name_hash(kind, name, len), place);
+    } else if (entry != NULL && (*entry & IMAGE_PLACE_MASK) == IMAGE_PLACE_CLIMB) {
+        if (place != 0)
+            image_block_give(patch->image, place);
     } else if (entry != NULL) {
         uint64_t old = *entry & IMAGE_PLACE_MASK;
         image_entry_set(entry, place);

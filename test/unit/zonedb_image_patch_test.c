@@ -8,6 +8,7 @@
 #include "zone_fixture.h"
 #include "zonedb/image_build.h"
 #include "zonedb/image_respond.h"
+#include "zonedb/image_room.h"
 #include "zonedb/store.h"
 
 #include <errno.h>
@@ -450,6 +451,24 @@ START_TEST(test_hosts)
 }
 END_TEST
 
+START_TEST(test_what_climbs_by_its_fingerprint_stays)
+{
+    struct bed bed;
+    bed_open(&bed, zones_of_outcomes, 2);
+    check_question(&bed, "x.", 50, RR_A, false);
+    ck_assert_uint_eq(bed.answered, 1);
+    /* Another name with the fingerprint of the apex. */
+    image_entry_add(bed.image, image_name_hash(IMAGE_APEX, apex, sizeof apex), 4711);
+    struct zonedb_writer *writer = commit_begin(&bed);
+    apex_change(&bed, writer);
+    commit_end(&bed, writer);
+    ck_assert_int_eq(image_patch(bed.image, bed.fixture.view, 0, GRACE_NS), 0);
+    check_question(&bed, "x.", 50, RR_A, false);
+    ck_assert_uint_eq(bed.answered, 1);
+    bed_close(&bed);
+}
+END_TEST
+
 START_TEST(test_no_room)
 {
     struct bed bed;
@@ -497,5 +516,5 @@ START_TEST(test_move_and_stop)
 END_TEST
 
 TEST_MAIN("zonedb_image_patch", test_random_changes, test_random_changes_signed,
-          test_room_is_used_again_after_the_grace, test_outcomes, test_hosts, test_no_room,
-          test_move_and_stop)
+          test_room_is_used_again_after_the_grace, test_outcomes, test_hosts,
+          test_what_climbs_by_its_fingerprint_stays, test_no_room, test_move_and_stop)
