@@ -56,9 +56,11 @@ int image_build(struct image *image, struct image_memory memory, struct zonedb_v
 
 /* Bring the image up to the view's snapshot, which is a later one, by the log of what commits
  * touched (zonedb_view_changes()). `now_ns`: a clock that never goes back; what was replaced at least
- * `grace_ns` ago gives its room. Some microseconds for each owner that was touched.
- * Outcomes: 0; IMAGE_OUTDATED it can't be done that way, call image_build(); -EBADMSG. After both
- * the version is 0. */
+ * `grace_ns` ago gives its room. Some microseconds for each owner that was touched, and for each
+ * delegation elsewhere that names it as a server.
+ * Outcomes: 0; IMAGE_OUTDATED, call image_build(): zones were loaded or removed, how one is signed
+ * has changed, or NSEC3 records of one that is signed so, too much was touched, or there is no room;
+ * -EBADMSG. After both the version is 0. */
 #define IMAGE_OUTDATED 1
 int image_patch(struct image *image, struct zonedb_view *view, uint64_t now_ns, uint64_t grace_ns);
 
