@@ -11,23 +11,15 @@
 #include "server/image_answer.bpf.h"
 #include "stateless_tcp/io/xdp/request.bpf.h"
 
-/* Of which snapshot the image is; 0: it is being changed. */
-DRIVER_INLINE uint64_t image_snapshot(void)
-{
-    const struct image_head *head = (const void *)image_page(0);
-    return head != NULL ? *(const volatile uint64_t *)&head->version : 0;
-}
-
-/* DRIVER_TX: the frame is the answer now, and *note_out what the cache shall know of it, if the
- * image did not change meanwhile. DRIVER_CLIMB: the frame is as it came. DRIVER_DROP: the image was
- * taken away meanwhile, and the frame is lost; its sender will send it again. */
+/* DRIVER_TX: the frame is the answer now, and *note_out what the cache shall know of it.
+ * DRIVER_CLIMB: the frame is as it came. DRIVER_DROP: the image was taken away meanwhile, and the
+ * frame is lost; its sender will send it again. */
 DRIVER_INLINE enum driver_verdict image_tcp(struct driver_context *ctx,
                                             const struct driver_config *config,
                                             const struct driver_work *driver,
                                             struct image_work *work, struct recent_note *note_out)
 {
     uint32_t len = 0;
-    uint64_t snapshot = image_snapshot();
     uint32_t at = driver_request_find(driver_begin(ctx), driver_end(ctx), driver, &len);
     if (driver->decision.room == 0 || at == 0 || !image_find(ctx, at, len, true, work) ||
         work->len + LENGTH_LEN > driver->decision.room ||
@@ -39,8 +31,7 @@ DRIVER_INLINE enum driver_verdict image_tcp(struct driver_context *ctx,
     if (!driver_request_put(driver_begin(ctx), driver_end(ctx), driver, work->len, work->sum) ||
         !image_put(ctx, at, work))
         return DRIVER_DROP;
-    if (snapshot == image_snapshot())
-        driver_request_note(driver, work->len, (uint32_t)snapshot, note_out);
+    driver_request_note(driver, work->len, (uint32_t)work->version, note_out);
     return DRIVER_TX;
 }
 

@@ -76,10 +76,18 @@ static enum driver_verdict go_on(const struct driver_config *driver, struct driv
                                  const struct driver_front_known *known, uint8_t *frame,
                                  size_t *frame_len)
 {
-    struct driver_context ctx = {frame, frame + *frame_len, frame, frame + DRIVER_CHUNK_LEN};
+    /* On some interfaces there is room behind a frame, on some in front of it only. */
+    static uint8_t room[3 * DRIVER_CHUNK_LEN];
+    uint8_t *at = room + DRIVER_CHUNK_LEN, *end = at + *frame_len;
+    bool is_behind = work->segment.seq % 4 != 0;
+    struct driver_context ctx = {at, end, room, is_behind ? at + DRIVER_CHUNK_LEN : end};
+    memcpy(at, frame, *frame_len);
+    memset(end, 0xa5, DRIVER_CHUNK_LEN);
     enum driver_verdict verdict = known->next(&ctx, driver, work);
-    if (verdict == DRIVER_TX)
+    if (verdict == DRIVER_TX || verdict == DRIVER_CLIMB) {
         *frame_len = (size_t)(ctx.data_end - ctx.data);
+        memcpy(frame, ctx.data, *frame_len);
+    }
     return verdict;
 }
 
