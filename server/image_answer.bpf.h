@@ -371,6 +371,7 @@ DRIVER_STEP enum image_found image_look_up(struct image_work *work, enum image_k
     /* What the body will be read from comes meanwhile. */
     *(const volatile uint8_t *)(page + (block_at + 64) % IMAGE_PAGE_LEN);
     *(const volatile uint8_t *)(page + (block_at + 128) % IMAGE_PAGE_LEN);
+    *(const volatile uint8_t *)(page + (block_at + 192) % IMAGE_PAGE_LEN);
     work->place = place;
     uint32_t at = work->label_at[(work->label_count - depth) & 0x3f], len = work->name_len - at;
     if (page[block_at] == kind && page[block_at + 1] == len &&
