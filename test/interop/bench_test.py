@@ -484,10 +484,13 @@ def must_ask_in_driver(net):
     for family in "46":
         result = raw(net, family, "-n", "2000", "-e", "--driver", mode="raw-udp")
         must_be_right(result, 2000)
-        for options in ((), ("--close", "rst")):
+        for options in ((), ("--close", "rst"), ("--handshake-ack", "joined")):
             result = raw(net, family, "-n", "1500", "--driver", *options, mode="raw")
             must_be_right(result, 1500)
             assert result["tcp"]["opened"] == 1500, result
+            # SYN, ACK, query, FIN, ACK, and more where an answer is several segments long
+            least = 4 * 1500 if options else 5 * 1500
+            assert least <= result["tcp"]["segments_sent"] <= least + 200, result
             assert result["tcp"]["resets"] == result["tcp"]["refused"] == 0, result
         result = raw(net, family, "-n", "2000", "-c", "10", "--queries-per-connection", "0",
                      "--driver", mode="raw")

@@ -94,13 +94,50 @@ static __always_inline const struct client_command *client_command_at(uint32_t n
 
 #include "tools/bench/client.bpf.h"
 
-/* Memory to work in, as in tcp.bpf.h. Two: a live frame may be interrupted by one that came. */
+/* Memory to work in, as in tcp.bpf.h: for frames that came, that were made, and that leave. */
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-    __uint(max_entries, 2);
+    __uint(max_entries, 3);
     __type(key, uint32_t);
     __type(value, struct client_work);
 } client_works SEC(".maps");
+
+/* Frames leave by this where some are to leave twice: every entry is the interface itself, with
+ * lethe_leave. */
+struct {
+    __uint(type, BPF_MAP_TYPE_DEVMAP);
+    __uint(max_entries, 2);
+    __type(key, uint32_t);
+    __type(value, struct bpf_devmap_val);
+} client_doors SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, uint32_t);
+    __type(value, struct client_copy);
+} client_copies SEC(".maps");
+
+/* Every frame must come here, not only those that leave twice: frames that leave together all meet
+ * the program of the first. */
+SEC("xdp/devmap")
+int lethe_leave(struct xdp_md *ctx)
+{
+    uint32_t key = 0, work_key = 2;
+    struct client_work *work = bpf_map_lookup_elem(&client_works, &work_key);
+    struct client_copy *copy = bpf_map_lookup_elem(&client_copies, &key);
+    if (!work || !copy)
+        return XDP_DROP;
+    return client_split(ctx, work, copy) == CLIENT_PASS ? XDP_PASS : XDP_DROP;
+}
+
+static __always_inline int leave(struct xdp_md *ctx, const struct client_config *config,
+                                 bool is_twice)
+{
+    if (config->has_own_ack)
+        return (int)bpf_redirect_map(&client_doors, 0, is_twice ? BPF_F_BROADCAST : 0);
+    return config->has_redirect ? (int)bpf_redirect(ctx->ingress_ifindex, 0) : XDP_TX;
+}
 
 /* Live frames have metadata in front, which frames of the wire have not. */
 static __always_inline bool is_command(struct xdp_md *ctx)
@@ -125,8 +162,8 @@ int lethe_client(struct xdp_md *ctx)
         return is_made ? XDP_TX : XDP_DROP;
     }
     int verdict = client_receive(ctx, work);
-    if (verdict == CLIENT_TX)
-        return config->has_redirect ? (int)bpf_redirect(ctx->ingress_ifindex, 0) : XDP_TX;
+    if (verdict == CLIENT_TX || verdict == CLIENT_TWICE)
+        return leave(ctx, config, verdict == CLIENT_TWICE);
     return verdict == CLIENT_PASS ? XDP_PASS : XDP_DROP;
 }
 

@@ -7,20 +7,19 @@
  *                                                            |  ^                      |
  *                                                  answer: query                FIN: ACK --> FREE
  *
- * One frame comes and one goes, so the query is what acknowledges the SYN+ACK. The rules are those
+ * One frame comes and one goes, so the query acknowledges the SYN+ACK; where an ACK alone is to do
+ * that, two copies of the query go, and on their way out the first becomes it. The rules are those
  * of raw_tcp.c, with one question at a time. What is left out besides: segments out of order are not
  * kept but acknowledged anew, so that the server sends them again; of a response the question must
  * be in one segment; checksums of what comes are not looked at.
  *
  * Compiled for BPF, and for the host, where test/unit/bench_client_test.c puts it before a server.
  * Whoever includes it has defined before:
- *
  *     struct client_context                      a frame: client_data(), client_end() its octets
  *     bool client_resize(ctx, len)               make it so long; the octets may have moved
  *     client_now_ns()                            the time
- *     client_settings(), client_progress(), client_counts(), client_place_at(number),
- *     client_reference_at(number), client_chunk_at(number), client_command_at(number)
- *                                                memory; NULL: there is none such
+ *     client_settings(), _progress(), _counts(), _place_at(number), _reference_at(number),
+ *     _chunk_at(number), _command_at(number)     memory; NULL: there is none such
  */
 #ifndef TOOLS_BENCH_CLIENT_BPF_H
 #define TOOLS_BENCH_CLIENT_BPF_H
@@ -301,6 +300,7 @@ DRIVER_INLINE int client_take_syn_sent(const struct client_config *config,
     place->tries = 0;
     counts->tally.connections++;
     client_arm(config, place, work->now_ns);
+    work->is_twice = config->has_own_ack;
     return client_reply_question(config, place, work, place->una);
 }
 
@@ -582,7 +582,7 @@ DRIVER_INLINE int client_receive(struct client_context *ctx, struct client_work 
     if (!config->is_udp && driver_read_options(&work->segment) != DRIVER_PARSED)
         return CLIENT_DROP;
     work->now_ns = client_now_ns();
-    work->has_question = 0;
+    work->has_question = work->is_twice = 0;
     verdict = client_take(ctx, work);
     if (verdict == CLIENT_OURS && config->is_looping)
         verdict = client_begin(work, 0);
@@ -593,7 +593,7 @@ DRIVER_INLINE int client_receive(struct client_context *ctx, struct client_work 
 DRIVER_INLINE int client_command(struct client_context *ctx, struct client_work *work)
 {
     work->now_ns = client_now_ns();
-    work->has_question = 0;
+    work->has_question = work->is_twice = 0;
     return client_obey(work) == CLIENT_TX ? client_send(ctx, work) : CLIENT_DROP;
 }
 

@@ -110,7 +110,8 @@ struct client_config {
     uint8_t is_reset;     /* connections end by RST */
     uint8_t has_redirect; /* send by redirecting to the interface itself, not by XDP_TX */
     uint8_t is_looping;   /* what ends begins anew */
-    uint8_t zeros[3];
+    uint8_t has_own_ack;  /* the third segment of a handshake is an ACK alone */
+    uint8_t zeros[2];
     uint32_t server_wire[4]; /* IPv4 addresses take the first word, zeros follow */
     uint32_t source_wire[4]; /* the prefix */
     uint16_t server_port, port_first;

@@ -9,10 +9,11 @@
 #include "stateless_tcp/io/xdp/frame.bpf.h"
 
 enum {
-    CLIENT_PASS, /* nothing of ours */
-    CLIENT_DROP, /* done, and nothing follows */
-    CLIENT_TX,   /* the frame is what follows */
-    CLIENT_OURS, /* of client_parse(): go on */
+    CLIENT_PASS,  /* nothing of ours */
+    CLIENT_DROP,  /* done, and nothing follows */
+    CLIENT_TX,    /* the frame is what follows */
+    CLIENT_OURS,  /* of client_parse(): go on */
+    CLIENT_TWICE, /* as CLIENT_TX, in two copies, of each of which client_split() makes its part */
 };
 
 enum {
@@ -30,6 +31,7 @@ struct client_work {
     uint64_t reference; /* to be checked against, or to be sent */
     uint16_t id;
     uint8_t has_question; /* the reply */
+    uint8_t is_twice;     /* an ACK alone goes before it */
     uint8_t rcode, is_truncated;
 };
 
@@ -231,8 +233,11 @@ DRIVER_STEP int client_parse(struct client_context *ctx, struct client_work *wor
 
 /* ---- sending ---- */
 
+/* No station has a group's address: so is marked what client_split() is to look at. */
+enum { CLIENT_MARK = 1 };
+
 DRIVER_INLINE bool client_put_link(const struct client_config *config, uint8_t *data,
-                                   const uint8_t *end)
+                                   const uint8_t *end, uint8_t mark)
 {
     if (data + CLIENT_ETHERNET > end)
         return false;
@@ -241,6 +246,7 @@ DRIVER_INLINE bool client_put_link(const struct client_config *config, uint8_t *
         driver_store16(data + i, driver_load16(config->mac_peer + i));
         driver_store16(data + 6 + i, driver_load16(config->mac_own + i));
     }
+    data[6] |= mark;
     driver_store16(data + 12,
                    (uint16_t)client_be16(config->family == 4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6));
     return true;
@@ -333,7 +339,7 @@ DRIVER_STEP int client_send(struct client_context *ctx, struct client_work *work
         return CLIENT_DROP;
     uint8_t *data = client_data(ctx), *transport = data + CLIENT_ETHERNET + ip_len;
     const uint8_t *end = client_end(ctx);
-    bool is_put = client_put_link(config, data, end) &&
+    bool is_put = client_put_link(config, data, end, work->is_twice ? CLIENT_MARK : 0) &&
                   client_put_ip(config, data + CLIENT_ETHERNET, end, len, &work->segment) &&
                   (config->is_udp ? client_put_udp(transport, end, len, work, sum)
                                   : driver_put_tcp(transport, end, header_len, &work->segment,
@@ -342,7 +348,75 @@ DRIVER_STEP int client_send(struct client_context *ctx, struct client_work *work
         is_put = client_put_question(transport + (header_len & 0x3c), end, question, from,
                                      payload_len, work->id);
     counts->tally.segments_sent += is_put && !config->is_udp;
-    return is_put ? CLIENT_TX : CLIENT_DROP;
+    if (!is_put)
+        return CLIENT_DROP;
+    return work->is_twice ? CLIENT_TWICE : CLIENT_TX;
+}
+
+/* What client_split() remembers: the copy that it saw last, and made an ACK of. */
+struct client_copy {
+    uint32_t ports_wire, seq_wire, ack_wire, is_seen;
+};
+
+/* Make an ACK alone of a marked frame. */
+DRIVER_INLINE int client_make_ack(struct client_context *ctx, const uint8_t *tcp,
+                                  struct client_work *work)
+{
+    struct driver_segment *segment = &work->segment;
+    if (!driver_read_header(tcp, client_end(ctx), segment) ||
+        driver_read_options(segment) != DRIVER_PARSED)
+        return CLIENT_DROP;
+#pragma GCC unroll 4
+    for (unsigned i = 0; i < 4; i++) { /* it is ours, not the server's */
+        uint32_t own = segment->addresses[i];
+        segment->addresses[i] = segment->addresses[4 + i];
+        segment->addresses[4 + i] = own;
+    }
+    uint32_t ports = segment->words[0];
+    segment->words[0] = ports << 16 | ports >> 16;
+    work->reply = (struct packet_segment){
+        .seq = segment->seq,
+        .ack = segment->ack,
+        .window = (uint16_t)driver_be32(segment->words[3]),
+        .flags = PACKET_ACK,
+        .has_timestamps = segment->has_timestamps,
+        .timestamp_value = segment->timestamp_value,
+        .timestamp_echo = segment->timestamp_echo,
+    };
+    work->has_question = work->is_twice = 0;
+    return CLIENT_TX;
+}
+
+/* A frame leaves. Of two marked copies, which come one behind the other, the first becomes an ACK
+ * alone; from the second the mark is taken. All others stay as they are. CLIENT_PASS: it may go. */
+DRIVER_STEP int client_split(struct client_context *ctx, struct client_work *work,
+                             struct client_copy *copy)
+{
+    const struct client_config *config = client_settings();
+    uint8_t *data = client_data(ctx);
+    const uint8_t *end = client_end(ctx);
+    if (!work || !copy || !config || data + CLIENT_ETHERNET + PACKET_IPV6_HEADER_LEN > end ||
+        (data[6] & CLIENT_MARK) == 0)
+        return CLIENT_PASS;
+    uint32_t ip_len = config->family == 4 ? PACKET_IPV4_HEADER_LEN : PACKET_IPV6_HEADER_LEN;
+    const uint8_t *tcp = data + CLIENT_ETHERNET + ip_len;
+    if (tcp + PACKET_TCP_HEADER_LEN > end)
+        return CLIENT_PASS;
+    uint32_t ports = driver_load32(tcp), seq = driver_load32(tcp + 4);
+    uint32_t ack = driver_load32(tcp + 8);
+    data[6] &= (uint8_t)~CLIENT_MARK;
+    if (copy->is_seen && copy->ports_wire == ports && copy->seq_wire == seq &&
+        copy->ack_wire == ack) {
+        copy->is_seen = 0;
+        return CLIENT_PASS;
+    }
+    *copy =
+        (struct client_copy){.ports_wire = ports, .seq_wire = seq, .ack_wire = ack, .is_seen = 1};
+    work->segment = (struct driver_segment){.family = config->family};
+    if (!driver_read_addresses(data + CLIENT_ETHERNET, end, &work->segment) ||
+        client_make_ack(ctx, tcp, work) != CLIENT_TX)
+        return CLIENT_DROP;
+    return client_send(ctx, work) == CLIENT_TX ? CLIENT_PASS : CLIENT_DROP;
 }
 
 #endif

@@ -123,9 +123,28 @@ static bool is_veth(unsigned interface_index)
     return is;
 }
 
+/* Where frames leave that may leave twice. */
+static int open_doors(struct client *client, struct client_error *error)
+{
+    int doors = bpf_object__find_map_fd_by_name(client->object, "client_doors");
+    const struct bpf_devmap_val door = {
+        .ifindex = client->interface_index,
+        .bpf_prog.fd =
+            bpf_program__fd(bpf_object__find_program_by_name(client->object, "lethe_leave"))};
+    for (uint32_t i = 0; i < 2; i++)
+        if (bpf_map_update_elem(doors, &i, &door, BPF_ANY) != 0)
+            return fail(-errno, error,
+                        "it cannot send frames twice: %s; --handshake-ack joined needs none",
+                        strerror(errno));
+    return 0;
+}
+
 int client_attach(struct client *client, struct client_error *error)
 {
     struct bpf_link_create_opts options = {.sz = sizeof options, .flags = XDP_FLAGS_DRV_MODE};
+    int result = client->config->has_own_ack ? open_doors(client, error) : 0;
+    if (result != 0)
+        return result;
     client->config->has_redirect = is_veth(client->interface_index);
     client->link =
         bpf_link_create(client->program, (int)client->interface_index, BPF_XDP, &options);

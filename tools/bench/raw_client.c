@@ -79,6 +79,7 @@ static void set_config(struct raw_client *run, const struct raw_path *path)
         .is_udp = config->mode == BENCH_RAW_UDP,
         .is_reset = config->close == BENCH_CLOSE_RST,
         .is_looping = config->rate <= 0,
+        .has_own_ack = config->mode == BENCH_RAW && !config->is_handshake_joined,
         .server_port = path->server_port,
         .port_first = path->port_first,
         .number_first = wire_load_be32(first.octets + last) -
