@@ -19,7 +19,7 @@ static unsigned answered, climbed, roomless, moved, unread;
 static struct driver_context place(size_t len, uint32_t seed, uint8_t *room)
 {
     size_t in_front = seed % 5 == 0 ? seed / 5 % 40 : HEADROOM;
-    size_t behind = seed % 3 == 0 ? seed / 3 % 100 : 2 * HEADROOM + 1024;
+    size_t behind = seed % 3 == 0 ? seed / 3 % 300 : 2 * HEADROOM + 1024;
     uint8_t *begin = room + ROOM_LEN - behind - len;
     memset(room, 0xa5, ROOM_LEN);
     memcpy(begin, frame, len);
@@ -27,6 +27,16 @@ static struct driver_context place(size_t len, uint32_t seed, uint8_t *room)
                                    .data_end = begin + len,
                                    .room = begin - in_front,
                                    .room_end = begin + len + behind};
+}
+
+/* Behind the frame, in front, or both. */
+static bool has_room_for(const struct driver_context *ctx, size_t answer_len)
+{
+    size_t behind = (size_t)(ctx->room_end - ctx->data), in_front = (size_t)(ctx->data - ctx->room);
+    size_t len = (size_t)(ctx->data_end - ctx->data);
+    size_t front = answer_len < len ? 0 : answer_len - len;
+    front = front < DRIVER_FRONT_MAX ? front : DRIVER_FRONT_MAX;
+    return behind >= answer_len || (in_front >= front && behind >= answer_len - front);
 }
 
 static void check(enum packet_checksum_policy policy, size_t len, uint32_t seed, bool is_whole)
@@ -43,8 +53,7 @@ static void check(enum packet_checksum_policy policy, size_t len, uint32_t seed,
     switch (verdict) {
     case DRIVER_CLIMB:
         MUST(memcmp(&ctx, &before, sizeof ctx) == 0 && memcmp(ctx.data, frame, len) == 0);
-        bool has_room = (size_t)(ctx.room_end - ctx.data) >= answer_len ||
-                        answer_len - len <= (size_t)(ctx.data - ctx.room);
+        bool has_room = has_room_for(&ctx, answer_len);
         MUST(answer_len == 0 || !is_short || !has_room || !is_whole);
         roomless += answer_len > 0 && !has_room;
         unread += answer_len > 0 && !is_short;
