@@ -423,6 +423,9 @@ int image_build(struct image *image, struct image_memory memory, struct zonedb_v
     if (rc == 0) {
         image->version = view->version;
         image_version_set(image, view->version);
+    } else { /* nothing of the memory is in use */
+        image->octets = NULL;
+        image->next = 0;
     }
     return rc;
 }
@@ -438,7 +441,7 @@ size_t image_estimate(struct zonedb_view *view)
 int image_move(struct image *image, struct image_memory memory)
 {
     size_t used = image_used(image);
-    if (memory.len < used)
+    if (image->octets == NULL || memory.len < used)
         return -ENOSPC;
     uint64_t version = image_head_of(image)->version;
     struct image_head *head = memory.octets;

@@ -13,7 +13,8 @@
  * MEMORY is the caller's: aligned to 16 octets, any length. It need not be there before it is
  * touched: an image takes it from the beginning, image_used() octets, and in the end for names that
  * are added. All places in it are relative: image_move() copies it elsewhere. Zones that do not fit
- * climb as a whole, the later ones in canonical order first.
+ * climb as a whole, the later ones in canonical order first. The keeper has some 20 octets for each
+ * delegation besides.
  *
  * Others may read the memory (image_respond.h, or the driver while the lease in the head runs) at any
  * time: the head's version is 0 while the image is being made or changed, and whoever has begun to
@@ -64,7 +65,8 @@ int image_build(struct image *image, struct image_memory memory, struct zonedb_v
 #define IMAGE_OUTDATED 1
 int image_patch(struct image *image, struct zonedb_view *view, uint64_t now_ns, uint64_t grace_ns);
 
-/* Octets of the memory that are in use, whole pages; those behind were not touched. */
+/* Octets of the memory that are in use, whole pages; those behind were not touched. 0 after
+ * image_build() has failed: the memory is the caller's again. */
 size_t image_used(const struct image *image);
 
 /* What the image was made of. */
@@ -79,7 +81,7 @@ struct image_counts image_count(const struct image *image);
 size_t image_estimate(struct zonedb_view *view);
 
 /* Copy the image to other memory, which is used from now on. Outcomes: 0; -ENOSPC, it does not fit
- * and stays where it is. */
+ * and stays where it is, or there is none. */
 int image_move(struct image *image, struct image_memory memory);
 
 #endif

@@ -479,8 +479,16 @@ START_TEST(test_no_room)
     for (unsigned i = 0; i < 200 && rc == 0; i++)
         rc = outcome(&bed, "n2.example.", i % 2 == 0 ? RR_NS : RR_A, false);
     ck_assert_int_eq(rc, IMAGE_OUTDATED);
-    small.len = 4096;
+    /* It does not go back to memory that it had to leave. */
+    small = (struct image_memory){aligned_alloc(4096, 4096), 4096};
+    ck_assert_ptr_nonnull(small.octets);
     ck_assert_int_eq(image_build(bed.image, small, bed.fixture.view), -ENOSPC);
+    free(small.octets);
+    ck_assert_uint_eq(image_used(bed.image), 0);
+    ck_assert_int_eq(image_move(bed.image, bed.fresh_memory), -ENOSPC);
+    ck_assert_int_eq(image_patch(bed.image, bed.fixture.view, 0, GRACE_NS), IMAGE_OUTDATED);
+    image_close(bed.image);
+    ck_assert_int_eq(image_open(&bed.policy, &bed.image), 0);
     ck_assert_int_eq(image_build(bed.image, bed.memory, bed.fixture.view), 0);
     bed_close(&bed);
 }
