@@ -19,6 +19,7 @@ import time
 
 sys.dont_write_bytecode = True
 import loaded  # noqa: E402
+from idle_clients import IdleClients  # noqa: E402
 from netns import Network, skip_unless  # noqa: E402
 
 # The constant caches of lethed fill as they are used; no more than they can ever be.
@@ -30,35 +31,12 @@ COLUMNS = (("server", "{}"), ("connections", "{}"), ("memory_kb", "{}"),
            ("slab_kb", "{}"), ("kernel_each_b", "{:.0f}"), ("asked", "{}"), ("right", "{}"))
 
 
-class Clients:
+def start_clients(program, net, server):
     """The client without sockets."""
-
-    def __init__(self, program, net, server):
-        self.process = net.client.start(
-            program, "v1", loaded.server_mac(net), net.v4, str(loaded.PORT), FIRST_ADDRESS,
-            loaded.QUERY.hex(), server.response().hex(), stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, text=True)
-
-    def __enter__(self):
-        return self
-
-    def say(self, *words):
-        """The answer's numbers by their names."""
-        self.process.stdin.write(" ".join(str(word) for word in words) + "\n")
-        self.process.stdin.flush()
-        said = self.process.stdout.readline().split()
-        if not said:
-            raise AssertionError(f"the clients ended with {self.process.wait()}")
-        return dict(zip(said[::2], map(int, said[1::2])))
-
-    def __exit__(self, *_):
-        self.process.stdin.close()
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.process.stdout.close()
+    return IdleClients(net.client.start(
+        program, "v1", loaded.server_mac(net), net.v4, str(loaded.PORT), FIRST_ADDRESS,
+        loaded.QUERY.hex(), server.response().hex(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        text=True))
 
 
 def measure(server):
@@ -71,7 +49,7 @@ def hold_idle(kind, args, count, directory):
     with Network() as net:
         loaded.prepare_routes(net)
         with loaded.start(kind, net, directory, args.lethed, args.lethe) as server, \
-                Clients(args.idle_clients, net, server) as clients:
+                start_clients(args.idle_clients, net, server) as clients:
             clients.say("open", WARM_UP)
             clients.say("ask", WARM_UP, args.seed)
             before = measure(server)

@@ -13,6 +13,7 @@ import figures
 import loads
 import machine
 import servers
+from idle_clients import IdleClients
 
 HERE = pathlib.Path(__file__).resolve().parent
 # Beyond the time of the run itself.
@@ -48,34 +49,12 @@ def kernel_growth(before, after):
     return after["octets"] - before["octets"], sockets
 
 
-class IdleClients:
-    """Connections without sockets on the client's side; test/fault/idle_clients.c."""
-
-    def __init__(self, program, link, address, first, question, response):
-        self.process = link.client.start(
-            "taskset", "-c", str(link.client_cpu), program, link.client_device, link.server_mac(),
-            address, "53", first, question, response, GIVE_UP_MS, stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, text=True)
-
-    def __enter__(self):
-        return self
-
-    def say(self, *words):
-        self.process.stdin.write(" ".join(map(str, words)) + "\n")
-        self.process.stdin.flush()
-        said = self.process.stdout.readline().split()
-        if not said:
-            raise loads.Failed(f"the clients ended with {self.process.wait()}")
-        return dict(zip(said[::2], map(int, said[1::2])))
-
-    def __exit__(self, *_):
-        self.process.stdin.close()
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.process.stdout.close()
+def start_idle_clients(program, link, address, first, question, response):
+    process = link.client.start(
+        "taskset", "-c", str(link.client_cpu), program, link.client_device, link.server_mac(), address,
+        "53", first, question, response, GIVE_UP_MS, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        text=True)
+    return IdleClients(process, loads.Failed)
 
 
 class Comparison:
@@ -220,7 +199,8 @@ class Comparison:
             raise loads.Failed("no response over TCP")
         first = f"198.18.{next(self.idle_networks)}.1"
         self.link.pin()
-        with IdleClients(str(program), self.link, instance.address, first, *asked) as clients:
+        with start_idle_clients(str(program), self.link, instance.address, first,
+                                *asked) as clients:
             clients.say("open", WARM_UP)
             clients.say("ask", WARM_UP, 1)
             time.sleep(self.options.settle)
