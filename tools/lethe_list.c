@@ -4,7 +4,7 @@
  *
  * Zones are read without a lock and written by the batch: a transaction, with its wait for the
  * disk, costs as much as a thousand small zones. A zone with errors stays as it was; the others
- * load.
+ * load. They are taken in the order of the database, whose pages are full then.
  */
 #include "tools/lethe_session.h"
 
@@ -19,6 +19,14 @@
 #define BATCH_ZONES 10000
 #define BATCH_OCTETS ((uint64_t)64 << 20)
 
+/* A line: what it says stands behind it, the key of the zone's name first. */
+struct line {
+    const char *zone, *file;
+    uint64_t number;
+    size_t key_len;
+    uint8_t key[];
+};
+
 struct list {
     struct session session;
     struct text_options options;
@@ -28,7 +36,9 @@ struct list {
     struct text_zone *zones[BATCH_ZONES]; /* read, not yet written */
     size_t batch_count;
     uint64_t batch_octets;
-    uint64_t loaded, refused, records, octets, line;
+    struct line **lines;
+    size_t line_count, line_cap;
+    uint64_t loaded, refused, records, octets;
     double read_s, write_s;
 };
 
@@ -49,12 +59,87 @@ static int split(char *line, char **zone_out, char **file_out)
     return *file_out != NULL && (more == NULL || more[0] == '#' || more[0] == ';') ? 1 : -1;
 }
 
-static int refuse_line(struct list *list, const char *why)
+static int refuse_line(struct list *list, uint64_t number, const char *why)
 {
     session_clear(&list->session);
-    fprintf(stderr, "%s:%" PRIu64 ": error: %s\n", list->name, list->line, why);
+    fprintf(stderr, "%s:%" PRIu64 ": error: %s\n", list->name, number, why);
     list->refused++;
     return 0;
+}
+
+static int keep_line(struct list *list, uint64_t number, const char *zone, const char *file)
+{
+    uint8_t name[NAME_MAX_LEN], key[NAME_KEY_MAX];
+    if (name_from_text(zone, name) == 0)
+        return refuse_line(list, number, "the first word is not a domain name");
+    if (list->line_count == list->line_cap) {
+        const size_t cap = list->line_cap == 0 ? 1024 : list->line_cap * 2;
+        void *lines = reallocarray(list->lines, cap, sizeof(list->lines[0]));
+        if (lines == NULL)
+            return -ENOMEM;
+        list->lines = lines;
+        list->line_cap = cap;
+    }
+    const size_t key_len = name_to_key(name, key);
+    const size_t zone_size = strlen(zone) + 1, file_size = strlen(file) + 1;
+    struct line *line = malloc(sizeof(*line) + key_len + zone_size + file_size);
+    if (line == NULL)
+        return -ENOMEM;
+    char *text = (char *)line->key + key_len;
+    memcpy(line->key, key, key_len);
+    memcpy(text, zone, zone_size);
+    memcpy(text + zone_size, file, file_size);
+    line->zone = text;
+    line->file = text + zone_size;
+    line->number = number;
+    line->key_len = key_len;
+    list->lines[list->line_count++] = line;
+    return 0;
+}
+
+static int take_line(struct list *list, uint64_t number, char *text)
+{
+    char *zone, *file;
+    const int words = split(text, &zone, &file);
+
+    if (words < 0)
+        return refuse_line(list, number, "a line is: NAME FILE");
+    return words == 0 ? 0 : keep_line(list, number, zone, file);
+}
+
+/* Canonical order; of lines with the same zone the last one is to stay. */
+static int line_compare(const void *a, const void *b)
+{
+    const struct line *x = *(struct line *const *)a, *y = *(struct line *const *)b;
+    const size_t len = x->key_len < y->key_len ? x->key_len : y->key_len;
+    const int order = memcmp(x->key, y->key, len);
+
+    if (order != 0)
+        return order;
+    if (x->key_len != y->key_len)
+        return x->key_len < y->key_len ? -1 : 1;
+    return x->number < y->number ? -1 : 1;
+}
+
+static int read_lines(struct list *list, FILE *file)
+{
+    char *text = NULL;
+    size_t cap = 0;
+    uint64_t number = 0;
+    int error = 0;
+
+    for (ssize_t len; error == 0 && (len = getline(&text, &cap, file)) >= 0;) {
+        number++;
+        /* The name of a file has no NUL in it. */
+        error = strlen(text) == (size_t)len ? take_line(list, number, text)
+                                            : refuse_line(list, number, "a zero octet in the line");
+    }
+    if (error == 0 && ferror(file))
+        error = -EIO;
+    free(text);
+    if (list->line_count > 0)
+        qsort(list->lines, list->line_count, sizeof(list->lines[0]), line_compare);
+    return error;
 }
 
 /* ---- the batch ---- */
@@ -78,16 +163,15 @@ static int write_batch(struct list *list)
 }
 
 /* Read one zone into the batch. 0, or what ends it all. */
-static int take_zone(struct list *list, const char *zone, const char *file)
+static int take_zone(struct list *list, const struct line *line)
 {
     uint8_t apex[NAME_MAX_LEN];
     struct text_counts counts = {0};
     char *path = NULL;
 
-    if (name_from_text(zone, apex) == 0)
-        return refuse_line(list, "the first word is not a domain name");
-    const int folder_len = file[0] == '/' ? 0 : (int)list->folder_len;
-    if (asprintf(&path, "%.*s%s", folder_len, list->folder, file) < 0)
+    name_from_text(line->zone, apex);
+    const int folder_len = line->file[0] == '/' ? 0 : (int)list->folder_len;
+    if (asprintf(&path, "%.*s%s", folder_len, list->folder, line->file) < 0)
         return -ENOMEM;
     const int error =
         text_zone_read(apex, path, &list->options, &list->zones[list->batch_count], &counts);
@@ -98,52 +182,27 @@ static int take_zone(struct list *list, const char *zone, const char *file)
     if (error == -EINVAL) {
         list->refused++;
         session_clear(&list->session);
-        lethe_fail("%s: refused, %" PRIu64 " error%s; the zone served before is unchanged", zone,
-                   counts.errors, session_plural(counts.errors));
+        lethe_fail("%s: refused, %" PRIu64 " error%s; the zone served before is unchanged",
+                   line->zone, counts.errors, session_plural(counts.errors));
     }
     list->batch_count += error == 0;
     return error == -EINVAL ? 0 : error;
 }
 
-static int take_line(struct list *list, char *line)
-{
-    char *zone, *file;
-    const int words = split(line, &zone, &file);
-    int error = 0;
-
-    if (words < 0)
-        error = refuse_line(list, "a line is: NAME FILE");
-    else if (words > 0)
-        error = take_zone(list, zone, file);
-    if (error == 0 && (list->batch_count == BATCH_ZONES || list->batch_octets >= BATCH_OCTETS))
-        error = write_batch(list);
-    return error;
-}
-
 /* ---- the whole ---- */
 
-static int take_lines(struct list *list, FILE *file)
+static int take_zones(struct list *list)
 {
-    char *line = NULL;
-    size_t cap = 0;
     int error = 0;
-    const uint64_t size = fseeko(file, 0, SEEK_END) == 0 ? (uint64_t)ftello(file) : 0;
 
-    rewind(file); /* fails on a pipe, as it may */
-    for (ssize_t len; error == 0 && (len = getline(&line, &cap, file)) >= 0;) {
-        list->line++;
-        /* The name of a file has no NUL in it. */
-        error = strlen(line) == (size_t)len ? take_line(list, line)
-                                            : refuse_line(list, "a zero octet in the line");
-        if (list->line % 64 == 0)
-            session_draw(&list->session, "loading", size > 0 ? (uint64_t)ftello(file) : 0, size);
+    for (size_t i = 0; i < list->line_count && error == 0; i++) {
+        error = take_zone(list, list->lines[i]);
+        if (error == 0 && (list->batch_count == BATCH_ZONES || list->batch_octets >= BATCH_OCTETS))
+            error = write_batch(list);
+        if (i % 64 == 0)
+            session_draw(&list->session, "loading", i, list->line_count);
     }
-    if (error == 0 && ferror(file))
-        error = -EIO;
-    if (error == 0)
-        error = write_batch(list);
-    free(line);
-    return error;
+    return error == 0 ? write_batch(list) : error;
 }
 
 static int report(struct list *list, double total_s)
@@ -174,7 +233,9 @@ static int load(struct list *list, FILE *file)
     if (list->db == NULL)
         return EXIT_REFUSED;
     lethe_waiting_ends();
-    error = take_lines(list, file);
+    error = read_lines(list, file);
+    if (error == 0)
+        error = take_zones(list);
     for (size_t i = 0; i < list->batch_count; i++)
         text_zone_free(list->zones[i]);
     zonedb_close(list->db);
@@ -207,6 +268,10 @@ int lethe_zone_load_list(const struct lethe_arguments *arguments)
     }
     if (file != NULL && !is_stdin)
         fclose(file);
+    for (size_t i = 0; list != NULL && i < list->line_count; i++)
+        free(list->lines[i]);
+    if (list != NULL)
+        free(list->lines);
     free(list);
     return exit_code;
 }

@@ -288,7 +288,7 @@ void zonedb_view_rest(struct zonedb_view *view)
     if (view->is_active)
         mdb_txn_reset(view->txn);
     view->is_active = false;
-    view->memo.is_set = false;
+    view->memo.is_set = view->recent.is_set = false;
 }
 
 int zonedb_view_refresh(struct zonedb_view *view)

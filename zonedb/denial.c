@@ -20,12 +20,11 @@ static void nsec_add(struct answer *a, struct owner owner, const struct node *no
 static void nsec_add_covering(struct answer *a, const struct found *found)
 {
     uint8_t owner[NAME_MAX_LEN];
-    if (name_from_key(found->predecessor_key + ZONE_ID_LEN,
-                      found->predecessor_key_len - ZONE_ID_LEN, owner) == 0) {
+    if (zonedb_find_predecessor(found, owner) == 0) {
         a->is_corrupt = true;
         return;
     }
-    nsec_add(a, (struct owner){owner, 0}, &found->predecessor);
+    nsec_add(a, (struct owner){owner, 0}, &found->predecessor.node);
 }
 
 /* "*" below `encloser`, which has a name of at least one label more below it: it fits. */

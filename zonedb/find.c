@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * One descent finds nearly everything. Keys sort canonically and a name's key is a prefix of the
- * keys below it, so that MDB_SET_RANGE on a name lands on the name itself or on its successor, and
- * one step back is its predecessor:
+ * keys below it, so that a name's place in its block is at the name itself or between two nodes:
  *
  *     predecessor   <   qname   <   successor
  *
@@ -21,35 +20,64 @@ void find_key_set(struct find_key *key, uint32_t zone_id, const uint8_t *name)
     key->label_count = (uint8_t)name_to_key_labels(name, key->octets, ZONE_ID_LEN, key->end);
 }
 
-/* How many whole labels, counted from the root, `other` shares with the key's name. Both without
- * the zone id. */
-static unsigned common_depth(const struct find_key *key, const uint8_t *other, size_t other_len)
+/* How many whole labels, counted from the root, there are in the first `len` octets of the key,
+ * zone id not counted. */
+static unsigned depth_within(const struct find_key *key, size_t len)
 {
-    const uint8_t *mine = key->octets + ZONE_ID_LEN;
-    size_t mine_len = (size_t)key->end[key->label_count] - ZONE_ID_LEN;
-    size_t len = mine_len < other_len ? mine_len : other_len;
     unsigned depth = 0;
-    for (size_t i = 0; i < len && mine[i] == other[i]; i++)
-        depth += mine[i] == 0;
+    while (depth < key->label_count && key->end[depth + 1] <= len + ZONE_ID_LEN)
+        depth++;
     return depth;
 }
 
-bool find_zone_parse(const uint8_t *value, size_t value_len, struct find_zone *zone_out)
+/* How many whole labels, counted from the root, `other` shares with the key's name. */
+static unsigned common_depth(const struct find_key *key, const uint8_t *other, size_t other_len)
 {
-    if (value_len < ZONE_RECORD_FIXED_LEN || value_len - ZONE_RECORD_FIXED_LEN < value[37])
+    size_t len = (size_t)key->end[key->label_count] - ZONE_ID_LEN;
+    return depth_within(key, block_common(key->octets + ZONE_ID_LEN, len, other, other_len));
+}
+
+bool find_zone_parse(const uint8_t *key, size_t key_len, const uint8_t *value, size_t value_len,
+                     struct find_zone *zone, struct find_zone_counts *counts)
+{
+    static const uint8_t no_salt[4] = {0};
+    const uint8_t *at = value + 5, *end = value + value_len, *param = no_salt;
+    uint64_t loaded_s, node_count, record_count;
+    bool is_root = key_len == 1 && key[0] == 0;
+    unsigned depth = 0;
+    if (value_len < 5 || !number_get(&at, end, &loaded_s) || !number_get(&at, end, &node_count) ||
+        !number_get(&at, end, &record_count))
         return false;
-    size_t soa_at = ZONE_RECORD_FIXED_LEN + (size_t)value[37];
-    *zone_out = (struct find_zone){
+    for (size_t i = 0; i < key_len && !is_root; i++)
+        depth += key[i] == 0;
+    uint8_t flags = value[4], signing = flags >> ZONE_SIGNING_SHIFT & 3u;
+    if (signing == ZONEDB_NSEC3) {
+        param = at;
+        if (end - at < 4 || end - at - 4 < at[1])
+            return false;
+        at += 4 + at[1];
+    }
+    uint64_t next_len = 0;
+    if ((flags & ZONE_HAS_NEXT) != 0 &&
+        (!number_get(&at, end, &next_len) || next_len > (uint64_t)(end - at) ||
+         next_len + key_len > NAME_KEY_MAX))
+        return false;
+    *zone = (struct find_zone){
         .id = load_be32(value),
-        .state = value[8],
-        .signing = value[9],
-        .has_wildcard = (value[10] & ZONE_HAS_WILDCARD) != 0,
-        .depth = value[11],
-        .nsec3_salt_len = value[37],
-        .nsec3_iterations = load_be16(value + 38),
-        .nsec3_salt = value + ZONE_RECORD_FIXED_LEN,
-        .soa = {value + soa_at, value_len - soa_at},
+        .state = flags & ZONE_STATE_MASK,
+        .signing = signing,
+        .has_wildcard = (flags & ZONE_HAS_WILDCARD) != 0,
+        .depth = (uint8_t)depth,
+        .nsec3_flags = param[0],
+        .nsec3_salt_len = param[1],
+        .nsec3_iterations = load_be16(param + 2),
+        .nsec3_salt = param + 4,
+        .block = {at + next_len, (size_t)(end - at) - next_len, key, is_root ? 0 : key_len},
+        .next = at,
+        .next_len = next_len,
     };
+    if (counts != NULL)
+        *counts = (struct find_zone_counts){loaded_s, node_count, record_count};
     return true;
 }
 
@@ -117,7 +145,9 @@ static int zone_above(MDB_cursor *zones, const struct find_key *key, unsigned de
             }
         }
         *apex_out = k;
-        return find_zone_parse(value.mv_data, value.mv_size, zone_out) ? 1 : -1;
+        return find_zone_parse(k.mv_data, k.mv_size, value.mv_data, value.mv_size, zone_out, NULL)
+                   ? 1
+                   : -1;
     }
 }
 
@@ -136,34 +166,105 @@ static int zone_of(struct zonedb_view *view, const struct find_key *key, struct 
     return status;
 }
 
-/* Exactly the key's first `depth` labels. Returns 1, 0, -1. */
-static int node_at(MDB_cursor *nodes, const struct find_key *key, unsigned depth,
-                   struct node *node_out)
+static bool key_is_in_zone(const uint8_t *key, const MDB_val *k)
 {
-    MDB_val k = {key->end[depth], (void *)(uintptr_t)key->octets}, value;
-    int rc = mdb_cursor_get(nodes, &k, &value, MDB_SET);
-    if (rc == MDB_NOTFOUND)
-        return 0;
-    return rc == 0 && node_parse(value.mv_data, value.mv_size, node_out) ? 1 : -1;
+    return k->mv_size >= ZONE_ID_LEN && memcmp(k->mv_data, key, ZONE_ID_LEN) == 0;
 }
 
-static bool key_is_in_zone(const struct find_key *key, const MDB_val *k)
+/* Find a key in the zone's first block, all nodes before `next`. */
+static int place_in_first(const struct find_zone *zone, const uint8_t *name, size_t name_len,
+                          struct block_place *place)
 {
-    return k->mv_size >= ZONE_ID_LEN && memcmp(k->mv_data, key->octets, ZONE_ID_LEN) == 0;
+    size_t apex_len = zone->block.apex_len;
+    if (block_find(&zone->block, name, name_len, place) != 1)
+        return -1;
+    if (zone->next_len > 0 && !place->is_exact && !place->has_next) {
+        place->has_next = true;
+        place->next_common = apex_len + block_common(name + apex_len, name_len - apex_len,
+                                                     zone->next, zone->next_len);
+    }
+    return 1;
+}
+
+/* Between two blocks: behind the last node of the one that the cursor is moved back to. */
+static int place_in_former(MDB_cursor *nodes, bool is_at_end, const struct find_zone *zone,
+                           const uint8_t *key, size_t key_len, struct block_place *place)
+{
+    struct block block = zone->block;
+    MDB_val k, value;
+    int rc = mdb_cursor_get(nodes, &k, &value, is_at_end ? MDB_LAST : MDB_PREV);
+    if (rc != 0 || !key_is_in_zone(key, &k))
+        return -1;
+    block.octets = value.mv_data;
+    block.len = value.mv_size;
+    return block_find(&block, key + ZONE_ID_LEN, key_len - ZONE_ID_LEN, place) == 1 ? 1 : -1;
+}
+
+static bool recent_covers(const struct find_recent *recent, const struct find_zone *zone,
+                          const uint8_t *name, size_t name_len)
+{
+    return recent != NULL && recent->is_set && recent->zone_id == zone->id &&
+           block_key_compare(name, name_len, recent->last, recent->last_len) <= 0;
+}
+
+int find_place(MDB_cursor *nodes, struct find_recent *recent, const struct find_zone *zone,
+               const uint8_t *key, size_t key_len, struct block_place *place)
+{
+    const uint8_t *name = key + ZONE_ID_LEN;
+    size_t name_len = key_len - ZONE_ID_LEN, apex_len = zone->block.apex_len;
+    MDB_val k = {key_len, (void *)(uintptr_t)key}, value;
+    if (name_len < apex_len)
+        return -1;
+    if (zone->next_len == 0 ||
+        block_key_compare(name + apex_len, name_len - apex_len, zone->next, zone->next_len) < 0)
+        return place_in_first(zone, name, name_len, place);
+    if (recent_covers(recent, zone, name, name_len) &&
+        block_find(&recent->block, name, name_len, place) == 1)
+        return 1;
+    int rc = mdb_cursor_get(nodes, &k, &value, MDB_SET_RANGE);
+    if (rc != 0 && rc != MDB_NOTFOUND)
+        return -1;
+    if (rc == MDB_NOTFOUND || !key_is_in_zone(key, &k)) {
+        return place_in_former(nodes, rc == MDB_NOTFOUND, zone, key, key_len, place);
+    }
+    struct block block = {value.mv_data, value.mv_size, zone->block.apex, apex_len};
+    int status = block_find(&block, name, name_len, place);
+    if (status == 0) {
+        size_t next_common = place->next_common;
+        status = place_in_former(nodes, false, zone, key, key_len, place);
+        place->has_next = true;
+        place->next_common = next_common;
+    } else if (recent != NULL) {
+        *recent =
+            (struct find_recent){status == 1, zone->id, block,
+                                 (const uint8_t *)k.mv_data + ZONE_ID_LEN, k.mv_size - ZONE_ID_LEN};
+    }
+    return status;
+}
+
+/* Exactly the key's first `depth` labels. Returns 1, 0, -1. */
+static int node_at(struct zonedb_view *view, const struct find_zone *zone,
+                   const struct find_key *key, unsigned depth, struct node *node_out)
+{
+    struct block_place place;
+    if (find_place(view->nodes, &view->recent, zone, key->octets, key->end[depth], &place) != 1)
+        return -1;
+    *node_out = place.node;
+    return place.is_exact;
 }
 
 static enum find_outcome occluder_outcome(const struct found *found)
 {
-    if ((found->node.flags & NODE_CUT) != 0)
+    if (found->node.place == NODE_CUT)
         return FIND_DELEGATION;
-    return (found->node.flags & NODE_DNAME) != 0 ? FIND_DNAME : FIND_CORRUPT;
+    return found->node.place == NODE_DNAME ? FIND_DNAME : FIND_CORRUPT;
 }
 
-/* The name lies at or below the cut or DNAME at `depth`: fetch that node. */
+/* The name lies below the cut or DNAME at `depth`: fetch that node. */
 static enum find_outcome occluder(struct zonedb_view *view, unsigned depth, struct found *found)
 {
-    if (depth > found->key.label_count ||
-        node_at(view->nodes, &found->key, depth, &found->node) != 1)
+    if (depth > found->key.label_count || depth < found->zone.depth ||
+        node_at(view, &found->zone, &found->key, depth, &found->node) != 1)
         return FIND_CORRUPT;
     found->node_depth = (uint8_t)depth;
     return occluder_outcome(found);
@@ -177,81 +278,81 @@ static enum find_outcome synthesis(struct zonedb_view *view, struct found *found
     /* "*" below the closest encloser, as a key: that prefix, '*', 0. It fits: the name itself is
      * at least as long. */
     uint8_t wildcard[ZONE_ID_LEN + NAME_KEY_MAX];
+    struct block_place place;
     size_t len = found->key.end[found->encloser_depth];
     memcpy(wildcard, found->key.octets, len);
     wildcard[len++] = '*';
     wildcard[len++] = 0;
-    MDB_val k = {len, wildcard}, value;
-    int rc = mdb_cursor_get(view->nodes, &k, &value, MDB_SET_RANGE);
-    if (rc == MDB_NOTFOUND)
-        return FIND_NO_NODE;
-    if (rc != 0)
+    if (find_place(view->nodes, &view->recent, &found->zone, wildcard, len, &place) != 1)
         return FIND_CORRUPT;
-    if (k.mv_size < len || memcmp(k.mv_data, wildcard, len) != 0)
-        return FIND_NO_NODE;
     found->node_depth = (uint8_t)(found->encloser_depth + 1);
-    if (k.mv_size > len) { /* the wildcard exists as an empty non-terminal only */
-        found->node = (struct node){.flags = 0};
-        found->is_empty_non_terminal = true;
+    if (place.is_exact) {
+        found->node = place.node;
         return FIND_WILDCARD;
     }
-    return node_parse(value.mv_data, value.mv_size, &found->node) ? FIND_WILDCARD : FIND_CORRUPT;
+    if (!place.has_next || place.next_common < len - ZONE_ID_LEN)
+        return FIND_NO_NODE;
+    /* It exists as an empty non-terminal only. */
+    found->node = (struct node){.place = NODE_PLAIN};
+    found->is_empty_non_terminal = true;
+    return FIND_WILDCARD;
 }
 
 /* Remember whose NSEC covers the name: the predecessor's, or its occluder's. */
-static bool predecessor_set(struct zonedb_view *view, const MDB_val *k, struct node node,
-                            struct found *found)
+static bool predecessor_set(struct zonedb_view *view, struct found *found)
 {
-    found->predecessor_key = k->mv_data;
-    found->predecessor_key_len = (uint16_t)k->mv_size;
-    found->predecessor = node;
-    if (found->zone.signing != ZONEDB_NSEC || (node.flags & NODE_OCCLUDED) == 0)
+    const struct block_place *place = &found->predecessor;
+    if (found->zone.signing != ZONEDB_NSEC || (place->node.place & NODE_OCCLUDED) == 0)
         return true;
-    size_t len = ZONE_ID_LEN;
-    for (unsigned depth = 0; depth < node.depth && len < k->mv_size; len++)
-        depth += ((const uint8_t *)k->mv_data)[len] == 0;
-    MDB_val cut = {len, k->mv_data}, value;
-    if (mdb_cursor_get(view->nodes, &cut, &value, MDB_SET_KEY) != 0 ||
-        !node_parse(value.mv_data, value.mv_size, &found->predecessor))
-        return false;
-    found->predecessor_key = cut.mv_data;
-    found->predecessor_key_len = (uint16_t)cut.mv_size;
-    return true;
+    uint8_t key[ZONE_ID_LEN + NAME_KEY_MAX];
+    size_t len = ZONE_ID_LEN, key_len = ZONE_ID_LEN + block_place_key(place, key + ZONE_ID_LEN);
+    store_be32(key, found->zone.id);
+    for (unsigned left = place->node.place & ~NODE_OCCLUDED; left > 0 && len < key_len; len++)
+        left -= key[len] == 0;
+    return len >= found->zone.block.apex_len + ZONE_ID_LEN &&
+           find_place(view->nodes, &view->recent, &found->zone, key, len, &found->predecessor) ==
+               1 &&
+           found->predecessor.is_exact;
+}
+
+size_t zonedb_find_predecessor(const struct found *found, uint8_t name[NAME_MAX_LEN])
+{
+    uint8_t key[NAME_KEY_MAX];
+    size_t len = block_place_key(&found->predecessor, key);
+    return len < found->zone.block.apex_len ? 0 : name_from_key(key, len, name);
 }
 
 static enum find_outcome node_outcome(struct zonedb_view *view, struct found *found)
 {
-    if ((found->node.flags & NODE_OCCLUDED) != 0)
-        return occluder(view, found->node.depth, found);
+    if ((found->node.place & NODE_OCCLUDED) != 0)
+        return occluder(view, found->node.place & ~NODE_OCCLUDED, found);
     found->node_depth = found->key.label_count;
-    return (found->node.flags & NODE_CUT) != 0 ? FIND_DELEGATION : FIND_NODE;
+    return found->node.place == NODE_CUT ? FIND_DELEGATION : FIND_NODE;
 }
 
-/* The name has no node: the neighbours tell the rest. `successor_depth`: labels shared with it. */
-static enum find_outcome between(struct zonedb_view *view, unsigned successor_depth,
-                                 const MDB_val *predecessor_key, const MDB_val *predecessor_value,
-                                 struct found *found)
+/* The name has no node: the neighbours tell the rest. */
+static enum find_outcome between(struct zonedb_view *view, struct found *found)
 {
-    struct node predecessor;
-    if (!node_parse(predecessor_value->mv_data, predecessor_value->mv_size, &predecessor))
-        return FIND_CORRUPT;
-    unsigned common =
-        common_depth(&found->key, (const uint8_t *)predecessor_key->mv_data + ZONE_ID_LEN,
-                     predecessor_key->mv_size - ZONE_ID_LEN);
-    if (predecessor.flags != 0 && common >= predecessor.depth) {
-        if ((predecessor.flags & NODE_OCCLUDED) != 0)
-            return occluder(view, predecessor.depth, found);
-        found->node = predecessor; /* it is the cut itself */
-        found->node_depth = predecessor.depth;
+    const struct block_place *place = &found->predecessor;
+    const struct find_key *key = &found->key;
+    unsigned common = depth_within(key, place->node_common);
+    unsigned successor_depth = place->has_next ? depth_within(key, place->next_common) : 0;
+    if ((place->node.place & NODE_OCCLUDED) != 0) {
+        unsigned depth = place->node.place & ~NODE_OCCLUDED;
+        if (common >= depth)
+            return occluder(view, depth, found);
+    } else if (place->node.place != NODE_PLAIN && place->is_node_above) {
+        found->node = place->node; /* it is the cut itself */
+        found->node_depth = (uint8_t)common;
         return occluder_outcome(found);
     }
     found->encloser_depth = (uint8_t)(common > successor_depth ? common : successor_depth);
-    found->node_depth = found->key.label_count;
-    found->is_empty_non_terminal = successor_depth == found->key.label_count;
-    if (!predecessor_set(view, predecessor_key, predecessor, found))
+    found->node_depth = key->label_count;
+    found->is_empty_non_terminal = successor_depth == key->label_count;
+    if (!predecessor_set(view, found))
         return FIND_CORRUPT;
     if (found->is_empty_non_terminal) {
-        found->node = (struct node){.flags = 0};
+        found->node = (struct node){.place = NODE_PLAIN};
         return FIND_NODE;
     }
     return synthesis(view, found);
@@ -260,24 +361,14 @@ static enum find_outcome between(struct zonedb_view *view, unsigned successor_de
 static enum find_outcome find_in_zone(struct zonedb_view *view, struct found *found)
 {
     const struct find_key *key = &found->key;
-    size_t key_len = key->end[key->label_count];
-    MDB_val k = {key_len, (void *)(uintptr_t)key->octets}, value;
-    int rc = mdb_cursor_get(view->nodes, &k, &value, MDB_SET_RANGE);
-    if (rc != 0 && rc != MDB_NOTFOUND)
+    struct block_place *place = &found->predecessor;
+    if (find_place(view->nodes, &view->recent, &found->zone, key->octets,
+                   key->end[key->label_count], place) != 1)
         return FIND_CORRUPT;
-    unsigned successor_depth = 0;
-    if (rc == 0 && key_is_in_zone(key, &k)) {
-        if (k.mv_size == key_len && memcmp(k.mv_data, key->octets, key_len) == 0)
-            return node_parse(value.mv_data, value.mv_size, &found->node)
-                       ? node_outcome(view, found)
-                       : FIND_CORRUPT;
-        successor_depth =
-            common_depth(key, (const uint8_t *)k.mv_data + ZONE_ID_LEN, k.mv_size - ZONE_ID_LEN);
-    }
-    rc = mdb_cursor_get(view->nodes, &k, &value, rc == MDB_NOTFOUND ? MDB_LAST : MDB_PREV);
-    if (rc != 0 || !key_is_in_zone(key, &k))
-        return FIND_CORRUPT; /* a zone has an apex node, and it sorts before all its names */
-    return between(view, successor_depth, &k, &value, found);
+    if (!place->is_exact)
+        return between(view, found);
+    found->node = place->node;
+    return node_outcome(view, found);
 }
 
 enum find_outcome zonedb_find_key(struct zonedb_view *view, uint16_t qtype, struct found *found)
@@ -337,12 +428,13 @@ int zonedb_find_exact(struct zonedb_view *view, const struct find_zone *zone, co
                       struct node *node_out)
 {
     uint8_t octets[ZONE_ID_LEN + NAME_KEY_MAX];
+    struct block_place place;
     store_be32(octets, zone->id);
-    MDB_val k = {ZONE_ID_LEN + name_to_key(name, octets + ZONE_ID_LEN), octets}, value;
-    int rc = mdb_cursor_get(view->nodes, &k, &value, MDB_SET);
-    if (rc == MDB_NOTFOUND)
-        return 0;
-    return rc == 0 && node_parse(value.mv_data, value.mv_size, node_out) ? 1 : -1;
+    size_t len = ZONE_ID_LEN + name_to_key(name, octets + ZONE_ID_LEN);
+    if (find_place(view->nodes, &view->recent, zone, octets, len, &place) != 1)
+        return -1;
+    *node_out = place.node;
+    return place.is_exact;
 }
 
 int zonedb_find_nsec3(struct zonedb_view *view, const struct find_zone *zone,
@@ -370,6 +462,6 @@ int zonedb_find_nsec3(struct zonedb_view *view, const struct find_zone *zone,
         }
     }
     memcpy(hash_out, (const uint8_t *)k.mv_data + ZONE_ID_LEN, NSEC3_HASH_LEN);
-    *rrsets_out = (struct rrsets){value.mv_data, value.mv_size};
+    *rrsets_out = (struct rrsets){value.mv_data, value.mv_size, 0};
     return is_match;
 }

@@ -5,8 +5,7 @@
 #ifndef ZONEDB_FIND_H
 #define ZONEDB_FIND_H
 
-#include "zonedb/name.h"
-#include "zonedb/node.h"
+#include "zonedb/block.h"
 
 /* A name as a key of `nodes`: zone id, name key; and where each label of the key ends. */
 struct find_key {
@@ -23,10 +22,12 @@ struct find_zone {
     uint8_t state;   /* enum zonedb_zone_state */
     uint8_t signing; /* enum zonedb_signing */
     bool has_wildcard;
-    uint8_t nsec3_salt_len;
+    uint8_t nsec3_flags, nsec3_salt_len;
     uint16_t nsec3_iterations;
     const uint8_t *nsec3_salt;
-    struct rrsets soa; /* SOA and its RRSIG */
+    struct block block;  /* from the apex on */
+    const uint8_t *next; /* key of the first node that is not in `block`, behind the apex' */
+    size_t next_len;     /* 0: there is none */
 };
 
 /* The zone that was found last, and the names for which it would be found again: those at or below
@@ -37,6 +38,16 @@ struct find_memo {
     size_t apex_len, next_len;
     const uint8_t *apex, *next;
     struct find_zone zone;
+};
+
+/* The block that was searched last: the glue of a zone cut is where the cut is. Pointers are valid as
+ * long as the snapshot. */
+struct find_recent {
+    bool is_set;
+    uint32_t zone_id;
+    struct block block;
+    const uint8_t *last; /* key of its last node */
+    size_t last_len;
 };
 
 enum find_outcome {
@@ -60,9 +71,7 @@ struct found {
     bool is_empty_non_terminal;
     /* The NSEC-owning node at or before the name: its NSEC covers what does not exist. Set for
      * WILDCARD, NO_NODE and empty non-terminals in a zone signed with NSEC. */
-    struct node predecessor;
-    const uint8_t *predecessor_key; /* as in `nodes`, zone id first */
-    uint16_t predecessor_key_len;
+    struct block_place predecessor;
 };
 
 /* Look up `qname` (valid, wire format). `qtype` matters in one way: DS is looked up in the zone
@@ -87,6 +96,9 @@ enum find_outcome zonedb_find_in(struct zonedb_view *view, const struct find_zon
 int zonedb_find_exact(struct zonedb_view *view, const struct find_zone *zone, const uint8_t *name,
                       struct node *node_out);
 
+/* The name of found->predecessor.node. Returns its length, 0 if the database is damaged. */
+size_t zonedb_find_predecessor(const struct found *found, uint8_t name_out[NAME_MAX_LEN]);
+
 /* The NSEC3 RRset whose owner's hash is `hash` or, if there is none, the one before it in the hash
  * ring, which covers it. `hash_out`: the owner's. Returns 1 matching, 0 covering, -1 there is none
  * or it is damaged. */
@@ -97,7 +109,13 @@ int zonedb_find_nsec3(struct zonedb_view *view, const struct find_zone *zone,
 /* Fill in a key from a name; `zone_id` first. */
 void find_key_set(struct find_key *key, uint32_t zone_id, const uint8_t *name);
 
-/* Parse a stored zone record. Returns false if the octets are none. */
-bool find_zone_parse(const uint8_t *value, size_t value_len, struct find_zone *zone_out);
+/* What only lists of zones tell of a zone record. */
+struct find_zone_counts {
+    uint64_t loaded_s, node_count, record_count;
+};
+
+/* Parse a stored zone record; `counts_out` may be NULL. Returns false if the octets are none. */
+bool find_zone_parse(const uint8_t *key, size_t key_len, const uint8_t *value, size_t value_len,
+                     struct find_zone *zone_out, struct find_zone_counts *counts_out);
 
 #endif

@@ -12,8 +12,9 @@
 
 /* More than most delegations take. */
 #define NAME_OCTETS_USUAL 448
-/* What the block of a delegation takes besides what is stored of it, and in the directory. */
+/* What the block of a delegation takes besides its name and records, and in the directory. */
 #define NAME_OCTETS_MORE 84
+#define RRSET_OCTETS_MORE 12
 #define NAME_OCTETS_DIRECTORY 24
 /* Of a proof that there is no DS, by NSEC3. */
 #define PROOF_OCTETS 450
@@ -94,7 +95,8 @@ static int candidate_add(struct build *build, const MDB_val *key, const MDB_val 
         build->cap = wanted;
     }
     struct candidate *c = &build->candidates[build->count];
-    if (!find_zone_parse(record->mv_data, record->mv_size, &c->zone))
+    if (!find_zone_parse(key->mv_data, key->mv_size, record->mv_data, record->mv_size, &c->zone,
+                         NULL))
         return -EBADMSG;
     c->apex = *key;
     if (c->zone.depth == 0)
@@ -121,73 +123,67 @@ static int candidates_list(struct build *build)
 
 /* ---- the nodes of a zone ---- */
 
-/* A run of nodes that begin with the same label below the apex is met once. */
+/* The apex, or the first node at or below a name right below it: the others of them are not met. */
 struct met {
-    const uint8_t *key; /* of the last such name; NULL: none yet */
-    size_t len;
+    const struct node *node;
+    const uint8_t *key; /* of the node */
+    size_t key_len;
+    size_t len; /* of the name's, at or below which it is */
 };
 
-static bool was_met(const struct met *met, const MDB_val *key)
-{
-    return met->key != NULL && key->mv_size > met->len &&
-           memcmp(key->mv_data, met->key, met->len) == 0;
-}
+/* Other values than 0 end the walk. */
+typedef int node_visit(struct build *build, const struct image_apex *apex, const struct met *met);
 
-/* The name right below the apex, whose key ends at `at`, that this node is at or below: new. */
-static void meet(struct met *met, const MDB_val *key, size_t at)
-{
-    const uint8_t *octets = key->mv_data;
-    while (at < key->mv_size && octets[at] != 0)
-        at++;
-    met->key = octets;
-    met->len = at + 1;
-}
+struct walk {
+    struct build *build;
+    const struct image_apex *apex;
+    node_visit *visit;
+    size_t last_len; /* of the last name's key; 0: none yet */
+    uint8_t last[NAME_KEY_MAX];
+};
 
-/* Called for the apex and the first node at or below each name right below it. Other values than 0
- * end the walk. */
-typedef int node_visit(struct build *build, const struct image_apex *apex, const MDB_val *key,
-                       const MDB_val *value, const struct met *met);
+static int node_meet(void *context, const uint8_t *key, size_t key_len, const struct node *node)
+{
+    struct walk *walk = context;
+    const atomic_bool *stop = walk->build->image->stop;
+    struct met met = {node, key, key_len, walk->apex->key.mv_size};
+    if (walk->last_len > 0 && key_len > walk->last_len &&
+        memcmp(key, walk->last, walk->last_len) == 0)
+        return 0;
+    if (stop != NULL && atomic_load_explicit(stop, memory_order_relaxed))
+        return -ECANCELED;
+    if (key_len > met.len) {
+        while (met.len < key_len && key[met.len] != 0)
+            met.len++;
+        met.len++;
+        walk->last_len = met.len;
+        memcpy(walk->last, key, met.len < key_len ? met.len : key_len);
+    }
+    return walk->visit(walk->build, walk->apex, &met);
+}
 
 static int nodes_walk(struct build *build, const struct image_apex *apex, node_visit *visit)
 {
-    uint8_t prefix[ZONE_ID_LEN];
-    struct met met = {NULL, 0};
-    store_be32(prefix, apex->zone->id);
-    MDB_val key = {sizeof prefix, prefix}, value;
-    int rc = mdb_cursor_get(build->nodes, &key, &value, MDB_SET_RANGE);
-    for (; rc == 0; rc = mdb_cursor_get(build->nodes, &key, &value, MDB_NEXT)) {
-        if (key.mv_size < ZONE_ID_LEN + apex->key.mv_size ||
-            memcmp(key.mv_data, prefix, sizeof prefix) != 0)
-            return 0;
-        if (was_met(&met, &key))
-            continue;
-        if (build->image->stop != NULL &&
-            atomic_load_explicit(build->image->stop, memory_order_relaxed))
-            return -ECANCELED;
-        if (key.mv_size > ZONE_ID_LEN + apex->key.mv_size)
-            meet(&met, &key, ZONE_ID_LEN + apex->key.mv_size);
-        int stop = visit(build, apex, &key, &value, &met);
-        if (stop != 0)
-            return stop;
-    }
-    return rc == MDB_NOTFOUND ? 0 : zonedb_errno(rc);
+    struct walk walk = {.build = build, .apex = apex, .visit = visit};
+    return find_walk(build->nodes, apex->zone, node_meet, &walk);
 }
 
 /* How much there will be of it. */
-static int node_count(struct build *build, const struct image_apex *apex, const MDB_val *key,
-                      const MDB_val *value, const struct met *met)
+static int node_count(struct build *build, const struct image_apex *apex, const struct met *met)
 {
     struct candidate *c = &build->candidates[build->at];
-    struct node node;
-    if (!node_parse(value->mv_data, value->mv_size, &node))
-        return -EBADMSG;
+    struct rrsets rest = met->node->rrsets;
+    struct zonedb_rrset rrset;
+    int status;
     c->names++;
-    if (key->mv_size != met->len || (node.flags & NODE_CUT) == 0)
+    if (met->key_len != met->len || met->node->place != NODE_CUT)
         return 0;
-    c->octets += NAME_OCTETS_MORE + key->mv_size + value->mv_size;
+    c->octets += NAME_OCTETS_MORE + met->key_len;
+    while ((status = rrsets_next(&rest, &rrset)) == 1)
+        c->octets += RRSET_OCTETS_MORE + rrset.rdata_len;
     if (apex->zone->signing == ZONEDB_NSEC3)
         c->octets += PROOF_OCTETS;
-    return 0;
+    return status < 0 ? -EBADMSG : 0;
 }
 
 /* A zone that is too large for what room is left climbs as a whole. */
@@ -228,12 +224,12 @@ static void climb_add(struct build *build, const uint8_t *name, size_t len)
 
 /* The name whose key ends behind the first label at or after `at`. Returns its length, 0: damaged.
  */
-static size_t name_below(const MDB_val *key, size_t begin, size_t at, uint8_t name[NAME_MAX_LEN])
+static size_t name_below(const MDB_val *key, size_t at, uint8_t name[NAME_MAX_LEN])
 {
     const uint8_t *octets = key->mv_data;
     while (at < key->mv_size && octets[at] != 0)
         at++;
-    return at < key->mv_size ? name_from_key(octets + begin, at + 1 - begin, name) : 0;
+    return at < key->mv_size ? name_from_key(octets, at + 1, name) : 0;
 }
 
 static bool is_below(const MDB_val *key, const MDB_val *apex)
@@ -251,7 +247,7 @@ static int nested_add(struct build *build)
             depth--;
         for (size_t k = 0; k < depth; k++) {
             uint8_t name[NAME_MAX_LEN];
-            size_t len = name_below(key, 0, build->candidates[above[k]].apex.mv_size, name);
+            size_t len = name_below(key, build->candidates[above[k]].apex.mv_size, name);
             if (len == 0)
                 return -EBADMSG;
             climb_add(build, name, len);
@@ -271,7 +267,7 @@ static int name_add(struct build *build, const struct image_apex *apex, const st
     if (image_entry_find(image, IMAGE_CUT, name, len) != NULL)
         return 0; /* it climbs: an apex lies there */
     build->draft.len = 0;
-    if ((node->flags & NODE_CUT) != 0) {
+    if (node->place == NODE_CUT) {
         image_draft_cut(image, apex, name, len, node, &build->draft);
         image->counts.delegations++;
     }
@@ -298,22 +294,18 @@ static int apex_add(struct build *build, const struct image_apex *apex, bool has
 }
 
 /* Returns 0; 1: nothing of the zone can be in an image; negative errno. */
-static int node_add(struct build *build, const struct image_apex *apex, const MDB_val *key,
-                    const MDB_val *value, const struct met *met)
+static int node_add(struct build *build, const struct image_apex *apex, const struct met *met)
 {
     uint8_t name[NAME_MAX_LEN];
-    struct node node;
-    size_t at = ZONE_ID_LEN + apex->key.mv_size;
-    if (!node_parse(value->mv_data, value->mv_size, &node))
-        return -EBADMSG;
-    if (key->mv_size == at) /* a DNAME there hides all names below */
-        return (node.flags & NODE_DNAME) != 0;
-    size_t len = name_below(key, ZONE_ID_LEN, at, name);
+    struct node node = *met->node;
+    if (met->len == apex->key.mv_size) /* a DNAME there hides all names below */
+        return node.place == NODE_DNAME;
+    size_t len = met->len > met->key_len ? 0 : name_from_key(met->key, met->len, name);
     if (len == 0)
         return -EBADMSG;
     build->has_wildcard |= name[0] == 1 && name[1] == '*';
-    if (key->mv_size > met->len)
-        node.flags = 0; /* of a name below: this one is an empty non-terminal */
+    if (met->key_len > met->len)
+        node.place = NODE_PLAIN; /* of a name below: this one is an empty non-terminal */
     return name_add(build, apex, &node, name, len);
 }
 

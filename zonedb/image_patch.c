@@ -91,23 +91,18 @@ static void entry_renew(struct patch *patch, enum image_kind kind, const uint8_t
     }
 }
 
-/* What the zone has at a name right below its apex, or below it. Returns 1 and the node, without
- * flags if it is an empty non-terminal; 0 nothing; negative errno. */
+/* What the zone has at a name right below its apex, or below it. Returns 1 and the node, a
+ * plain one if it is an empty non-terminal; 0 nothing; negative errno. */
 static int node_find(struct patch *patch, const uint8_t *name, struct node *node_out)
 {
     struct find_key key;
     find_key_set(&key, patch->zone.id, name);
+    struct block_place place;
     size_t len = key.end[key.label_count];
-    MDB_val k = {len, key.octets}, value;
-    int rc = mdb_cursor_get(patch->view->nodes, &k, &value, MDB_SET_RANGE);
-    if (rc != 0)
-        return rc == MDB_NOTFOUND ? 0 : zonedb_errno(rc);
-    if (k.mv_size < len || memcmp(k.mv_data, key.octets, len) != 0)
-        return 0;
-    *node_out = (struct node){.flags = 0};
-    if (k.mv_size > len)
-        return 1;
-    return node_parse(value.mv_data, value.mv_size, node_out) ? 1 : -EBADMSG;
+    if (find_place(patch->view->nodes, NULL, &patch->zone, key.octets, len, &place) != 1)
+        return -EBADMSG;
+    *node_out = place.is_exact ? place.node : (struct node){.place = NODE_PLAIN};
+    return place.is_exact || (place.has_next && place.next_common == len - ZONE_ID_LEN);
 }
 
 /* Outcomes: 0; IMAGE_OUTDATED; negative errno. */
@@ -125,7 +120,7 @@ static int name_renew(struct patch *patch, const uint8_t *name, size_t len)
         return status;
     if (status == 1) {
         patch->draft.len = 0;
-        if ((node.flags & NODE_CUT) != 0)
+        if (node.place == NODE_CUT)
             image_draft_cut(image, &patch->apex, name, len, &node, &patch->draft);
         is_cut = patch->draft.len > 0;
         if (!is_cut)
@@ -149,7 +144,7 @@ static int apex_renew(struct patch *patch)
         return 0;
     patch->is_apex_done = true;
     int status = node_find(patch, apex->name, &node);
-    if (status != 1 || (node.flags & NODE_DNAME) != 0)
+    if (status != 1 || node.place == NODE_DNAME)
         return status < 0 ? status : IMAGE_OUTDATED;
     bool has_wildcard = false;
     if (apex->len + 2 <= NAME_MAX_LEN) {
@@ -193,10 +188,11 @@ static int zone_enter(struct patch *patch, uint32_t zone_id)
     MDB_val k = {len, key.octets + ZONE_ID_LEN}, value;
     if (len == 0)
         k = (MDB_val){sizeof root_key, (void *)(uintptr_t)root_key};
-    int rc = mdb_get(patch->view->txn, patch->view->db->zones, &k, &value);
+    int rc = mdb_cursor_get(patch->view->zones, &k, &value, MDB_SET_KEY);
     if (rc != 0)
         return zonedb_errno(rc);
-    if (!find_zone_parse(value.mv_data, value.mv_size, &patch->zone) || patch->zone.id != zone_id)
+    if (!find_zone_parse(k.mv_data, k.mv_size, value.mv_data, value.mv_size, &patch->zone, NULL) ||
+        patch->zone.id != zone_id)
         return -EBADMSG;
     if (patch->zone.signing != known->signing || patch->zone.state != ZONEDB_SERVING)
         return -ESTALE;

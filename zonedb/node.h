@@ -11,30 +11,43 @@
  *             version                  owners: zone id, 2-octet length of name key (65535: an
  *                                      NSEC3, no key follows), name key; of the last 256 commits
  *   zones     name key of the apex     zone record
- *   nodes     zone id, name key        node: one per owner that has records; none for empty
- *                                      non-terminals (the successor in key order reveals them)
+ *   nodes     zone id, name key        block of nodes, the last of which has this key
  *   nsec3     zone id, 20-octet hash   RRsets: NSEC3 and its RRSIG
  *
  *   zone record
- *   +----+--------+-------+---------+-------+-------+--------+---------+--------+
- *   | id | serial | state | signing | flags | depth | nodes  | records | loaded |
- *   | 4  |   4    |   1   |    1    |   1   |   1   |   8    |    8    |   8    |
- *   +----+--------+-------+---------+-------+-------+--------+---------+--------+
- *   +-------------+----------+------------+------+------------------------------+
- *   | NSEC3 flags | salt len | iterations | salt | RRsets: SOA and its RRSIG,   |
- *   |      1      |    1     |     2      |      | so that a negative response  |
- *   +-------------+----------+------------+------+ need not fetch the apex node |
- *                                                +------------------------------+
+ *   +----+-------+--------+-------+---------+   +-------+----------+------------+------+
+ *   | id | flags | loaded | nodes | records |...| flags | salt len | iterations | salt |...
+ *   | 4  |   1   | number |number | number  |   |   1   |    1     |     2      |      |
+ *   +----+-------+--------+-------+---------+   +-------+----------+------------+------+
+ *      +--------+------+   +-------+                      if it is signed with NSEC3
+ *   ...| length | next |...| block |    next: if there are more blocks, the key of the first node in
+ *      | number |      |   |       |    them, behind that of the apex; block: the zone's first, from
+ *      +--------+------+   +-------+    its apex on
+ *
+ *   number: seven bits an octet, the lowest first; the highest bit says that more octets follow
+ *
+ *   block: some neighbours in key order, as many as fit BLOCK_ROOM; a small zone is one block. There
+ *   is a node for each owner that has records; none for empty non-terminals (the successor in key
+ *   order reveals them).
+ *   +-----+--------+------------+--------+--------+------+--------+-----
+ *   | TTL | shared | suffix len | length | suffix | node | shared | ...     length: of the node
+ *   |  4  |   1    |   number   | number |        |      |   1    |
+ *   +-----+--------+------------+--------+--------+------+--------+-----
+ *   The node's name key is `shared` octets of the key before it, then the suffix. Before the first
+ *   one is the key of the apex.
+ *
  *   node
- *   +-------+-------+----------------+
- *   | flags | depth | RRsets ...     |      depth: labels of the topmost zone cut or DNAME owner
- *   |   1   |   1   |                |      at or above this node; 0 when there is none
- *   +-------+-------+----------------+
+ *   +------+------------+     place: NODE_PLAIN, NODE_CUT, NODE_DNAME, or NODE_OCCLUDED and the
+ *   | place| RRsets ... |     labels of the topmost zone cut or DNAME owner above
+ *   |  1   |            |
+ *   +------+------------+
  *   RRset, sorted by type, each RRSIG RRset (type 46) behind the RRset that it covers
- *   +------+-------+-----+----------+----------------------------------+
- *   | type | count | TTL | data len | count x ( RDLENGTH 2, RDATA )    |
- *   |  2   |   2   |  4  |    4     |                                  |
- *   +------+-------+-----+----------+----------------------------------+
+ *   +------+--------+-------+-----+--------+----------------------------------+
+ *   | form |  type  | count | TTL | length | count x ( RDLENGTH 2, RDATA )    |
+ *   |  1   | 1 or 2 |0 or 2 |0, 4 | number |                                  |
+ *   +------+--------+-------+-----+--------+----------------------------------+
+ *   form: bit 0, two octets of type; bit 1, a TTL: else it is that of the RRset before, and of the
+ *   block for the first; bits 3 to 7, the count, or 0 if it does not fit
  *
  * A load writes under a new zone id, the highest so far, so that both databases are appended to;
  * the former id's content is deleted in the same transaction.
@@ -50,16 +63,29 @@
 #define ZONE_ID_LEN 4
 #define NSEC3_HASH_LEN 20
 
-/* Node flags. */
-#define NODE_CUT 1u      /* NS below the apex */
-#define NODE_DNAME 2u    /* DNAME, and not a cut */
-#define NODE_OCCLUDED 4u /* below a cut or a DNAME owner */
-/* Zone flags. */
-#define ZONE_HAS_WILDCARD 1u
+/* Where a node stands. */
+#define NODE_PLAIN 0u
+#define NODE_CUT 1u         /* NS below the apex */
+#define NODE_DNAME 2u       /* DNAME, and not a cut */
+#define NODE_OCCLUDED 0x80u /* below a cut or a DNAME owner; the other bits: its labels */
+/* Zone flags; the lowest two are enum zonedb_zone_state, the next two enum zonedb_signing. */
+#define ZONE_STATE_MASK 3u
+#define ZONE_SIGNING_SHIFT 2
+#define ZONE_HAS_WILDCARD 0x10u
+#define ZONE_HAS_NEXT 0x20u
 
-#define ZONE_RECORD_FIXED_LEN 40
-#define NODE_FIXED_LEN 2
-#define RRSET_FIXED_LEN 12
+/* RRset form. */
+#define RRSET_HAS_WIDE_TYPE 1u
+#define RRSET_HAS_TTL 2u
+#define RRSET_COUNT_SHIFT 3
+#define RRSET_COUNT_MAX 31
+
+/* LMDB's page of 4096 octets, less its header, holds four such entries: key, value, and what LMDB
+ * needs for itself. Larger blocks fill pages better, smaller ones are searched faster. */
+#define BLOCK_ROOM 510
+#define BLOCK_ENTRY_LEN 10
+#define BLOCK_TTL_LEN 4
+#define BLOCK_SHARED_MAX 255
 
 enum rr_type {
     RR_A = 1,
@@ -132,38 +158,78 @@ static inline void store_be64(uint8_t *p, uint64_t value)
     store_be32(p + 4, (uint32_t)value);
 }
 
+/* Take a number off the octets from *at to `end`. Returns false if there is none. */
+static inline bool number_get(const uint8_t **at, const uint8_t *end, uint64_t *number_out)
+{
+    uint64_t number = 0;
+    for (unsigned shift = 0; *at < end && shift < 63; shift += 7) {
+        uint8_t octet = *(*at)++;
+        number |= (uint64_t)(octet & 0x7f) << shift;
+        if (octet < 0x80) {
+            *number_out = number;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* A run of stored RRsets. Points into the database: valid as long as the snapshot. */
 struct rrsets {
     const uint8_t *at;
     size_t len;
+    uint32_t ttl; /* of the next one, if it has none of its own */
 };
 
 /* A node, parsed. `rrsets` is empty for an empty non-terminal. */
 struct node {
-    uint8_t flags;
-    uint8_t depth;
+    uint8_t place;
     struct rrsets rrsets;
 };
+
+/* Octets of type, count and TTL. */
+static inline size_t rrset_fixed_len(unsigned form)
+{
+    return 1u + (form & RRSET_HAS_WIDE_TYPE) + 2u * (form & RRSET_HAS_TTL) +
+           (form >> RRSET_COUNT_SHIFT == 0 ? 2u : 0u);
+}
+
+/* Read what stands before the records of an RRset: all of rrset_out but `rdata` and `rdata_len`, the
+ * number of their octets, and the TTL that holds from now on. Returns their place, NULL if the octets
+ * are no RRset. Called for what rrsets_next() does not read itself. */
+const uint8_t *rrset_head(const uint8_t *at, const uint8_t *end, struct zonedb_rrset *rrset_out,
+                          uint32_t *ttl, uint64_t *len_out);
 
 /* Take the first RRset off `rrsets`. Returns 1 and fills rrset_out, 0 at the end, -1 if the octets
  * are no RRsets. */
 static inline int rrsets_next(struct rrsets *rrsets, struct zonedb_rrset *rrset_out)
 {
-    if (rrsets->len == 0)
+    const uint8_t *at = rrsets->at, *end = at + rrsets->len;
+    uint64_t len;
+    if (at == end)
         return 0;
-    if (rrsets->len < RRSET_FIXED_LEN)
+    unsigned form = at[0];
+    if (end - at >= 8 && (form & RRSET_HAS_WIDE_TYPE) == 0 && form >> RRSET_COUNT_SHIFT != 0) {
+        rrset_out->type = at[1];
+        rrset_out->rr_count = (uint16_t)(form >> RRSET_COUNT_SHIFT);
+        at += 2;
+        if ((form & RRSET_HAS_TTL) != 0) {
+            rrsets->ttl = load_be32(at);
+            at += 4;
+        }
+        if (*at < 0x80)
+            len = *at++;
+        else if (!number_get(&at, end, &len))
+            return -1;
+    } else if ((at = rrset_head(at, end, rrset_out, &rrsets->ttl, &len)) == NULL) {
         return -1;
-    const uint8_t *at = rrsets->at;
-    size_t left = rrsets->len - RRSET_FIXED_LEN;
-    rrset_out->type = load_be16(at);
-    rrset_out->rr_count = load_be16(at + 2);
-    rrset_out->ttl = load_be32(at + 4);
-    rrset_out->rdata_len = load_be32(at + 8);
-    rrset_out->rdata = at + RRSET_FIXED_LEN;
-    if (rrset_out->rdata_len > left)
+    }
+    if (len > (uint64_t)(end - at))
         return -1;
-    rrsets->at = rrset_out->rdata + rrset_out->rdata_len;
-    rrsets->len = left - rrset_out->rdata_len;
+    rrset_out->ttl = rrsets->ttl;
+    rrset_out->rdata = at;
+    rrset_out->rdata_len = (uint32_t)len;
+    rrsets->at = at + len;
+    rrsets->len = (size_t)(end - rrsets->at);
     return 1;
 }
 
@@ -219,13 +285,13 @@ static inline int rdata_next(struct rdata_cursor *cursor, const uint8_t **rdata_
     return 1;
 }
 
-/* Parse a stored node. Returns false if the octets are none. */
-static inline bool node_parse(const uint8_t *value, size_t value_len, struct node *node_out)
+/* Parse a stored node; `ttl`: its block's. Returns false if the octets are none. */
+static inline bool node_parse(const uint8_t *octets, size_t len, uint32_t ttl,
+                              struct node *node_out)
 {
-    if (value_len < NODE_FIXED_LEN)
+    if (len < 1)
         return false;
-    *node_out =
-        (struct node){value[0], value[1], {value + NODE_FIXED_LEN, value_len - NODE_FIXED_LEN}};
+    *node_out = (struct node){octets[0], {octets + 1, len - 1, ttl}};
     return true;
 }
 

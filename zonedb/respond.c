@@ -187,9 +187,11 @@ static void soa_add(struct answer *a, const struct subject *subject, const struc
     struct zonedb_rrset soa, sigs;
     const uint8_t *rdata;
     uint16_t rdata_len;
-    int status = rrsets_find(found->zone.soa, RR_SOA, &soa, &sigs);
+    struct node node;
+    bool has_soa = block_first(&found->zone.block, &node) &&
+                   rrsets_find(node.rrsets, RR_SOA, &soa, &sigs) == 1;
     struct rdata_cursor cursor = rdata_begin(&soa);
-    if (status != 1 || rdata_next(&cursor, &rdata, &rdata_len) != 1 || rdata_len < 22) {
+    if (!has_soa || rdata_next(&cursor, &rdata, &rdata_len) != 1 || rdata_len < 22) {
         a->is_corrupt = true;
         return;
     }
@@ -209,7 +211,7 @@ static struct template_use negative_use(const struct answer *a, const struct fou
     struct template_use use = {TEMPLATE_NEGATIVE, found->zone.depth, .is_do = a->query->edns.is_do};
     if (use.is_do && found->zone.signing == ZONEDB_NSEC) {
         use.depth = found->encloser_depth;
-        use.of = (uintptr_t)found->predecessor_key;
+        use.of = (uintptr_t)found->predecessor.node.rrsets.at;
     } else if (use.is_do && found->zone.signing == ZONEDB_NSEC3) {
         use = a->use; /* what covers it is known by its hash only */
     }

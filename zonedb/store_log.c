@@ -53,7 +53,7 @@ static void log_entry(struct zonedb_writer *writer, const uint8_t *key, unsigned
         writer_log_all(writer);
         return;
     }
-    store_be32(at, writer->id);
+    store_be32(at, writer->zone.id);
     store_be16(at + ZONE_ID_LEN, (uint16_t)key_len);
     if (octet_count > 0)
         memcpy(at + LOG_ENTRY_FIXED_LEN, key, octet_count);

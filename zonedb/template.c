@@ -105,10 +105,10 @@ static bool is_of_use(const struct template *t, uint64_t hash, const struct temp
     const uint8_t *suffix = template_suffix(t);
     return t->hash == hash && t->of == use->of && t->kind == use->kind && t->is_do == use->is_do &&
            room >= t->room_min && room < t->room_end && t->suffix_len == suffix_len &&
-           t->content_len == use->content.len &&
+           t->content_len == use->content_len &&
            memcmp(suffix, name->lower + at, suffix_len) == 0 &&
            (t->content_len == 0 ||
-            memcmp(suffix + suffix_len, use->content.at, use->content.len) == 0);
+            memcmp(suffix + suffix_len, use->content, use->content_len) == 0);
 }
 
 static const struct template *find(const struct template_cache *cache,
@@ -194,23 +194,23 @@ bool template_answer(const struct template_cache *cache, const struct template_n
     return template_write(cache, name, exact, r, ede_out);
 }
 
-/* A hash of the octets is enough to find them: they are compared then. */
+/* A hash of the octets is enough to find them: they are compared then. Those of the same octets with
+ * different TTLs differ, as image_mix() makes one number of another (and the same) one to one. */
 struct template_use template_use_servers(unsigned depth, unsigned cut_depth, bool is_do,
                                          const struct zonedb_rrset *servers)
 {
-    struct rrsets content = {servers->rdata - RRSET_FIXED_LEN,
-                             RRSET_FIXED_LEN + servers->rdata_len};
-    uint64_t hash = 0, last = 0;
+    uint64_t hash = servers->ttl, last = 0;
     size_t at = 0;
-    for (; content.len - at >= 8; at += 8)
-        hash = image_mix(hash, load_word(content.at + at));
-    memcpy(&last, content.at + at, content.len - at);
+    for (; servers->rdata_len - at >= 8; at += 8)
+        hash = image_mix(hash, load_word(servers->rdata + at));
+    memcpy(&last, servers->rdata + at, servers->rdata_len - at);
     return (struct template_use){.kind = TEMPLATE_SERVERS,
                                  .depth = depth,
                                  .of = image_mix(hash, last),
                                  .is_do = is_do,
                                  .cut_depth = cut_depth,
-                                 .content = content};
+                                 .content = servers->rdata,
+                                 .content_len = servers->rdata_len};
 }
 
 /* The labels of the body whose suffix stands at `parent`. Returns their number, -1: too many. */
@@ -315,7 +315,7 @@ void template_keep(struct template_cache *cache, const struct template_name *nam
         return;
     struct template *t = ring_take(cache, hash,
                                    sizeof *t + 2 * (r->pointer_count + (size_t)child_count) +
-                                       suffix_len + use->content.len + body_len);
+                                       suffix_len + use->content_len + body_len);
     if (use->kind == TEMPLATE_REFERRAL)
         cache->cut_depths |= 1u << use->depth;
     *t = (struct template){
@@ -335,7 +335,7 @@ void template_keep(struct template_cache *cache, const struct template_name *nam
         .aa = r->flags & FLAG_AA,
         .ede = ede,
         .count = {r->count[0], r->count[1], r->count[2]},
-        .content_len = (uint16_t)use->content.len,
+        .content_len = (uint16_t)use->content_len,
     };
     uint16_t *places = (uint16_t *)(void *)(t + 1);
     t->cut_pointer_count = places_write(r, true, cut_at, places);
@@ -345,7 +345,7 @@ void template_keep(struct template_cache *cache, const struct template_name *nam
     uint8_t *octets = (uint8_t *)(places + child_count);
     memcpy(octets, name->lower + at, suffix_len);
     octets += suffix_len;
-    if (use->content.len > 0)
-        memcpy(octets, use->content.at, use->content.len);
-    memcpy(octets + use->content.len, r->octets + r->question_end, body_len);
+    if (use->content_len > 0)
+        memcpy(octets, use->content, use->content_len);
+    memcpy(octets + use->content_len, r->octets + r->question_end, body_len);
 }

@@ -60,10 +60,12 @@ enum template_kind {
 struct template_use {
     enum template_kind kind;
     unsigned depth; /* labels of the suffix */
-    uint64_t of;    /* EXACT: type and policy; NEGATIVE: which NSEC, 0 if there is none */
+    uint64_t of; /* EXACT: type and policy; NEGATIVE: which NSEC, 0 if there is none; SERVERS: hash
+                       of TTL and content */
     bool is_do;
-    unsigned cut_depth;    /* SERVERS: labels of the zone cut */
-    struct rrsets content; /* SERVERS: the NS RRset as stored */
+    unsigned cut_depth;     /* SERVERS: labels of the zone cut */
+    const uint8_t *content; /* SERVERS: the records of the NS RRset as stored */
+    size_t content_len;
 };
 
 /* The name asked for, in lower case, and the hash of each of its suffixes, the root's first. */

@@ -25,12 +25,23 @@ struct zonedb_view {
     uint64_t version;
     bool is_active; /* a snapshot is held; false: cursors must not be used */
     struct find_memo memo;
+    struct find_recent recent;
     struct template_cache *templates; /* of this snapshot, in this map; NULL: none are kept */
     unsigned map_count;
 };
 
 /* LMDB's outcome as 0 or a negative errno. */
 int zonedb_errno(int rc);
+
+/* Where a key, with zone id, stands in its zone: as block_find(), but among all blocks. `recent` may
+ * be NULL. Returns 1, -1 damaged. */
+int find_place(MDB_cursor *nodes, struct find_recent *recent, const struct find_zone *zone,
+               const uint8_t *key, size_t key_len, struct block_place *place_out);
+
+/* Show each node of a zone to `visit`, in key order, keys without zone id. Returns 0; what `visit`
+ * returned to end it; negative errno. */
+typedef int find_visit(void *context, const uint8_t *key, size_t key_len, const struct node *node);
+int find_walk(MDB_cursor *nodes, const struct find_zone *zone, find_visit *visit, void *context);
 
 /* Show each of the RRsets to `visit`, as one of `owner`. Returns 0; what `visit` returned to end it;
  * -EBADMSG, they are none. */

@@ -6,6 +6,7 @@
 #ifndef ZONEDB_WRITER_H
 #define ZONEDB_WRITER_H
 
+#include "zonedb/block_build.h"
 #include "zonedb/find.h"
 #include "zonedb/store.h"
 #include "zonedb/view.h"
@@ -16,19 +17,25 @@
 struct zonedb_writer {
     struct zonedb *db;
     MDB_txn *txn;
-    MDB_cursor *nodes, *nsec3;
-    /* The zone that is being written. */
+    MDB_cursor *zones, *nodes, *nsec3;
+    uint32_t next_id; /* 0: not asked for yet */
+    /* The zone that is being written. Its first block is kept here until its record is written. */
     bool is_in_zone;
-    uint32_t id;
     bool has_former;
     uint32_t former_id;
     uint8_t apex[NAME_MAX_LEN];
     struct find_key apex_key;
-    uint64_t node_count, record_count;
+    struct find_zone zone;
+    struct find_zone_counts counts;
     bool has_nsec3;
-    bool has_wildcard;
+    bool has_first; /* the next block is not the zone's first */
+    uint8_t *first;
+    size_t first_cap;
+    uint8_t next[NAME_KEY_MAX]; /* of `zone` */
+    struct block_builder builder;
+    unsigned put_flags; /* of blocks */
     /* The topmost cut or DNAME that the last owner lies at or below; occluder_len 0: none. */
-    uint8_t occluder[ZONE_ID_LEN + NAME_KEY_MAX];
+    uint8_t occluder[NAME_KEY_MAX];
     size_t occluder_len;
     uint8_t occluder_depth;
     /* What the commit will say that it touched; log_len 0: nothing was written. */
@@ -36,22 +43,46 @@ struct zonedb_writer {
     uint8_t log[WRITER_LOG_MAX];
 };
 
-/* What the node is: at or below a cut or DNAME, or the first of one itself. Owners come in
- * canonical order; the writer remembers the occluder that it is in. */
-void writer_classify(struct zonedb_writer *writer, const struct find_key *key,
-                     const struct zonedb_rrset *rrsets, size_t rrset_count,
-                     uint8_t header_out[NODE_FIXED_LEN]);
+/* ---- blocks ---- */
 
-/* Store `prefix_len` octets and the RRsets under `key`. `flags`: of mdb_cursor_put(). */
-int writer_put(MDB_cursor *cursor, MDB_val key, const uint8_t *prefix, size_t prefix_len,
-               const struct zonedb_rrset *rrsets, size_t rrset_count, unsigned flags);
+/* End the block that is being built. 0; -ENOSPC; other negative errno. */
+int writer_block_end(struct zonedb_writer *writer);
 
-/* The id of the zone with this key: 1 and id, and with `record_out` (may be NULL) its record;
- * 0 there is none; negative errno. */
-int writer_zone_find(struct zonedb_writer *writer, struct find_key *key, uint32_t *id_out,
-                     MDB_val *record_out);
+/* Know anew which node is the first that is not in the zone's first block. 0; negative errno. */
+int writer_next_find(struct zonedb_writer *writer);
 
-/* The zone's record anew, from the apex node and what the writer has counted. */
+/* Octets that it may have. */
+size_t writer_block_room(const struct zonedb_writer *writer);
+
+/* Find a key, which is with zone id, in the zone as it has been written so far. What is found is
+ * valid until the next write. 0; negative errno. */
+int writer_find(struct zonedb_writer *writer, const uint8_t *key, size_t key_len,
+                struct block_place *place_out);
+
+/* ---- nodes ---- */
+
+/* The place of a node (see node.h): at or below a cut or DNAME, or the first of one itself. Owners
+ * come in canonical order; the writer remembers the occluder that it is in. `key`: without id. */
+uint8_t writer_classify(struct zonedb_writer *writer, const uint8_t *key, size_t key_len,
+                        bool has_servers, bool has_dname);
+uint8_t writer_classify_new(struct zonedb_writer *writer, const struct find_key *key,
+                            const struct zonedb_rrset *rrsets, size_t rrset_count);
+
+/* If the owner is a wildcard or below one, the zone has one. */
+void writer_see_wildcard(struct zonedb_writer *writer, const uint8_t *owner);
+
+/* Store RRsets under a key of `nsec3`. `flags`: of mdb_cursor_put(). */
+int writer_nsec3_put(struct zonedb_writer *writer, MDB_val key, const struct zonedb_rrset *rrsets,
+                     size_t rrset_count, unsigned flags);
+
+/* ---- zones ---- */
+
+/* The zone with this key: 1, and pointers into the database, valid until the next write; 0 there is
+ * none; negative errno. */
+int writer_zone_find(struct zonedb_writer *writer, struct find_key *key, struct find_zone *zone_out,
+                     struct find_zone_counts *counts_out);
+
+/* The zone's record anew, from its first block and what the writer has counted. */
 int writer_zone_put(struct zonedb_writer *writer, uint64_t loaded_s);
 
 /* ---- store_log.c: what the commit touches ---- */

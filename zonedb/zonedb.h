@@ -29,7 +29,7 @@
 
 /* Schema of the database; a database of another number is refused. The layout is drawn in node.h.
  */
-#define ZONEDB_SCHEMA_VERSION 1
+#define ZONEDB_SCHEMA_VERSION 2
 
 struct zonedb;      /* an open environment; owned by who opened it; shared by threads */
 struct zonedb_view; /* a snapshot; used by one thread at a time */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * A damaged database: arbitrary octets stand where a node or a zone record should.
+ * A damaged database: arbitrary octets stand where a zone record or a block of nodes should.
  * Answers may be wrong or SERVFAIL, but they are well-formed, and nothing is read out of bounds.
  *
  * The first octet of the input says what is replaced, the rest is the stored value.
@@ -12,9 +12,18 @@
 #include "zonedb/respond.h"
 #include "zonedb/view.h"
 
-static const char zone_text[] =
-    "$ORIGIN example.\n$TTL 60\n@ SOA a b 1 2 3 4 5\n@ NS a\na A 192.0.2.1\n"
-    "*.w TXT w\nc NS ns.c\nns.c A 192.0.2.2\nd DNAME e\nf CNAME a\nm MX 1 a\n";
+/* Zone example. is one block; zone large. has another, from its apex to its end. */
+#define NODES                                                                               \
+    "@ NS a\na A 192.0.2.1\n*.w TXT w\nc NS ns.c\nns.c A 192.0.2.2\nd DNAME e\nf CNAME a\n" \
+    "m MX 1 a\n"
+#define TEN_OCTETS "0123456789"
+#define HUNDRED_OCTETS                                                                      \
+    TEN_OCTETS TEN_OCTETS TEN_OCTETS TEN_OCTETS TEN_OCTETS TEN_OCTETS TEN_OCTETS TEN_OCTETS \
+        TEN_OCTETS TEN_OCTETS
+static const char zone_text[] = "$ORIGIN example.\n$TTL 60\n@ SOA a b 1 2 3 4 5\n" NODES;
+static const char large_text[] =
+    "$ORIGIN large.\n$TTL 60\n@ SOA a b 1 2 3 4 5\n@ TXT " HUNDRED_OCTETS " " HUNDRED_OCTETS
+    "1 " HUNDRED_OCTETS "2 " HUNDRED_OCTETS "3 " HUNDRED_OCTETS "4\n" NODES;
 
 static const struct {
     const char *qname;
@@ -23,41 +32,32 @@ static const struct {
     {"example.", 2},      {"example.", 255},   {"a.example.", 1},   {"a.example.", 46},
     {"x.w.example.", 16}, {"x.w.example.", 1}, {"x.c.example.", 1}, {"c.example.", 43},
     {"x.d.example.", 1},  {"f.example.", 1},   {"m.example.", 15},  {"zz.example.", 1},
-    {"b.example.", 28},   {"x.a.example.", 1}, {"w.example.", 1},
+    {"b.example.", 28},   {"x.a.example.", 1}, {"w.example.", 1},   {"large.", 2},
+    {"a.large.", 1},      {"x.w.large.", 16},  {"x.c.large.", 1},   {"c.large.", 43},
+    {"x.d.large.", 1},    {"zz.large.", 1},    {"0.large.", 1},     {"w.large.", 1},
 };
 
 static struct fixture fixture;
 static struct message message;
-static struct zonedb_zone zone;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-    uint8_t apex[NAME_MAX_LEN];
     (void)argc;
     (void)argv;
-    name_from_text("example.", apex);
     fixture_open(&fixture);
     fixture_unlink(&fixture);
     mdb_env_set_flags(fixture.db->env, MDB_NOSYNC, 1);
     fixture_load(&fixture, "example.", zone_text);
-    MUST(zonedb_zone_get(fixture.view, apex, &zone) == 0);
+    fixture_load(&fixture, "large.", large_text);
     return 0;
 }
 
 enum target {
-    TARGET_APEX,
-    TARGET_LEAF,
-    TARGET_WILDCARD,
-    TARGET_CUT,
-    TARGET_GLUE,
-    TARGET_DNAME,
     TARGET_ZONE,
+    TARGET_LARGE,
+    TARGET_BLOCK,
     TARGET_COUNT,
 };
-
-static const char *const target_names[] = {"example.",   "a.example.",    "*.w.example.",
-                                           "c.example.", "ns.c.example.", "d.example.",
-                                           "example."};
 
 static void put(MDB_txn *txn, MDB_dbi dbi, MDB_val key, MDB_val value)
 {
@@ -67,23 +67,19 @@ static void put(MDB_txn *txn, MDB_dbi dbi, MDB_val key, MDB_val value)
 /* Replace one stored value; returns a copy of what was there. */
 static MDB_val replace(enum target target, MDB_val value)
 {
-    struct find_key key;
-    uint8_t name[NAME_MAX_LEN];
-    MDB_val old, copy;
+    MDB_val old, copy, k;
     MDB_txn *txn;
-    name_from_text(target_names[target], name);
-    find_key_set(&key, zone.id, name);
-    MDB_val k = {key.end[key.label_count], key.octets};
-    MDB_dbi dbi = fixture.db->nodes;
-    if (target == TARGET_ZONE) {
-        k = (MDB_val){k.mv_size - ZONE_ID_LEN, key.octets + ZONE_ID_LEN};
-        dbi = fixture.db->zones;
-    }
+    MDB_cursor *cursor;
+    MDB_dbi dbi = target == TARGET_BLOCK ? fixture.db->nodes : fixture.db->zones;
     zonedb_view_rest(fixture.view);
     MUST(mdb_txn_begin(fixture.db->env, NULL, 0, &txn) == 0);
-    MUST(mdb_get(txn, dbi, &k, &old) == 0);
+    MUST(mdb_cursor_open(txn, dbi, &cursor) == 0);
+    MUST(mdb_cursor_get(cursor, &k, &old, target == TARGET_LARGE ? MDB_LAST : MDB_FIRST) == 0);
+    MDB_val key = {k.mv_size, exact_copy(k.mv_data, k.mv_size)};
     copy = (MDB_val){old.mv_size, exact_copy(old.mv_data, old.mv_size)};
-    put(txn, dbi, k, value);
+    put(txn, dbi, key, value);
+    free(key.mv_data);
+    mdb_cursor_close(cursor);
     MUST(mdb_txn_commit(txn) == 0);
     MUST(zonedb_view_refresh(fixture.view) == 1);
     return copy;

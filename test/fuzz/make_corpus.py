@@ -49,6 +49,14 @@ def request(qname, qtype, extra=b"", extra_count=0, qclass=1, flags=0x0100):
             + struct.pack(">HH", qtype, qclass) + extra)
 
 
+def number(value):
+    octets = b""
+    while value >= 0x80:
+        octets += bytes([value & 0x7f | 0x80])
+        value >>= 7
+    return octets + bytes([value])
+
+
 def main():
     top = sys.argv[1]
     requests = {}
@@ -89,19 +97,25 @@ def main():
             path = os.path.join(top, "image", f"{title.replace('/', '_')}-{damage:02x}")
             with open(path, "wb") as file:
                 file.write(bytes([damage]) + b"\0\1\2" * (damage & 7) + octets)
-    rrset = lambda qtype, *rdata: struct.pack(">HHII", qtype, len(rdata), 60, sum(
+    rrset = lambda qtype, *rdata: bytes([len(rdata) << 3, qtype]) + number(sum(
         2 + len(r) for r in rdata)) + b"".join(struct.pack(">H", len(r)) + r for r in rdata)
-    node = lambda flags, depth, *rrsets: bytes([flags, depth]) + b"".join(rrsets)
     soa = rrset(6, name("a.example.") * 2 + b"\0\0\0\1" * 5)
-    record = (struct.pack(">IIBBBBQQQBBH", 1, 1, 0, 0, 1, 1, 9, 9, 9, 0, 2, 3) + b"ab" + soa)
-    stored = [node(0, 0, soa, rrset(2, name("a.example."), name("b.example."))),
-              node(0, 0, rrset(1, b"\xc0\0\2\1"), rrset(46, b"\0\1" + b"s" * 30)),
-              node(0, 0, rrset(5, name("a.example."))), node(1, 2, rrset(2, name("ns.c.example."))),
-              node(2, 2, rrset(39, name("e.example."))), node(4, 2, rrset(28, b"a" * 16)),
-              node(4, 9), node(1, 2), node(0, 0, rrset(15, b"\0\1" + name("a.example."))),
-              record, record[:40], b""]
+    cases = [(b"", 0, soa + rrset(2, name("a.example."), name("b.example."))),
+             (b"a\0", 0, rrset(1, b"\xc0\0\2\1") + rrset(46, b"\0\1" + b"s" * 30)),
+             (b"b\0", 0, rrset(5, name("a.example."))), (b"c\0", 1, rrset(2, name("ns.c.example."))),
+             (b"c\0ns\0", 0x82, rrset(28, b"a" * 16)), (b"d\0", 2, rrset(39, name("e.example."))),
+             (b"e\0", 0x89, b""), (b"f\0", 1, b""), (b"m\0", 0, rrset(15, b"\0\1" + name("a.example."))),
+             (b"w\0*\0", 0, b"\x03\1\1" + rrset(16, b"\1w")[1:])]
+    block = lambda apex, *nodes: b"\0\0\0<" + b"".join(
+        bytes([apex]) + number(len(key)) + number(1 + len(rrsets)) + key + bytes([place]) + rrsets
+        for key, place, rrsets in nodes)
+    head = struct.pack(">IBBBB", 1, 0, 9, 9, 9)
+    record = head + block(8, *cases)
+    with_next = head[:4] + b"\x20" + head[5:] + b"\2a\0" + block(8, *cases[:1])
+    stored = [record, record[:60], head, b"", with_next, block(6, *cases[1:]), block(6, *cases[3:5]),
+              head[:4] + b"\x08" + head[5:] + b"\0\2\0\3ab" + block(8, *cases)]
     os.makedirs(os.path.join(top, "stored"), exist_ok=True)
-    for target in range(7):
+    for target in range(3):
         for i, octets in enumerate(stored):
             with open(os.path.join(top, "stored", f"{target}-{i}"), "wb") as file:
                 file.write(bytes([target]) + octets)

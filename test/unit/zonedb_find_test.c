@@ -122,7 +122,7 @@ START_TEST(test_nodes)
     find("x.y.wild.example.", RR_A);
     ck_assert(has_type(&found.node, RR_TXT));
     find("x.in.cut.example.", RR_A);
-    ck_assert(has_type(&found.node, RR_NS) && (found.node.flags & NODE_CUT) != 0);
+    ck_assert(has_type(&found.node, RR_NS) && found.node.place == NODE_CUT);
     find("x.cut.dname.example.", RR_A);
     ck_assert(has_type(&found.node, RR_DNAME));
     find("deep.example.", RR_A);
@@ -157,12 +157,9 @@ static void expect_predecessor(const char *name, const char *expected)
     uint8_t owner[NAME_MAX_LEN];
     char text[NAME_TEXT_MAX];
     find(name, RR_A);
-    ck_assert_uint_gt(name_from_key(found.predecessor_key + ZONE_ID_LEN,
-                                    found.predecessor_key_len - ZONE_ID_LEN, owner),
-                      0);
-    ck_assert_uint_eq(load_be32(found.predecessor_key), found.zone.id);
+    ck_assert_uint_gt(zonedb_find_predecessor(&found, owner), 0);
     ck_assert_str_eq(name_to_text(owner, text), expected);
-    ck_assert_uint_eq(found.predecessor.flags & NODE_OCCLUDED, 0);
+    ck_assert_uint_eq(found.predecessor.node.place & NODE_OCCLUDED, 0);
 }
 
 START_TEST(test_predecessor)
@@ -217,43 +214,97 @@ static void raw_put(MDB_dbi dbi, const uint8_t *key, size_t key_len, const char 
     ck_assert_int_eq(zonedb_view_refresh(fixture.view), 1);
 }
 
-static void node_damage(const char *name, const char *value, size_t value_len)
+/* A copy of the value that these octets are in, and its key. */
+static MDB_val value_copy(MDB_dbi dbi, const uint8_t *octets, uint8_t *key_out, size_t *key_len_out)
 {
+    MDB_cursor *cursor;
+    MDB_val key, value;
+    ck_assert_int_eq(mdb_cursor_open(fixture.view->txn, dbi, &cursor), 0);
+    do
+        ck_assert_int_eq(mdb_cursor_get(cursor, &key, &value, MDB_NEXT), 0);
+    while (octets < (uint8_t *)value.mv_data || octets >= (uint8_t *)value.mv_data + value.mv_size);
+    mdb_cursor_close(cursor);
+    memcpy(key_out, key.mv_data, key.mv_size);
+    *key_len_out = key.mv_size;
+    MDB_val copy = {value.mv_size, malloc(value.mv_size)};
+    ck_assert_ptr_nonnull(copy.mv_data);
+    memcpy(copy.mv_data, value.mv_data, value.mv_size);
+    return copy;
+}
+
+/* Let a node stand elsewhere, or (place < 0) be the last, and cut off by so many octets. */
+static void node_damage(const char *name, int place, size_t cut)
+{
+    uint8_t key[ZONE_ID_LEN + NAME_KEY_MAX];
+    size_t key_len;
+    fixture_load(&fixture, "example.", zone_text);
     ck_assert_int_eq(find(name, RR_A), FIND_NODE);
-    struct find_key key = found.key;
-    raw_put(fixture.db->nodes, key.octets, key.end[key.label_count], value, value_len);
+    const struct block *block = &found.predecessor.block;
+    size_t back = (size_t)(block->octets + block->len - found.node.rrsets.at);
+    bool is_first = block->octets == found.zone.block.octets;
+    MDB_dbi dbi = is_first ? fixture.db->zones : fixture.db->nodes;
+    MDB_val value = value_copy(dbi, found.node.rrsets.at, key, &key_len);
+    uint8_t *octets = value.mv_data;
+    if (place >= 0)
+        octets[value.mv_size - back - 1] = (uint8_t)place;
+    else
+        value.mv_size -= back - found.node.rrsets.len + cut;
+    raw_put(dbi, key, key_len, value.mv_data, value.mv_size);
+    free(octets);
 }
 
 START_TEST(test_damaged_nodes)
 {
-    node_damage("www.example.", "", 1);
-    ck_assert_int_eq(find("www.example.", RR_A), FIND_CORRUPT);
-    ck_assert_int_eq(find("x.www.example.", RR_A), FIND_CORRUPT);
-    node_damage("*.wild.example.", "", 1);
-    ck_assert_int_eq(find("x.wild.example.", RR_A), FIND_CORRUPT);
     /* Hidden by what does not hide, or is not above. */
-    node_damage("dname.example.", "\4\1", 2);
+    node_damage("a.ent.deep.example.", NODE_OCCLUDED | 9, 0);
+    ck_assert_int_eq(find("a.ent.deep.example.", RR_A), FIND_CORRUPT);
+    ck_assert_int_eq(find("b.ent.deep.example.", RR_A), FIND_NO_NODE);
+    node_damage("a.ent.deep.example.", NODE_OCCLUDED | 3, 0);
+    ck_assert_int_eq(find("a.ent.deep.example.", RR_A), FIND_CORRUPT);
+    ck_assert_int_eq(find("b.ent.deep.example.", RR_A), FIND_CORRUPT);
+    node_damage("a.ent.deep.example.", NODE_OCCLUDED, 0);
+    ck_assert_int_eq(find("a.ent.deep.example.", RR_A), FIND_CORRUPT);
+    node_damage("dname.example.", NODE_OCCLUDED | 1, 0);
     ck_assert_int_eq(find("dname.example.", RR_A), FIND_CORRUPT);
     ck_assert_int_eq(find("x.dname.example.", RR_A), FIND_CORRUPT);
-    node_damage("a.ent.deep.example.", "\4\11", 2);
-    ck_assert_int_eq(find("a.ent.deep.example.", RR_A), FIND_CORRUPT);
-    /* A zone without its apex has nothing before its names. */
-    node_damage("child.example.", NULL, 0);
-    ck_assert_int_eq(find("child.example.", RR_A), FIND_CORRUPT);
-    ck_assert_int_eq(find("a.child.example.", RR_A), FIND_CORRUPT);
-    ck_assert_int_eq(find("example.", RR_A), FIND_NODE);
+    /* Cut off; what is before it is there. */
+    for (size_t cut = 1; cut < 10; cut++) {
+        node_damage("www.example.", -1, cut);
+        ck_assert_int_eq(find("www.example.", RR_A), FIND_CORRUPT);
+        ck_assert_int_eq(find("x.www.example.", RR_A), FIND_CORRUPT);
+        ck_assert_int_eq(find("example.", RR_A), FIND_NODE);
+        ck_assert_int_eq(find("sub.wild.example.", RR_A), FIND_NODE);
+    }
 }
 END_TEST
 
+/* Find www.example. in any octets. */
+static void expect_damaged(const char *octets, size_t len)
+{
+    raw_put(fixture.db->zones, (const uint8_t *)"example", sizeof "example", octets, len);
+    ck_assert_int_eq(find("www.example.", RR_A), FIND_CORRUPT);
+    ck_assert_int_eq(find("example.", RR_A), FIND_CORRUPT);
+}
+
 START_TEST(test_damaged_zones)
 {
-    static const uint8_t key[] = "example";
     char record[40] = {0};
-    record[37] = 1; /* a salt of one octet, which is not there */
-    raw_put(fixture.db->zones, key, sizeof key, record, sizeof record);
-    ck_assert_int_eq(find("www.example.", RR_A), FIND_CORRUPT);
-    raw_put(fixture.db->zones, key, sizeof key, record, 37);
-    ck_assert_int_eq(find("www.example.", RR_A), FIND_CORRUPT);
+    expect_damaged(record, 1);
+    expect_damaged(record, 4);
+    expect_damaged(record, 7);  /* no room for three numbers */
+    expect_damaged(record, 8);  /* no block */
+    expect_damaged(record, 12); /* no node in it */
+    record[12] = 8;
+    expect_damaged(record, 15); /* of no octets */
+    memset(record + 5, 0x80, 30);
+    expect_damaged(record, 35); /* a number without end */
+    memset(record + 5, 0, 30);
+    record[4] = (char)(ZONEDB_NSEC3 << ZONE_SIGNING_SHIFT);
+    record[9] = 100; /* a salt that is not there */
+    expect_damaged(record, 40);
+    record[4] = ZONE_HAS_NEXT;
+    record[8] = 100; /* a name that is not there */
+    expect_damaged(record, 40);
     ck_assert_int_eq(find("ns.child.example.", RR_A), FIND_NODE);
     zonedb_view_rest(fixture.view);
     ck_assert_int_eq(find("ns.child.example.", RR_A), FIND_CORRUPT);

@@ -164,32 +164,54 @@ static void raw_put(MDB_dbi dbi, const void *key, size_t key_len, const char *va
     ck_assert_int_eq(zonedb_view_refresh(fixture.view), 1);
 }
 
+/* Put this in place of the record of zone z., from the octet `at` of what there was. */
+static void record_change(size_t at, const char *octets, size_t len)
+{
+    char record[256];
+    MDB_val key = {2, (void *)(uintptr_t) "z"}, value;
+    ck_assert_int_eq(mdb_cursor_get(fixture.view->zones, &key, &value, MDB_SET), 0);
+    ck_assert_uint_le(at + len, sizeof record);
+    ck_assert_uint_le(at, value.mv_size);
+    memcpy(record, value.mv_data, at);
+    memcpy(record + at, octets, len);
+    raw_put(fixture.db->zones, "z", 2, record, at + len);
+}
+
 START_TEST(test_damaged)
 {
     static const char junk[64] = {0};
     struct zonedb_zone zone;
     struct walk walk;
-    uint8_t key[24] = {0, 0, 0, 0, 'z', 0, 'q', 0};
-    ck_assert_int_eq(get("z.", &zone), 0);
-    key[3] = (uint8_t)zone.id;
-    raw_put(fixture.db->nodes, key, 8, junk, 1); /* shorter than a node */
+    uint8_t key[24] = {0};
+    MDB_val k = {2, (void *)(uintptr_t) "z"}, value;
+    ck_assert_int_eq(mdb_cursor_get(fixture.view->zones, &k, &value, MDB_SET), 0);
+    char record[256];
+    const size_t record_len = value.mv_size;
+    ck_assert_uint_le(record_len, sizeof record);
+    memcpy(record, value.mv_data, record_len);
+    /* Half a node, behind the apex; the key of no name; half an RRset. */
+    const size_t www = value.mv_size - 1 - 2 - (2 + 2) - 1 - (3 + 2 * 6) - (3 + 2 + 2);
+    record_change(www, junk, 1);
     ck_assert_int_eq(walk_zone("z.", 99, &walk), -EBADMSG);
     ck_assert_str_eq(walk.text, "z. 2 x 1\nz. 6 x 1\n");
-    raw_put(fixture.db->nodes, key, 8, junk, 2 + 5); /* half an RRset */
+    record_change(www, "\2\1\1q", 5);
     ck_assert_int_eq(walk_zone("z.", 99, &walk), -EBADMSG);
-    raw_put(fixture.db->nodes, key, 8, junk, 2);
+    record_change(www, "\3\2\1q", 5);
+    ck_assert_int_eq(walk_zone("z.", 99, &walk), -EBADMSG);
+    record_change(www, "\2\2\2q\0\0", 7);
+    ck_assert_int_eq(walk_zone("z.", 99, &walk), -EBADMSG);
+    record_change(www, "\2\2\1q\0", 6);
     ck_assert_int_eq(walk_zone("z.", 99, &walk), 0);
-    raw_put(fixture.db->nodes, key, 7, junk, 2); /* the key of no name */
-    ck_assert_int_eq(walk_zone("z.", 99, &walk), -EBADMSG);
     ck_assert_int_eq(get("signed.", &zone), 0);
-    memset(key, 0, sizeof key);
     key[3] = (uint8_t)zone.id;
-    raw_put(fixture.db->nsec3, key, 24, junk, 5);
+    raw_put(fixture.db->nsec3, key, 24, "\x08\x32\5", 3);
     ck_assert_int_eq(walk_zone("signed.", 99, &walk), -EBADMSG);
     raw_put(fixture.db->zones, "z", 2, junk, 39);
     ck_assert_int_eq(get("z.", &zone), -EBADMSG);
     ck_assert_int_eq(next("y.", &zone), -EBADMSG);
-    raw_put(fixture.db->zones, "y", 1, junk, 40); /* a label without its end */
+    record_change(0, junk, 8);
+    ck_assert_int_eq(get("z.", &zone), -EBADMSG);
+    raw_put(fixture.db->zones, "y", 1, record, record_len); /* a label without its end */
     ck_assert_int_eq(next("x.", &zone), -EBADMSG);
 }
 END_TEST
