@@ -38,7 +38,7 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     [CONFIG_KEY_DATABASE] = {NULL, "database", "db", "DIR",
         "zone database, as made by lethe(1)", TEXT(database)},
     [CONFIG_KEY_IMAGE] = {NULL, "image", "image", .help =
-        "memory for zones compiled for answering, 0: none (default: 0)",
+        "memory for zones compiled for answering, 0: none (default: 1G)",
         SIZE(image_size, CONFIG_IMAGE_SIZE_MIN, CONFIG_IMAGE_SIZE_MAX)},
     [CONFIG_KEY_PROXY] = {NULL, "proxy", "proxy", "ADDRESS@PORT",
         "ask this server over UDP, instead of serving zones", TEXT(proxy)},
@@ -120,6 +120,7 @@ void config_init(struct config *config)
 {
     const struct respond_policy policy = respond_policy_default();
     memset(config, 0, sizeof *config);
+    config->image_size = CONFIG_IMAGE_SIZE_DEFAULT;
     config->is_pinned = true;
     config->udp_payload = policy.udp_payload;
     config->has_edns = policy.has_edns;

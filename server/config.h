@@ -27,6 +27,7 @@
 #define CONFIG_NSID_MAX 128
 #define CONFIG_PREFIXES_MAX 64
 #define CONFIG_RECENT_SIZE_MAX ((size_t)1 << 30)
+#define CONFIG_IMAGE_SIZE_DEFAULT ((size_t)1 << 30)
 #define CONFIG_IMAGE_SIZE_MIN ((size_t)1 << 20)
 #define CONFIG_IMAGE_SIZE_MAX ((size_t)64 << 30)
 /* RFC 7828 counts the timeout in 100 ms units in 16 bits. */

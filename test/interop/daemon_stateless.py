@@ -323,7 +323,7 @@ def test_recent_responses():
         later = clock_by(scratch.file("shift", "60"))  # nothing was committed just now
         for size in ("0", "256K", "64M"):
             with Daemon("--db", scratch.db, "--listen", f"{V4}@{PORT}", "--tcp", "stateless",
-                        "--tcp-recent-responses", size,
+                        "--tcp-recent-responses", size, "--image", "0",
                         environment=later) as daemon:
                 # What was captured before the daemon came is not its to answer, and by its clock
                 # that is all of the first second.

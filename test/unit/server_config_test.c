@@ -266,7 +266,7 @@ static const struct {
      "has an interface, which only tcp: stateless uses"},
     {"database: d\nlisten:\n  - address: 0.0.0.0\n    tcp: stateless\n", 3,
      "needs its interface named"},
-    {"database: d\nlisten:\n  - address: ::1\n\ndriver: zones\n", 5,
+    {"database: d\nlisten:\n  - address: ::1\n\nimage: 0\ndriver: zones\n", 6,
      "driver: zones are answered from an image"},
     {"database: d\nlisten: [{address: '::1', tcp: stateless}]\nio: libpcap\ndriver: on\n", 4,
      "driver: no program can be put in the driver with io: libpcap"},

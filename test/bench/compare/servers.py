@@ -162,6 +162,8 @@ class LetheMode:
         self.label = f"Lethe, {name}"
         self.build, self.databases = pathlib.Path(build).resolve(), databases
         self.has_image = "--image" in options
+        if not self.has_image:
+            self.options = [*options, "--image", "0"]
         driver = options[options.index("--driver") + 1] if "--driver" in options else "off"
         self.wants_pass = driver != "off"
         # Where the kernel serves TCP, a descriptor for each.
