@@ -93,6 +93,8 @@ int privilege_drop(const struct config *config, struct privilege_error *error)
     bool admin = has_stateless && capng_have_capability(CAPNG_PERMITTED, CAP_NET_ADMIN);
     bool lock =
         has_stateless && needs_lock(config) && capng_have_capability(CAPNG_PERMITTED, CAP_IPC_LOCK);
+    bool nice = has_stateless && config->driver == CONFIG_DRIVER_ZONES &&
+                capng_have_capability(CAPNG_PERMITTED, CAP_SYS_NICE);
     const capng_type_t sets = CAPNG_EFFECTIVE | CAPNG_PERMITTED;
     capng_clear(CAPNG_SELECT_BOTH);
     if (bind)
@@ -103,12 +105,28 @@ int privilege_drop(const struct config *config, struct privilege_error *error)
         capng_update(CAPNG_ADD, sets, CAP_NET_ADMIN);
     if (lock)
         capng_update(CAPNG_ADD, sets, CAP_IPC_LOCK);
+    if (nice)
+        capng_update(CAPNG_ADD, sets, CAP_SYS_NICE);
     int outcome = privilege_change(config, error);
     if (outcome == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
         outcome = -errno;
         snprintf(error->text, sizeof error->text, "prctl: %s", strerror(errno));
     }
     return outcome;
+}
+
+void privilege_drop_nice(void)
+{
+    if (capng_get_caps_process() != 0 || !capng_have_capability(CAPNG_PERMITTED, CAP_SYS_NICE))
+        return;
+    capng_update(CAPNG_DROP, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_SYS_NICE);
+    capng_apply(CAPNG_SELECT_CAPS);
+}
+
+void privilege_drop_all(void)
+{
+    capng_clear(CAPNG_SELECT_CAPS);
+    capng_apply(CAPNG_SELECT_CAPS);
 }
 
 unsigned long privilege_raise_descriptors(unsigned long wanted)

@@ -215,9 +215,10 @@ static void generation_open_image(struct generation *generation, struct generati
         generation->imager = former->imager;
     } else {
         int outcome = imager_open(&config, &generation->imager);
-        if (outcome != 0)
-            log_write(LOG_LEVEL_WARNING, "no image of the zones: %s",
-                      outcome == -ENOTSUP ? "\"edns\" is off" : strerror(-outcome));
+        if (outcome == -ENOTSUP && config.has_driver)
+            log_write(LOG_LEVEL_WARNING, "driver: there is no image without EDNS to answer from");
+        else if (outcome != 0 && outcome != -ENOTSUP)
+            log_write(LOG_LEVEL_WARNING, "no image of the zones: %s", strerror(-outcome));
     }
     generation->settings.image = imager_image(generation->imager);
 }
@@ -348,12 +349,12 @@ static void server_start_image(const struct generation *generation)
 int server_start(struct server *server, struct server_error *error)
 {
     int outcome = 0;
+    server_start_image(server->now);
+    privilege_drop_nice();
     for (unsigned w = 0; w < server->worker_count && outcome == 0; w++)
         outcome = worker_start(server->workers[w]);
     if (outcome == 0)
         outcome = stateless_start(server->now->stateless, NULL);
-    if (outcome == 0)
-        server_start_image(server->now);
     return outcome == 0 ? 0
                         : refuse(error, outcome, "cannot start a thread: %s", strerror(-outcome));
 }

@@ -23,8 +23,8 @@ LETHE = os.path.abspath(MORE.pop(0))
 PORT, PLAIN_PORT = 5300, 5301
 V4, V6 = "198.18.1.1", "fd00:198:18:1::1"
 HAS_DRIVER = "--io" in MORE
-# What is committed is seen by whoever asks so long afterwards: 4 ms, and a tick of the kernel's.
-LEASE_NS = 14_000_000
+# What is committed is seen by whoever asks so long afterwards: 12 ms, and a tick of the kernel's.
+LEASE_NS = 22_000_000
 
 # Asks what comes as lines "udp|tcp HEX", prints the answers.
 CLIENT = """
