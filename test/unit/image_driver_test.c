@@ -34,9 +34,8 @@ static bool has_room_for(const struct driver_context *ctx, size_t answer_len)
 {
     size_t behind = (size_t)(ctx->room_end - ctx->data), in_front = (size_t)(ctx->data - ctx->room);
     size_t len = (size_t)(ctx->data_end - ctx->data);
-    size_t front = answer_len < len ? 0 : answer_len - len;
-    front = front < DRIVER_FRONT_MAX ? front : DRIVER_FRONT_MAX;
-    return behind >= answer_len || (in_front >= front && behind >= answer_len - front);
+    return behind >= answer_len || answer_len - len <= in_front ||
+           (in_front >= DRIVER_FRONT_MAX && behind + DRIVER_FRONT_MAX >= answer_len);
 }
 
 static void check(enum packet_checksum_policy policy, size_t len, uint32_t seed, bool is_whole)

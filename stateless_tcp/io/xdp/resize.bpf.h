@@ -76,21 +76,26 @@ DRIVER_INLINE bool driver_move(struct driver_context *ctx, uint32_t from, uint32
     return len < 8;
 }
 
-/* Make the frame `len` octets long: at its end, or if there is no room, where it begins, or as far as
- * that goes there and the rest at its end. The first `kept_len` octets, DRIVER_KEPT_MAX at most, stay
- * what they are. DRIVER_TX: done. DRIVER_CLIMB: there is no room; the frame is as it came.
- * DRIVER_DROP: it is not, which never happens. */
+/* Make the frame `len` octets long: at its end, or if there is no room, where it begins, or if there
+ * is too little, at both. The first `kept_len` octets, DRIVER_KEPT_MAX at most, stay what they are.
+ * DRIVER_TX: done. DRIVER_CLIMB: there is no room; the frame is as it came. DRIVER_DROP: it is not,
+ * which never happens. */
 DRIVER_INLINE enum driver_verdict driver_resize(struct driver_context *ctx, uint32_t len,
                                                 uint32_t kept_len)
 {
-    int more = (int)len - (int)(ctx->data_end - ctx->data);
+    int more = (int)len - (int)(ctx->data_end - ctx->data), in_front = more;
     if (more == 0 || bpf_xdp_adjust_tail(ctx, more) == 0)
         return DRIVER_TX;
-    int in_front = more < DRIVER_FRONT_MAX ? more : DRIVER_FRONT_MAX, behind = more - in_front;
-    if (more < 0 || (behind > 0 && bpf_xdp_adjust_tail(ctx, behind) != 0))
+    if (more < 0)
         return DRIVER_CLIMB;
-    if (bpf_xdp_adjust_head(ctx, -in_front) != 0)
-        return behind == 0 || bpf_xdp_adjust_tail(ctx, -behind) == 0 ? DRIVER_CLIMB : DRIVER_DROP;
+    if (bpf_xdp_adjust_head(ctx, -more) != 0) {
+        int behind = more - DRIVER_FRONT_MAX;
+        in_front = DRIVER_FRONT_MAX;
+        if (behind <= 0 || bpf_xdp_adjust_tail(ctx, behind) != 0)
+            return DRIVER_CLIMB;
+        if (bpf_xdp_adjust_head(ctx, -in_front) != 0)
+            return bpf_xdp_adjust_tail(ctx, -behind) == 0 ? DRIVER_CLIMB : DRIVER_DROP;
+    }
     return driver_move(ctx, (uint32_t)in_front, kept_len) ? DRIVER_TX : DRIVER_DROP;
 }
 
