@@ -161,19 +161,24 @@ DRIVER_INLINE void driver_read_option(const uint8_t *header, uint32_t at, uint32
     }
 }
 
+/* Whether there is but one, in the usual place. */
+DRIVER_INLINE bool driver_read_timestamps(struct driver_segment *segment)
+{
+    if (segment->header_len != PACKET_TCP_HEADER_LEN + PACKET_TCP_TIMESTAMPS_OPTION_LEN ||
+        segment->words[5] != driver_be32(DRIVER_TIMESTAMPS_ALONE))
+        return false;
+    segment->has_timestamps = true;
+    segment->timestamp_value = driver_be32(segment->words[6]);
+    segment->timestamp_echo = driver_be32(segment->words[7]);
+    return true;
+}
+
 /* All of them. */
 DRIVER_STEP enum driver_parsed driver_read_options(struct driver_segment *segment)
 {
     if (segment == NULL)
         return DRIVER_UNREAD;
     const uint8_t *header = (const uint8_t *)segment->words;
-    if (segment->header_len == PACKET_TCP_HEADER_LEN + PACKET_TCP_TIMESTAMPS_OPTION_LEN &&
-        segment->words[5] == driver_be32(DRIVER_TIMESTAMPS_ALONE)) {
-        segment->has_timestamps = true;
-        segment->timestamp_value = driver_be32(segment->words[6]);
-        segment->timestamp_echo = driver_be32(segment->words[7]);
-        return DRIVER_PARSED;
-    }
     segment->option_at = PACKET_TCP_HEADER_LEN;
     for (unsigned count = 0; count < DRIVER_OPTIONS_MAX; count++) {
         DRIVER_FORGET();

@@ -265,6 +265,8 @@ DRIVER_INLINE enum driver_verdict driver_read(const uint8_t *ip, const uint8_t *
     segment->data_len = len - header_len;
     if (!driver_read_header(tcp, end, segment) || !driver_read_addresses(ip, end, segment))
         return DRIVER_CLIMB;
+    if (driver_read_timestamps(segment)) /* a call less */
+        return DRIVER_TX;
     switch (driver_read_options(segment)) {
     case DRIVER_PARSED:
         break;
