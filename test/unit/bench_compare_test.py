@@ -268,6 +268,8 @@ class Rest(unittest.TestCase):
                          [("udp-root", 6), ("tcp1-root", 6)])
         froot = servers.Script(servers.PEERS / "froot", ".")
         self.assertFalse(loads.fits(froot, loads.BY_NAME["udp-root6"]))
+        ceiling = servers.Script(servers.PEERS / "ceiling-driver", ".")
+        self.assertEqual([loads.fits(ceiling, load) for load in moved], [True, False])
         self.assertEqual(links.family_of(links.server_address(6, 3)), 6)
         self.assertEqual(len(set(links.client_addresses(6))), links.CLIENT_COUNT)
 

@@ -69,7 +69,7 @@ def parse():
     options.add_argument("--loads", type=words,
                          help=", ".join(load.name for load in loads.ALL_LOADS))
     options.add_argument("--rounds", type=int, default=5)
-    options.add_argument("--seconds", type=float, default=0.7, help="of each run")
+    options.add_argument("--seconds", type=float, default=0.5, help="of each run")
     options.add_argument("--family", type=int, choices=[4, 6],
                          help="all loads over IPv4 or IPv6, whatever they say")
     options.add_argument("--delegations", type=int, default=1000000)

@@ -60,7 +60,8 @@ def over_family(wanted, family):
 
 
 def fits(server, load):
-    if load.family not in server.families:
+    families = server.families if "udp" in load.kind else server.tcp_families
+    if load.family not in families:
         return False
     kind = load.kind.replace("raw1", "tcp1").replace("rawp", "tcpp").replace("rawudp", "udp")
     return load.zone_set in server.zone_sets and not \

@@ -86,6 +86,8 @@ class Script:
         self.owns_address = about.get("address") == "none"
         self.zone_sets = tuple(about.get("zones", " ".join(data.ZONE_SETS)).split())
         self.families = tuple(map(int, about.get("families", "4 6").split()))
+        self.tcp_families = tuple(map(int, about.get("tcp-families",
+                                                     about.get("families", "4 6")).split()))
         self.loads = tuple(about.get("loads", "udp tcp").split())
         self.needs = about.get("needs", "").split()
         self.wants_pass = about.get("peer-xdp") == "yes"
@@ -155,7 +157,8 @@ class LetheMode:
     """lethed with the options of one mode."""
 
     is_lethe, is_device, owns_address, rival, answers = True, True, False, None, "all"
-    zone_sets, families, has_changes = tuple(data.ZONE_SETS), (4, 6), True
+    zone_sets, has_changes = tuple(data.ZONE_SETS), True
+    families = tcp_families = (4, 6)
 
     def __init__(self, build, databases, name, about, loads, options):
         self.name, self.about, self.loads, self.options = f"lethe-{name}", about, loads, options
