@@ -203,8 +203,7 @@ def ask_at(comparison, server, load, rates):
 def idle(comparison, there):
     options = comparison.options
     for server in there if options.idle else ():
-        if "tld" in server.zone_sets and server.answers == "all" and \
-                not {"tcp", "tcp1-tld"}.isdisjoint(server.loads) and \
+        if "tld" in server.zone_sets and server.holds_connections and \
                 (server.is_lethe or not options.quick):
             with survived(comparison, server, "idle connections"):
                 hold(comparison, server)
