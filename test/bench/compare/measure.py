@@ -4,6 +4,7 @@ import itertools
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -75,6 +76,8 @@ class Comparison:
 
     def end(self):
         """All of them, whatever fails; the namespaces end with us, so nobody is waited for long."""
+        for instance in self.instances.values():
+            instance.signal(signal.SIGTERM)
         for instance in self.instances.values():
             try:
                 instance.stop(servers.LAST_STOP_LIMIT_S)

@@ -44,6 +44,13 @@ def table(head, rows):
     return "\n".join(lines) + "\n"
 
 
+def remark(measured):
+    """What takes from the weight of a latency."""
+    return ", ".join(what for what, is_so in (
+        ("generator late", measured.get("is_limited")),
+        ("disturbed", measured["foreign"] > machine.FOREIGN_LIMIT)) if is_so)
+
+
 def verdict(is_reached, rows=()):
     """In words; rows: the comparisons that it is made of."""
     if is_reached and any(row["name"] is None for row in rows):
@@ -199,16 +206,17 @@ class Report:
                                  *(number(l[key]) if key in l else "-"
                                    for key in ("mean", "p50", "p90", "p99", "p999", "max")),
                                  f"{(m['sent'] - m['answered']) / max(1, m['sent']) * 100:.2f}",
-                                 f"{m['server_busy'] * 100:.0f}"))
+                                 f"{m['server_busy'] * 100:.0f}", remark(m)))
             parts.append(f"### {loads.BY_NAME[name].about}\n\n" + table(
                 ("server", "offered/s", "answered/s", "mean us", "p50", "p90", "p99", "p99.9",
-                 "max", "lost %", "core busy %"), rows) + f"\n![latency](latency-{name}.svg)\n"
+                 "max", "lost %", "core busy %", ""), rows) + f"\n![latency](latency-{name}.svg)\n"
                 + (f"\n![percentiles](percentiles-{name}.svg)\n"
                    if self.curves_rate(name) else ""))
         return "## Latency against offered load\n\nAn open loop: queries leave at times that were "\
             "fixed beforehand, and latency counts from those. In the plots a curve ends where "\
             f"fewer than {KEEPS_UP * 100:g} % of the offered queries are answered; percentiles "\
-            "are at the greatest load at which most servers are not there yet.\n\n" + \
+            "are at the greatest load at which most servers are not there yet. *Generator late*: "\
+            "it did not hold its own times, and its lateness counts as latency.\n\n" + \
             "\n".join(parts) if parts else ""
 
     def idle(self):

@@ -341,28 +341,31 @@ class Instance:
     def said(self):
         return machine.read(self.directory / "output")[-500:]
 
+    def signal(self, how):
+        """To all of its processes, if there are any."""
+        pids = set(self.group.processes()) if self.group else set()
+        if self.is_up():
+            pids.add(self.process.pid)
+        for pid in pids:
+            try:
+                os.kill(pid, how)
+            except ProcessLookupError:
+                pass
+
     def stop(self, term_limit_s=STOP_LIMIT_S):
-        process, self.process = self.process, None
-        if process is None:
+        if self.process is None:
             if self.group is not None:
                 self.group.remove()
             return
-        pids = set(self.group.processes()) | {process.pid}
         for how, limit_s in ((signal.SIGTERM, term_limit_s), (signal.SIGKILL, 10)):
-            for pid in pids:
-                try:
-                    os.kill(pid, how)
-                except ProcessLookupError:
-                    pass
+            self.signal(how)
             end = time.monotonic() + limit_s
-            while time.monotonic() < end and (process.poll() is None or self.group.processes()):
+            while time.monotonic() < end and (self.is_up() or self.group.processes()):
                 time.sleep(0.02)
-            pids = set(self.group.processes())
-            if process.poll() is None:
-                pids.add(process.pid)
-            if not pids:
+            if not self.is_up() and not self.group.processes():
                 break
-        process.wait()
+        self.process.wait(60)
+        self.process = None
         self.group.remove()
         self.server.clean(self.directory, self.environment, self.link)
         if self.server.is_device:
