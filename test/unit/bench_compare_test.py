@@ -147,6 +147,14 @@ class Figures(unittest.TestCase):
         self.assertIs(verdict["is_goal_reached"], False)   # 5 x
         self.assertIsNone(verdict["least"][1]["name"])     # no Knot there
 
+    def test_each_work_is_judged_for_both_kinds_of_clients(self):
+        summaries = figures.summaries(
+            [measured("lethe-a", "rawudp-tld", 1), measured("nsd", "rawudp-tld", 6)])
+        kernel, raw = figures.verdicts(summaries, SERVERS)[:2]
+        self.assertEqual((kernel["load"], kernel["ours"]), ("udp-tld", None))
+        self.assertEqual((raw["load"], raw["ours"], raw["is_goal_reached"]),
+                         ("rawudp-tld", "lethe-a", True))
+
     def test_ratio_spread_is_of_the_ends(self):
         ratio = figures.ratio_spread({"median": 10, "min": 8, "max": 12},
                                      {"median": 2, "min": 1, "max": 4})
@@ -299,6 +307,23 @@ class Rest(unittest.TestCase):
         command = large.command("build", options, "work", "scale.json")
         self.assertIn("1000,2000", command)
         self.assertIn("nsd", command)
+
+    def test_clients_without_sockets(self):
+        self.assertEqual([loads.with_sockets(name) for name in
+                          ("rawudp-tld", "raw1-tld", "rawp-tld", "udp-root", "raw1", "tcpw")],
+                         ["udp-tld", "tcp1-tld", "tcpp-tld", "udp-root", "tcp1", "tcpw"])
+        ceiling = servers.Script(servers.PEERS / "ceiling-driver", ".")
+        self.assertEqual([loads.fits(ceiling, loads.BY_NAME[name]) for name in
+                          ("rawudp-tld", "raw1-root", "rawp-tld", "raw1-big")],
+                         [True, True, True, False])
+        generator = loads.LetheBench(".")
+        generator.can_driver = True
+        knot = servers.Script(servers.PEERS / "knot-xdp", ".")
+        self.assertEqual([generator.has_driver(loads.BY_NAME[name], knot) for name in
+                          ("rawudp-tld", "raw1-tld", "udp-tld")], [True, False, False])
+        self.assertTrue(generator.has_driver(loads.BY_NAME["raw1-tld"], ceiling))
+        for raw in figures.RAW_LOADS.values():
+            self.assertIn(loads.BY_NAME[raw], loads.DEFAULT_LOADS)
 
     def test_a_name_is_taken_once_and_what_is_missing_is_told(self):
         with tempfile.TemporaryDirectory() as directory:

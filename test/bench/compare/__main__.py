@@ -42,7 +42,7 @@ QUICK = {"rounds": 1, "seconds": 0.3, "delegations": 20000, "questions": 20000, 
          "quiet": 0, "settle": 0.3, "idle": [1000], "rates": {}, "scale": [], "changes": True,
          "peers": ["nsd", "knot-xdp", *servers.CEILINGS],
          "modes": ["socket", "packet", "xdp-driver"],
-         "loads": ["udp-tld", "tcp1-tld", "tcp1-big", "tcpp-tld"]}
+         "loads": ["udp-tld", "tcp1-tld", "tcp1-big", "tcpp-tld", "raw1-tld"]}
 
 
 def words(text):
@@ -249,7 +249,7 @@ def raise_descriptor_limit():
 
 def wanted_loads(args):
     wanted = [load for load in loads.ALL_LOADS
-              if (load in loads.LOADS if args.loads is None else load.name in args.loads)]
+              if (load in loads.DEFAULT_LOADS if args.loads is None else load.name in args.loads)]
     return loads.over_family(wanted, args.family) if args.family else wanted
 
 

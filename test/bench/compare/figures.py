@@ -98,6 +98,9 @@ TARGETS = (
     {"work": "persistent TCP", "load": "tcpp-tld", "least": (("nsd", 6), ("knot-xdp", 2.5)),
      "goal_ceiling": 1.4},
 )
+# The same work, asked by clients without sockets.
+RAW_LOADS = {"udp-tld": "rawudp-tld", "udp-root": "rawudp-root", "tcp1-root": "raw1-root",
+             "tcp1-tld": "raw1-tld", "tcp1-big": "raw1-big", "tcpp-tld": "rawp-tld"}
 IO_TARGET = {"least": 1.35, "goal": 1.15}
 IDLE_TARGET_OCTETS = 0
 START_TARGET_S = {"least": 0.1, "goal": 0.02}
@@ -150,13 +153,15 @@ def below_ceiling(summary, ours, names, factor):
 
 
 def verdicts(all_summaries, servers):
-    """One for each target whose load was measured with Lethe."""
+    """One for each target and kind of clients."""
     names, out = rivals(servers), []
     lethe = [server["name"] for server in servers if server.get("is_lethe")]
-    for target in TARGETS:
-        summary = all_summaries.get(target["load"], {})
+    both = [(target, load, clients) for target in TARGETS for load, clients in (
+        (target["load"], "of the kernel"), (RAW_LOADS[target["load"]], "without sockets"))]
+    for target, load, clients in both:
+        summary = all_summaries.get(load, {})
         ours = best(summary, lethe)
-        row = {"work": target["work"], "load": target["load"], "ours": ours}
+        row = {"work": target["work"], "load": load, "clients": clients, "ours": ours}
         if ours is not None:
             row["cost_us"] = summary[ours]["cost_us"]
             row["least"], row["is_least_reached"] = against(summary, ours, target["least"], names)
@@ -173,7 +178,7 @@ def verdicts(all_summaries, servers):
 def io_verdicts(all_summaries, servers):
     """Distance to the ceiling of the I/O that each of Lethe's modes uses, UDP."""
     names, out = rivals(servers), []
-    for load in ("udp-tld", "udp-root"):
+    for load in ("udp-tld", "rawudp-tld", "udp-root", "rawudp-root"):
         summary = all_summaries.get(load, {})
         for server in servers:
             ceilings = names.get(f"ceiling-{server.get('ceiling')}", ())

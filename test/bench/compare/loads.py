@@ -26,25 +26,31 @@ LOADS = (
     Load("tcp1-big", "TCP, a connection per query, responses of 3 KB", "tcp1", "tld", "big"),
     Load("tcpp-tld", "TCP, 100 connections that stay, one question outstanding", "tcpp", "tld",
          "tld"),
-    Load("tcpw-tld", "TCP, 20 connections that stay, 20 questions outstanding", "tcpw", "tld",
-         "tld"),
     Load("udp-signed", "UDP, signed zone of delegations (NSEC3, opt-out), DO set", "udp", "signed",
          "signed", 4, ("-D",)),
     Load("udp-root6", "UDP over IPv6, root zone", "udp", "root", "root", 6),
 )
-# Not asked unless named. A thousand questions again and again; and frames of the generator's own,
-# cheaper for it, so that it comes to the limits of faster servers.
-MORE_LOADS = (
-    Load("udp-hot", "UDP, zone of delegations, a thousand questions", "udp", "tld", "hot"),
-    Load("rawudp-tld", "UDP, zone of delegations, client without sockets", "rawudp", "tld", "tld"),
-    Load("raw1-root", "TCP, a connection per query, root zone, client without sockets", "raw1",
+# The same by clients without sockets, which are so cheap that the server is the limit.
+RAW_LOADS = (
+    Load("rawudp-tld", "UDP, zone of delegations, clients without sockets", "rawudp", "tld", "tld"),
+    Load("rawudp-root", "UDP, root zone, clients without sockets", "rawudp", "root", "root"),
+    Load("raw1-root", "TCP, a connection per query, root zone, clients without sockets", "raw1",
          "root", "root"),
-    Load("raw1-tld", "TCP, a connection per query, zone of delegations, client without sockets",
+    Load("raw1-tld", "TCP, a connection per query, zone of delegations, clients without sockets",
          "raw1", "tld", "tld"),
-    Load("rawp-tld", "TCP, 100 connections that stay, client without sockets", "rawp", "tld",
+    Load("raw1-big", "TCP, a connection per query, responses of 3 KB, clients without sockets",
+         "raw1", "tld", "big"),
+    Load("rawp-tld", "TCP, 100 connections that stay, clients without sockets", "rawp", "tld",
          "tld"),
 )
-ALL_LOADS = LOADS + MORE_LOADS
+# Not asked unless named: a thousand questions again and again.
+MORE_LOADS = (
+    Load("tcpw-tld", "TCP, 20 connections that stay, 20 questions outstanding", "tcpw", "tld",
+         "tld"),
+    Load("udp-hot", "UDP, zone of delegations, a thousand questions", "udp", "tld", "hot"),
+)
+DEFAULT_LOADS = LOADS + RAW_LOADS
+ALL_LOADS = DEFAULT_LOADS + MORE_LOADS
 BY_NAME = {load.name: load for load in ALL_LOADS}
 
 
@@ -63,9 +69,17 @@ def fits(server, load):
     families = server.families if "udp" in load.kind else server.tcp_families
     if load.family not in families:
         return False
-    kind = load.kind.replace("raw1", "tcp1").replace("rawp", "tcpp").replace("rawudp", "udp")
+    kind, name = with_sockets(load.kind), with_sockets(load.name)
     return load.zone_set in server.zone_sets and not \
-        {load.name, kind, kind[:3]}.isdisjoint(server.loads)
+        {load.name, name, kind, kind[:3]}.isdisjoint(server.loads)
+
+
+def with_sockets(name):
+    """The load, or kind of load, that is the same but for the clients."""
+    for raw, kernel in (("rawudp", "udp"), ("raw1", "tcp1"), ("rawp", "tcpp")):
+        if name.startswith(raw):
+            return kernel + name[len(raw):]
+    return name
 
 
 class Failed(Exception):
@@ -82,19 +96,28 @@ class LetheBench:
            "tcpw": ["tcp", "-c", "20", "--queries-per-connection", "0", "--pipeline", "20"],
            "raw1": ["raw", "-c", "60"],
            "rawp": ["raw", "-c", "100", "--queries-per-connection", "0"],
-           "rawudp": ["raw-udp", "-c", "16", "-q", "200"]}
+           "rawudp": ["raw-udp", "-q", "100"]}
 
     def __init__(self, build):
         self.program = pathlib.Path(build, "tools", "lethe-bench").resolve()
+        self.can_driver = self.is_there() and "--driver" in subprocess.run(
+            [self.program, "--help"], capture_output=True, text=True, check=False).stdout
 
     def is_there(self):
         return self.program.exists()
+
+    def has_driver(self, load, server):
+        """Whether its own XDP program is on the client's interface then. Its handshakes end with
+        the query, which not everybody takes."""
+        return load.kind.startswith("raw") and self.can_driver and \
+            (load.kind == "rawudp" or server.takes_joined)
 
     def version(self):
         return subprocess.run([self.program, "--version"], capture_output=True, text=True,
                               check=False).stdout.strip()
 
-    def command(self, load, questions, address, seconds, rate, link, timeout=1, histogram=None):
+    def command(self, load, questions, address, seconds, rate, link, timeout=1, histogram=None,
+                has_driver=False):
         how = self.HOW[load.kind]
         if rate:
             # Then so many at a time is all that there may be, not what there is.
@@ -103,6 +126,8 @@ class LetheBench:
             ["-a", RAW_CLIENTS[load.family], "-i", link.client_device, "--mac", link.server_mac()]
         if histogram:
             where += ["--histogram", str(histogram)]
+        if has_driver:
+            where.append("--driver")
         return [str(self.program), *how, "-s", f"{address}@53", "-d", str(questions), "-e", "-l",
                 f"{seconds:g}", "-t", f"{timeout:g}", *where, "--json", "--quiet",
                 *load.more, *(["-Q", str(rate)] if rate else [])]
@@ -136,12 +161,16 @@ class Dnsperf:
     def is_there(self):
         return shutil.which("dnsperf") is not None
 
+    def has_driver(self, _load, _server):
+        return False
+
     def version(self):
         done = subprocess.run(["dnsperf", "-h"], capture_output=True, text=True, check=False)
         return "dnsperf " + re.search(r"Version ([\d.]+)", done.stdout + done.stderr)[1]
 
-    def command(self, load, questions, address, seconds, rate, _link, timeout=1, histogram=None):
-        del histogram  # it has none
+    def command(self, load, questions, address, seconds, rate, _link, timeout=1, histogram=None,
+                has_driver=False):
+        del histogram, has_driver  # it has none
         return ["dnsperf", "-s", address, "-p", "53", "-d", str(questions), "-l", f"{seconds:g}",
                 "-T", "1", "-t", f"{timeout:g}", "-e", "-O", "suppress=timeout,unexpected",
                 *self.HOW[load.kind], *load.more, *(["-Q", str(rate)] if rate else [])]

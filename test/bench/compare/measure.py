@@ -164,9 +164,12 @@ class Comparison:
         histogram = pathlib.Path(self.options.state, "histogram.csv") if rate else None
         if histogram:
             histogram.unlink(missing_ok=True)
+        has_driver = self.generator.has_driver(load, instance.server)
         command = self.generator.command(load, self.files.questions[load.questions],
                                          instance.address, seconds, rate, self.link,
-                                         histogram=histogram)
+                                         histogram=histogram, has_driver=has_driver)
+        # Its own program there lets frames of XDP_TX arrive, too.
+        self.link.pass_frames(instance.server.wants_pass and not has_driver)
         self.link.pin()
         is_quiet = self._wait_quiet()
         frames = self.link.frames()
