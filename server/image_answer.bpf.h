@@ -45,6 +45,8 @@ struct image_work {
     uint64_t version; /* of the snapshot */
     uint32_t generation;
     uint32_t bucket_mask, bucket_shift;
+    uint32_t filter_page, filter_mask;
+    uint32_t is_absent; /* the name one label longer than the apex, by the filter */
     uint32_t label_count, name_len;
     uint16_t type;
     uint16_t flags; /* as they lie in memory, as whatever is added up or copied */
@@ -332,6 +334,19 @@ DRIVER_INLINE const volatile uint64_t *image_entries(const struct image_work *wo
     return (const volatile uint64_t *)(const void *)page;
 }
 
+/* Does the filter say that there is no such name? */
+DRIVER_INLINE bool image_is_absent(const struct image_work *work, uint64_t hash)
+{
+    if (work->filter_page == 0)
+        return false;
+    uint32_t bit = image_filter_bit(hash, work->filter_mask);
+    const uint8_t *page = image_page((uint64_t)work->filter_page + bit / IMAGE_FILTER_PAGE_BITS);
+    if (page == NULL)
+        return false;
+    uint8_t octet = *(const volatile uint8_t *)(page + bit % IMAGE_FILTER_PAGE_BITS / 8);
+    return (octet >> (bit & 7) & 1) == 0;
+}
+
 /* The hashes of an apex of so many labels, and of the name one label longer. The bucket of that one
  * is cold: it comes while the apex is looked up. */
 DRIVER_STEP int image_prepare(struct image_work *work, uint32_t depth)
@@ -340,9 +355,12 @@ DRIVER_STEP int image_prepare(struct image_work *work, uint32_t depth)
         return 0;
     work->hashes[1] = image_hash(work, IMAGE_CUT, depth + 1);
     DRIVER_FORGET(); /* how often the loop went round */
-    const volatile uint64_t *entries = image_entries(work, work->hashes[1]);
-    if (entries != NULL)
-        *entries;
+    work->is_absent = image_is_absent(work, work->hashes[1]);
+    if (!work->is_absent) {
+        const volatile uint64_t *entries = image_entries(work, work->hashes[1]);
+        if (entries != NULL)
+            *entries;
+    }
     work->hashes[0] = image_hash(work, IMAGE_APEX, depth);
     return 0;
 }
@@ -353,6 +371,8 @@ DRIVER_STEP enum image_found image_look_up(struct image_work *work, enum image_k
 {
     if (work == NULL)
         return IMAGE_CLIMB;
+    if (kind == IMAGE_CUT && work->is_absent)
+        return IMAGE_ABSENT;
     uint64_t hash = work->hashes[kind == IMAGE_CUT], last;
     const volatile uint64_t *entries = image_entries(work, hash);
     const uint8_t *page;
@@ -506,6 +526,8 @@ DRIVER_STEP int image_find(struct driver_context *ctx, uint32_t at, uint32_t len
     uint32_t behind = len - IMAGE_HEADER_LEN;
     work->bucket_mask = head->bucket_mask;
     work->bucket_shift = head->bucket_shift;
+    work->filter_page = head->filter_page;
+    work->filter_mask = head->filter_mask;
     if (!image_walk(work, behind) || !image_read_rest(ctx, at, behind, work))
         return 0;
     uint32_t depth = image_find_block(work, head->apex_depths);

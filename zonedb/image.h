@@ -9,12 +9,13 @@
  * Whatever an image does not hold climbs: respond() answers it.
  *
  *     pages of IMAGE_PAGE_LEN octets; no block crosses from one to the next
- *     +------+--------------------------+--------------------------+-----+--------+-----
- *     | head | some buckets of          | more buckets and blocks  | ... | blocks | ...
- *     |      | IMAGE_WAYS entries, and  |                          |     |        |
- *     |      | blocks of their names    |                          |     |        |
- *     +------+--------------------------+--------------------------+-----+--------+-----
- *              pages of the directory                                what found no room there
+ *     +------+--------------------------+-------------------------+---+--------+--------+---
+ *     | head | some buckets of          | more buckets and blocks |...| filter | blocks |...
+ *     |      | IMAGE_WAYS entries, and  |                         |   |        |        |
+ *     |      | blocks of their names    |                         |   |        |        |
+ *     +------+--------------------------+-------------------------+---+--------+--------+---
+ *              pages of the directory                                            what found no
+ *                                                                                room there
  *     entry: fingerprint (24 bits of the hash) | place (40 bits, in units of 16 octets); 0: none
  *
  *     block  | struct image_block | name | places of pointers | octets of body 0 | of body 1 |
@@ -27,7 +28,8 @@
  * fingerprint; names that would climb.
  *
  * LOOK-UP. The deepest apex of the image at or above the name asked for; then the name one label
- * longer than that apex. The directory has every name of the zone of that depth, empty
+ * longer than that apex. If its bit in the filter is 0, it does not exist: that is for most of them
+ * the end, at no cold cache line, as the filter is small. The directory has every name of the zone of that depth, empty
  * non-terminals and ancestors of apexes of other zones served included: either a cut, whose block
  * holds the referral, or IMAGE_PLACE_CLIMB (or a block without bodies). So what is not there does not exist, and the apex's
  * block holds the NXDOMAIN. A bucket that could not take all of its names has IMAGE_PLACE_FULL in
@@ -81,6 +83,8 @@ struct image_head {
     uint16_t bucket_shift; /* log2 of the buckets of a page of the directory */
     uint16_t generation;   /* another one as soon as the image is being made anew */
     uint16_t zero;
+    uint32_t filter_page; /* 0: there is no filter */
+    uint32_t filter_mask; /* its bits, a power of two, less one */
 };
 
 struct image_body {
@@ -127,6 +131,13 @@ static inline uint32_t image_bucket_at(uint64_t bucket, uint32_t bucket_shift)
 {
     uint32_t in_page = (uint32_t)bucket & ((1u << (bucket_shift & 7)) - 1);
     return (in_page & ((1u << IMAGE_BUCKET_SHIFT_MAX) - 1)) * 8u * IMAGE_WAYS;
+}
+
+/* The bit of a hash in the filter: its page, and its place there (octet times 8 and bit). */
+#define IMAGE_FILTER_PAGE_BITS (8u * IMAGE_PAGE_LEN)
+static inline uint32_t image_filter_bit(uint64_t hash, uint32_t filter_mask)
+{
+    return (uint32_t)(hash >> 8) & filter_mask;
 }
 
 static inline uint64_t image_fingerprint(uint64_t hash)

@@ -445,6 +445,8 @@ int image_move(struct image *image, struct image_memory memory)
     head->apex_depths = image_head_of(image)->apex_depths;
     head->bucket_mask = image->bucket_mask;
     head->bucket_shift = (uint16_t)image->bucket_shift;
+    head->filter_page = image->filter_page;
+    head->filter_mask = image->filter_mask;
     head->udp_payload = image->policy.udp_payload;
     image_version_set(image, 0);
     image->octets = memory.octets;

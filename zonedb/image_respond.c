@@ -19,6 +19,7 @@ struct place {
     const uint8_t *octets;
     size_t len; /* whole pages */
     uint32_t bucket_mask, bucket_shift;
+    uint32_t filter_page, filter_mask;
 };
 
 /* The request. The name is in lower case, with zeros behind it to read in words. */
@@ -158,15 +159,31 @@ static size_t suffix_at(const struct asked *asked, unsigned depth)
     return asked->label_at[asked->label_count - depth];
 }
 
+static uint64_t suffix_hash(const struct asked *asked, enum image_kind kind, unsigned depth)
+{
+    uint64_t hash = kind;
+    for (size_t at = suffix_at(asked, depth); at < asked->name_len; at += 8)
+        hash = image_mix(hash, load_word(asked->lower + at));
+    return hash;
+}
+
+/* False: there is no such name. */
+static bool filter_has(const struct place *image, uint64_t hash)
+{
+    if (image->filter_page == 0)
+        return true;
+    uint32_t bit = image_filter_bit(hash, image->filter_mask);
+    const uint8_t *filter = image->octets + (size_t)image->filter_page * IMAGE_PAGE_LEN;
+    return (__atomic_load_n(filter + bit / 8, __ATOMIC_ACQUIRE) >> bit % 8 & 1) != 0;
+}
+
 /* The suffix of `depth` labels in the directory. */
 static enum lookup lookup(const struct place *image, enum image_kind kind,
-                          const struct asked *asked, unsigned depth, struct block *block_out)
+                          const struct asked *asked, unsigned depth, uint64_t hash,
+                          struct block *block_out)
 {
     const uint8_t *name = asked->lower + suffix_at(asked, depth);
     size_t len = asked->name_len - suffix_at(asked, depth);
-    uint64_t hash = kind;
-    for (size_t at = 0; at < len; at += 8)
-        hash = image_mix(hash, load_word(name + at));
     uint64_t fingerprint = image_fingerprint(hash), entry = 0;
     uint64_t number = image_bucket(hash, image->bucket_mask);
     const uint8_t *bucket = image->octets +
@@ -198,14 +215,18 @@ static bool block_find(const struct place *image, uint32_t apex_depths, const st
     for (apex_depths <<= 31 - depth; apex_depths != 0; apex_depths <<= 1, depth--) {
         if (apex_depths >> 31 == 0)
             continue;
-        found = lookup(image, IMAGE_APEX, asked, depth, block_out);
+        found = lookup(image, IMAGE_APEX, asked, depth, suffix_hash(asked, IMAGE_APEX, depth),
+                       block_out);
         if (found != LOOKUP_ABSENT)
             break;
     }
     if (found != LOOKUP_BLOCK || depth == asked->label_count)
         return false;
     *depth_out = depth;
-    found = lookup(image, IMAGE_CUT, asked, depth + 1, &cut);
+    uint64_t hash = suffix_hash(asked, IMAGE_CUT, depth + 1);
+    if (!filter_has(image, hash))
+        return true;
+    found = lookup(image, IMAGE_CUT, asked, depth + 1, hash, &cut);
     if (found != LOOKUP_BLOCK)
         return found == LOOKUP_ABSENT;
     *block_out = cut;
@@ -276,6 +297,24 @@ static size_t limit_of(const struct asked *asked, bool is_tcp, uint16_t udp_payl
     return limit < cap ? limit : cap;
 }
 
+/* Returns false if directory or filter do not lie within the image. */
+static bool place_read(const void *image, size_t image_len, struct place *place_out)
+{
+    const struct image_head *head = image;
+    *place_out = (struct place){
+        .octets = image,
+        .len = image_len - image_len % IMAGE_PAGE_LEN,
+        .bucket_mask = head->bucket_mask,
+        .bucket_shift = head->bucket_shift,
+        .filter_page = head->filter_page,
+        .filter_mask = head->filter_mask,
+    };
+    uint64_t page_count = place_out->len / IMAGE_PAGE_LEN;
+    return image_bucket_page(place_out->bucket_mask, place_out->bucket_shift) < page_count &&
+           place_out->filter_page + UINT64_C(1) * place_out->filter_mask / IMAGE_FILTER_PAGE_BITS <
+               page_count;
+}
+
 size_t image_respond(const void *image, size_t image_len, bool is_tcp, const uint8_t *request,
                      size_t request_len, uint8_t *response, size_t response_cap)
 {
@@ -288,9 +327,8 @@ size_t image_respond(const void *image, size_t image_len, bool is_tcp, const uin
     if (question_end == 0 || image_len < IMAGE_PAGE_LEN)
         return 0;
     uint64_t version = image_version(image);
-    struct place place = {image, image_len - image_len % IMAGE_PAGE_LEN, head->bucket_mask,
-                          head->bucket_shift};
-    if (image_bucket_page(place.bucket_mask, place.bucket_shift) >= place.len / IMAGE_PAGE_LEN)
+    struct place place;
+    if (!place_read(image, image_len, &place))
         return 0;
     if (!block_find(&place, head->apex_depths, &asked, &block, &depth) ||
         has_child(block.at, &asked, depth))

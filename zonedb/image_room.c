@@ -9,6 +9,8 @@
 #define BUCKET_LOAD 4
 #define BUCKET_LEN (8u * IMAGE_WAYS)
 #define BUCKETS_MIN 64
+/* Bits of the filter for a name, at least: a name that does not exist is met by one in sixteen. */
+#define FILTER_BITS 16
 
 static uint64_t load_word(const uint8_t *p)
 {
@@ -49,6 +51,14 @@ static int directory_begin(struct image *image, uint64_t page_count)
     return 0;
 }
 
+static uint32_t filter_bits(uint64_t name_count)
+{
+    uint32_t bits = IMAGE_FILTER_PAGE_BITS;
+    while (bits < name_count * FILTER_BITS && bits < UINT32_C(1) << 31)
+        bits *= 2;
+    return bits;
+}
+
 int image_room_begin(struct image *image, struct image_memory memory, uint64_t name_count,
                      uint64_t octet_count)
 {
@@ -59,7 +69,10 @@ int image_room_begin(struct image *image, struct image_memory memory, uint64_t n
     image->len = memory.len - memory.len % IMAGE_PAGE_LEN;
     image->bucket_mask = (uint32_t)(buckets - 1);
     image->bucket_shift = bucket_shift_of(buckets, octet_count);
-    image->next = image_bucket_page(buckets, image->bucket_shift) * IMAGE_UNITS_MAX;
+    image->filter_page = (uint32_t)image_bucket_page(buckets, image->bucket_shift);
+    image->filter_mask = filter_bits(name_count) - 1;
+    image->next = (image->filter_page + image->filter_mask / IMAGE_FILTER_PAGE_BITS + UINT64_C(1)) *
+                  IMAGE_UNITS_MAX;
     memset(image->spare, 0, sizeof image->spare);
     image->retired_count = 0;
     if (image->next * IMAGE_UNIT_LEN > image->len)
@@ -69,6 +82,10 @@ int image_room_begin(struct image *image, struct image_memory memory, uint64_t n
     head->bucket_mask = image->bucket_mask;
     head->bucket_shift = (uint16_t)image->bucket_shift;
     head->udp_payload = image->policy.udp_payload;
+    head->filter_page = image->filter_page;
+    head->filter_mask = image->filter_mask;
+    memset(image->octets + (size_t)image->filter_page * IMAGE_PAGE_LEN, 0,
+           (size_t)image->filter_mask / 8 + 1);
     return directory_begin(image, buckets >> image->bucket_shift);
 }
 
@@ -162,8 +179,17 @@ void image_entry_set(uint64_t *entry, uint64_t place)
     __atomic_store_n(entry, place == 0 ? 0 : fingerprint | place, __ATOMIC_RELEASE);
 }
 
+/* From now on it is looked for. */
+static void filter_add(struct image *image, uint64_t hash)
+{
+    uint32_t bit = image_filter_bit(hash, image->filter_mask);
+    uint8_t *octet = image->octets + (size_t)image->filter_page * IMAGE_PAGE_LEN + bit / 8;
+    __atomic_store_n(octet, (uint8_t)(*octet | 1u << bit % 8), __ATOMIC_RELEASE);
+}
+
 void image_entry_add(struct image *image, uint64_t hash, uint64_t place)
 {
+    filter_add(image, hash);
     uint64_t *bucket = bucket_of(image, hash), *last = bucket + IMAGE_WAYS - 1, *unused = NULL;
     for (uint64_t *entry = last; entry >= bucket; entry--) {
         if (*entry == 0) {

@@ -40,6 +40,7 @@ struct image {
     uint8_t *octets;
     size_t len; /* whole pages */
     uint32_t bucket_mask, bucket_shift;
+    uint32_t filter_page, filter_mask;
     uint16_t *page_next;                 /* in each page of the directory, the first unused unit */
     uint64_t next;                       /* behind them, the first unit that was never used */
     uint64_t spare[IMAGE_UNITS_MAX + 1]; /* by units: first of a list of places to use again */

@@ -91,6 +91,10 @@ static struct image_head *head_of(struct image_made *made)
 
 static void enter(struct image_made *made, uint64_t hash, uint64_t place)
 {
+    const struct image_head *head = head_of(made);
+    uint32_t bit = image_filter_bit(hash, head->filter_mask);
+    if (head->filter_page != 0)
+        made->pages[0][head->filter_page * IMAGE_PAGE_LEN + bit / 8] |= (uint8_t)(1u << bit % 8);
     uint64_t *entries = (uint64_t *)(void *)made->pages[1] +
                         IMAGE_WAYS * image_bucket(hash, head_of(made)->bucket_mask);
     for (unsigned i = 0; i < IMAGE_WAYS; i++)
@@ -188,7 +192,11 @@ void image_made_begin(struct image_made *made, unsigned index)
                                 .bucket_mask = (directory << IMAGE_BUCKET_SHIFT_MAX) - 1,
                                 .bucket_shift = IMAGE_BUCKET_SHIFT_MAX,
                                 .udp_payload = payloads[index % 6]};
-    made->next = (1 + directory) * (IMAGE_PAGE_LEN / IMAGE_UNIT_LEN);
+    if (index % 2 == 1) {
+        head->filter_page = 1 + directory;
+        head->filter_mask = 2 * IMAGE_FILTER_PAGE_BITS - 1;
+    }
+    made->next = (1 + directory + 2) * (IMAGE_PAGE_LEN / IMAGE_UNIT_LEN);
     made->cut_count = index % 3 == 2 ? 100 : CUTS_MAX;
     if (index % 2 == 0)
         apex_add(made, name_make(NULL, 0), 0);

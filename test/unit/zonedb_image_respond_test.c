@@ -294,13 +294,12 @@ END_TEST
 
 /* ---- buckets ---- */
 
-/* A hash with this fingerprint, in the bucket that `name` is looked up in. */
+/* A hash with this fingerprint, in the bucket that `name` is looked up in, with its bit. */
 static uint64_t hash_beside(const char *text, uint64_t fingerprint)
 {
     uint8_t name[NAME_MAX_LEN];
-    const struct image_head *head = memory.octets;
     uint64_t hash = image_name_hash(IMAGE_CUT, name, name_from_text(text, name));
-    return fingerprint << IMAGE_FINGERPRINT_SHIFT | (hash & head->bucket_mask);
+    return fingerprint << IMAGE_FINGERPRINT_SHIFT | (hash & IMAGE_PLACE_MASK);
 }
 
 START_TEST(test_a_full_bucket_climbs)
@@ -317,6 +316,32 @@ START_TEST(test_a_full_bucket_climbs)
     for (unsigned i = 0; i < 3; i++)
         image_entry_add(image, hash_beside("cut.example.", 1 + i), IMAGE_PLACE_CLIMB);
     ck_assert_uint_gt(ask("cut.example.", 1, 0, false), 0);
+}
+END_TEST
+
+START_TEST(test_what_the_filter_has_not_does_not_exist)
+{
+    struct image_head *head = memory.octets;
+    uint8_t *filter = (uint8_t *)memory.octets + head->filter_page * IMAGE_PAGE_LEN;
+    ck_assert_uint_gt(ask("cut.example.", 1, 0, false), 0);
+    ck_assert_uint_eq(rcode(), 0);
+    ck_assert_uint_eq(ask("ent.example.", 1, 0, false), 0);
+    /* As if they did not exist. */
+    memset(filter, 0, head->filter_mask / 8 + 1);
+    static const char *const names[] = {"cut.example.", "ent.example."};
+    for (unsigned i = 0; i < 2; i++) {
+        uint8_t request[512];
+        size_t len = request_make(request, names[i], 1, 0, false, NULL, 0);
+        ck_assert_uint_gt(image_respond(memory.octets, memory.len, false, request, len, response,
+                                        sizeof response),
+                          0);
+        ck_assert_uint_eq(rcode(), 3);
+    }
+    head->filter_page = 0; /* without one, all are looked for */
+    ck_assert_uint_gt(ask("cut.example.", 1, 0, false), 0);
+    ck_assert_uint_eq(ask("ent.example.", 1, 0, false), 0);
+    head->filter_page = UINT32_MAX; /* no page of the image */
+    ck_assert_uint_eq(ask("cut.example.", 1, 0, false), 0);
 }
 END_TEST
 
@@ -375,6 +400,7 @@ int main(void)
                                   test_only_while_it_is_of_a_snapshot,
                                   test_layout,
                                   test_a_full_bucket_climbs,
+                                  test_what_the_filter_has_not_does_not_exist,
                                   test_the_same_fingerprint_climbs,
                                   test_zones_without_room_climb};
     return test_run("zonedb_image_respond", tests, sizeof tests / sizeof *tests, setup, teardown);
