@@ -114,6 +114,8 @@ bool lethe_name(const char *text, uint8_t name[NAME_MAX_LEN])
     return false;
 }
 
+static bool is_alarm_set;
+
 static void on_alarm(int number)
 {
     static const char text[] =
@@ -125,7 +127,9 @@ static void on_alarm(int number)
 
 void lethe_waiting_ends(void)
 {
-    alarm(0);
+    if (is_alarm_set) /* called for each zone */
+        alarm(0);
+    is_alarm_set = false;
 }
 
 struct zonedb *lethe_open(const struct lethe_arguments *arguments, enum zonedb_mode mode)
@@ -133,8 +137,10 @@ struct zonedb *lethe_open(const struct lethe_arguments *arguments, enum zonedb_m
     struct zonedb_error error;
     struct zonedb *db = NULL;
 
-    if (mode != ZONEDB_READ && signal(SIGALRM, on_alarm) != SIG_ERR)
+    if (mode != ZONEDB_READ && signal(SIGALRM, on_alarm) != SIG_ERR) {
         alarm(WAITING_S);
+        is_alarm_set = true;
+    }
     if (zonedb_open(arguments->db, mode, &db, &error) != 0) {
         lethe_waiting_ends();
         lethe_fail("%s", error.text);

@@ -10,6 +10,8 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -229,6 +231,9 @@ static int load(struct list *list, FILE *file)
     const double begun_s = session_clock_s();
     int error;
 
+    /* A batch's memory is wanted for the next: to give it back and have it anew costs as much as to
+     * write it. */
+    mallopt(M_TRIM_THRESHOLD, INT_MAX);
     list->db = lethe_open(list->session.arguments, ZONEDB_CREATE);
     if (list->db == NULL)
         return EXIT_REFUSED;
@@ -259,6 +264,7 @@ int lethe_zone_load_list(const struct lethe_arguments *arguments)
         list->session = session_begin(arguments);
         list->session.is_phase_hidden = true;
         list->options = session_options(&list->session, false);
+        list->options.scanner = text_scanner_new(); /* NULL: slower */
         list->name = is_stdin ? "(standard input)" : arguments->list;
         list->folder = arguments->list;
         list->folder_len = slash == NULL ? 0 : (size_t)(slash - arguments->list) + 1;
@@ -270,8 +276,10 @@ int lethe_zone_load_list(const struct lethe_arguments *arguments)
         fclose(file);
     for (size_t i = 0; list != NULL && i < list->line_count; i++)
         free(list->lines[i]);
-    if (list != NULL)
+    if (list != NULL) {
         free(list->lines);
+        text_scanner_free(list->options.scanner);
+    }
     free(list);
     return exit_code;
 }

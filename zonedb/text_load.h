@@ -65,6 +65,15 @@ enum text_phase {
     TEXT_WRITING,   /* in owners */
 };
 
+/* What reads text. It takes longer to set up than a small zone to read. */
+struct text_scanner;
+
+/* NULL: no memory. */
+struct text_scanner *text_scanner_new(void);
+
+/* NULL is allowed. */
+void text_scanner_free(struct text_scanner *scanner);
+
 struct text_options {
     void (*message)(void *context, const struct text_message *message); /* may be NULL */
     void (*progress)(void *context, enum text_phase phase, uint64_t done, uint64_t total);
@@ -75,8 +84,10 @@ struct text_options {
      * text_zone_store() will be given, so that it is written while the text is read, and locked so
      * long; NULL: it is not to be. */
     struct zonedb *(*database)(void *context);
-    size_t memory_octets; /* for records, with a spill_directory; 0: TEXT_MEMORY_DEFAULT */
-    bool is_thorough;     /* also the warnings that cost look-ups: targets that are CNAMEs, occluded
+    struct text_scanner *scanner; /* used for this zone, and then free for another; NULL: one of its
+                                     own */
+    size_t memory_octets;         /* for records, with a spill_directory; 0: TEXT_MEMORY_DEFAULT */
+    bool is_thorough; /* also the warnings that cost look-ups: targets that are CNAMEs, occluded
                          data, sibling name servers without address */
 };
 

@@ -268,19 +268,66 @@ static int scan_pieces(struct text_zone *zone, zs_scanner_t *scanner, const stru
     return status == SCAN_ENDS ? 0 : status;
 }
 
+struct text_scanner {
+    zs_scanner_t scanner;
+    bool is_set_up, is_clean;
+};
+
+struct text_scanner *text_scanner_new(void)
+{
+    struct text_scanner *scanner = malloc(sizeof(*scanner));
+
+    if (scanner != NULL)
+        scanner->is_set_up = scanner->is_clean = false;
+    return scanner;
+}
+
+void text_scanner_free(struct text_scanner *scanner)
+{
+    if (scanner != NULL && scanner->is_set_up)
+        zs_deinit(&scanner->scanner);
+    free(scanner);
+}
+
+/* As zs_init() would leave a scanner that has come to the end of a text without an error: without its
+ * clearing two hundred kilobytes. */
+static bool scanner_renew(zs_scanner_t *scanner, const char *origin, uint32_t ttl)
+{
+    char settings[sizeof("$ORIGIN \n") + NAME_TEXT_MAX];
+    const int len = snprintf(settings, sizeof(settings), "$ORIGIN %s\n", origin);
+
+    if (zs_set_input_string(scanner, settings, (size_t)len) != 0 || zs_parse_record(scanner) != 0 ||
+        scanner->state != ZS_STATE_EOF)
+        return false;
+    scanner->default_ttl = ttl;
+    scanner->r_owner_length = 0;
+    scanner->line_counter = 1;
+    return true;
+}
+
+static int scanner_set_up(struct text_scanner *scanner, const char *origin, uint32_t ttl)
+{
+    if (scanner->is_set_up && scanner->is_clean && scanner_renew(&scanner->scanner, origin, ttl))
+        return 0;
+    if (scanner->is_set_up)
+        zs_deinit(&scanner->scanner);
+    scanner->is_set_up = zs_init(&scanner->scanner, origin, 1, ttl) == 0;
+    return scanner->is_set_up ? 0 : -ENOMEM;
+}
+
 static int scan_source(struct text_zone *zone, const struct source *source, const char *origin,
                        uint32_t ttl)
 {
-    zs_scanner_t *scanner = malloc(sizeof(*scanner));
-    int error = -ENOMEM;
+    struct text_scanner *kept = source->parent == NULL ? zone->options.scanner : NULL;
+    struct text_scanner *scanner = kept != NULL ? kept : text_scanner_new();
+    int error = scanner == NULL ? -ENOMEM : scanner_set_up(scanner, origin, ttl);
 
-    if (scanner == NULL)
-        return error;
-    if (zs_init(scanner, origin, 1, ttl) == 0) {
-        error = scan_pieces(zone, scanner, source);
-        zs_deinit(scanner);
+    if (error == 0) {
+        error = scan_pieces(zone, &scanner->scanner, source);
+        scanner->is_clean = error == 0 && zone->counts.errors == 0;
     }
-    free(scanner);
+    if (kept == NULL)
+        text_scanner_free(scanner);
     return error;
 }
 

@@ -419,6 +419,56 @@ START_TEST(test_replace)
 }
 END_TEST
 
+/* A scanner that has read another zone reads the next like a new one. */
+START_TEST(test_scanner_is_kept)
+{
+    static const struct {
+        const char *apex, *text;
+        bool is_good;
+    } zones[] = {
+        {"example.", "$TTL 5\n$ORIGIN sub.example.\n@ A 192.0.2.1\n$ORIGIN example.\n" HEAD, true},
+        {"example.", HEAD "@ A 192.0.2.1\n", true}, /* no TTL: not 5 */
+        {"test.", HEAD "$ORIGIN sub.test.\nwww A 192.0.2.1", true},
+        {"test.", " 3600 A 192.0.2.1\n" HEAD, false}, /* the owner before it is of another zone */
+        {"test.", HEAD "@ TXT ( unfinished\n", false},
+        {".", HEAD "www 60 A 192.0.2.1\n", true},
+        {"test.", HEAD "@ TXT \"unfinished\n", false},
+        {"test.", HEAD "$TTL x\n", false},
+        {"x\\.y\\009.test.", HEAD "$ORIGIN deep.x\\.y\\009.test.\n@ 7 A 192.0.2.1\n", true},
+        {"test.", HEAD "www A 192.0.2.1\n", true},
+    };
+    struct text_scanner *scanner = text_scanner_new();
+
+    ck_assert_ptr_nonnull(scanner);
+    for (size_t i = 0; i < sizeof(zones) / sizeof(zones[0]); i++) {
+        struct text dumps[2];
+        for (unsigned is_kept = 0; is_kept < 2; is_kept++) {
+            const struct text_options options = {.scanner = is_kept ? scanner : NULL};
+            struct fixture fixture = fixture_new();
+            struct text_zone *zone;
+            uint8_t apex[NAME_MAX_LEN];
+            dumps[is_kept] = (struct text){.octets = NULL};
+            put(&dumps[is_kept], "");
+            ck_assert_uint_gt(name_from_text(zones[i].apex, apex), 0);
+            const int error = text_zone_read_memory(apex, "text", zones[i].text,
+                                                    strlen(zones[i].text), &options, &zone, NULL);
+            ck_assert_msg(error == (zones[i].is_good ? 0 : -EINVAL), "%zu: %d", i, error);
+            if (error == 0) {
+                ck_assert_int_eq(text_zone_store(zone, fixture.db, 1), 0);
+                text_zone_free(zone);
+                open_view(&fixture);
+                ck_assert_int_eq(text_dump(fixture.view, apex, append, &dumps[is_kept]), 0);
+            }
+            fixture_free(&fixture);
+        }
+        ck_assert_str_eq(dumps[0].octets, dumps[1].octets);
+        free(dumps[0].octets);
+        free(dumps[1].octets);
+    }
+    text_scanner_free(scanner);
+}
+END_TEST
+
 TEST_MAIN("zonedb_text_load", test_counts, test_dump_is_canonical, test_dump_every_octet,
           test_dump_types, test_order, test_big_rrset, test_too_many_records, test_error_limit,
-          test_no_include_in_memory, test_places, test_replace)
+          test_no_include_in_memory, test_places, test_replace, test_scanner_is_kept)
