@@ -76,7 +76,7 @@ static void check(enum packet_checksum_policy policy, size_t len, uint32_t seed,
 
 static void check_lease(void)
 {
-    struct image_head *head = (struct image_head *)(void *)made.pages[0];
+    struct image_head *head = (struct image_head *)(void *)made.pages;
     unsigned before = answered;
     image_host_now_ns = head->until_ns = 1000000;
     for (uint32_t seed = 0; seed < 1000; seed++) {
@@ -102,7 +102,7 @@ static void check_lease(void)
 
 int main(void)
 {
-    image_host_pages = made.pages[0];
+    image_host_pages = made.pages;
     image_host_page_count = IMAGE_FRAMES_PAGES;
     for (unsigned index = 0; index < IMAGE_FRAMES_IMAGES; index++) {
         image_made_begin(&made, index);

@@ -86,7 +86,7 @@ static uint64_t name_hash(enum image_kind kind, const uint8_t *name, size_t len)
 
 static struct image_head *head_of(struct image_made *made)
 {
-    return (struct image_head *)(void *)made->pages[0];
+    return (struct image_head *)(void *)made->pages;
 }
 
 static void enter(struct image_made *made, uint64_t hash, uint64_t place)
@@ -94,8 +94,8 @@ static void enter(struct image_made *made, uint64_t hash, uint64_t place)
     const struct image_head *head = head_of(made);
     uint32_t bit = image_filter_bit(hash, head->filter_mask);
     if (head->filter_page != 0)
-        made->pages[0][head->filter_page * IMAGE_PAGE_LEN + bit / 8] |= (uint8_t)(1u << bit % 8);
-    uint64_t *entries = (uint64_t *)(void *)made->pages[1] +
+        made->pages[head->filter_page * IMAGE_PAGE_LEN + bit / 8] |= (uint8_t)(1u << bit % 8);
+    uint64_t *entries = (uint64_t *)(void *)(made->pages + IMAGE_PAGE_LEN) +
                         IMAGE_WAYS * image_bucket(hash, head_of(made)->bucket_mask);
     for (unsigned i = 0; i < IMAGE_WAYS; i++)
         if (entries[i] == 0) {
@@ -143,7 +143,7 @@ static uint64_t block_put(struct image_made *made, enum image_kind kind, const u
         made->next += units - made->next % units;
     uint64_t place = made->next;
     MUST(place / units < IMAGE_FRAMES_PAGES);
-    uint8_t *at = made->pages[0] + place * IMAGE_UNIT_LEN;
+    uint8_t *at = made->pages + place * IMAGE_UNIT_LEN;
     struct image_block *block = (struct image_block *)(void *)at;
     block->kind = (uint8_t)kind;
     block->name_len = (uint8_t)name_len;
@@ -215,7 +215,7 @@ void image_made_spoil(struct image_made *made, uint32_t seed)
     for (unsigned i = 0; i < 20000; i++) {
         uint64_t at = below((uint32_t)made->next * IMAGE_UNIT_LEN);
         if (at >= 16) /* all but the lease */
-            made->pages[0][at] = (uint8_t)(below(2) ? any() : 0xff);
+            made->pages[at] = (uint8_t)(below(2) ? any() : 0xff);
     }
 }
 

@@ -17,7 +17,7 @@
 
 /* An image, and the names of it to ask for. */
 struct image_made {
-    _Alignas(4096) uint8_t pages[IMAGE_FRAMES_PAGES][IMAGE_PAGE_LEN];
+    _Alignas(4096) uint8_t pages[IMAGE_FRAMES_PAGES * IMAGE_PAGE_LEN];
     uint64_t next; /* the first unit that is free */
     struct image_name {
         uint8_t octets[64];
