@@ -43,7 +43,7 @@ static uint8_t image_memory[1 << 16] __attribute__((aligned(IMAGE_PAGE_LEN)));
 static void make_image(void)
 {
     const struct image_memory memory = {image_memory, sizeof image_memory};
-    struct image *image;
+    static struct image *image; /* kept, so that its memory is not lost */
     MUST(image_open(&policy, &image) == 0 && image_build(image, memory, fixture.view) == 0);
     ((struct image_head *)memory.octets)->until_ns = UINT64_MAX;
     image_host_pages = image_memory;

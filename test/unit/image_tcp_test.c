@@ -27,6 +27,7 @@
 static struct fixture fixture;
 static struct respond_policy policy;
 static struct image_memory memory;
+static struct image *image;
 static uint8_t frame[FRAME_CAP], result[FRAME_CAP];
 static struct recent_note host_note;
 static bool has_additional; /* the request in `frame` */
@@ -57,7 +58,6 @@ static void load(void)
     fixture_load(&fixture, "example.", text);
     policy = respond_policy_default();
     memory = (struct image_memory){aligned_alloc(IMAGE_PAGE_LEN, MEMORY_LEN), MEMORY_LEN};
-    struct image *image;
     MUST(memory.octets != NULL && image_open(&policy, &image) == 0);
     MUST(image_build(image, memory, fixture.view) == 0);
     ((struct image_head *)memory.octets)->until_ns = UINT64_MAX;
@@ -248,9 +248,9 @@ static void compare(const struct stateless_tcp_config *config, size_t len,
 static enum driver_verdict answer(struct driver_context *ctx, const struct driver_config *config,
                                   struct driver_work *work)
 {
-    static struct image_work image;
-    memset(&image, 0xa5, sizeof image);
-    return image_tcp(ctx, config, work, &image, &host_note);
+    static struct image_work work_there;
+    memset(&work_there, 0xa5, sizeof work_there);
+    return image_tcp(ctx, config, work, &work_there, &host_note);
 }
 
 static enum driver_verdict ask(const struct stateless_tcp_config *config, size_t len,
@@ -369,6 +369,8 @@ int main(void)
 #ifdef HAS_KERNEL
     check_kernel();
 #endif
+    image_close(image);
+    free(memory.octets);
     fixture_close(&fixture);
     return EXIT_SUCCESS;
 }
