@@ -39,10 +39,13 @@ static __always_inline uint8_t *client_end(struct xdp_md *ctx)
     return (uint8_t *)(long)ctx->data_end;
 }
 
+/* At its end, or where there is no room, as behind short frames of a kernel, where it begins: all of
+ * it is written anew. */
 static __always_inline bool client_resize(struct xdp_md *ctx, uint32_t len)
 {
     int more = (int)len - (int)(ctx->data_end - ctx->data);
-    return more == 0 || bpf_xdp_adjust_tail(ctx, more) == 0;
+    return more == 0 || bpf_xdp_adjust_tail(ctx, more) == 0 ||
+           (more > 0 && bpf_xdp_adjust_head(ctx, -more) == 0);
 }
 
 static __always_inline uint64_t client_now_ns(void)

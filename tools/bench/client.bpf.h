@@ -16,7 +16,7 @@
  * Compiled for BPF, and for the host, where test/unit/bench_client_test.c puts it before a server.
  * Whoever includes it has defined before:
  *     struct client_context                      a frame: client_data(), client_end() its octets
- *     bool client_resize(ctx, len)               make it so long; the octets may have moved
+ *     bool client_resize(ctx, len)               make it so long, of any octets, anywhere
  *     client_now_ns()                            the time
  *     client_settings(), _progress(), _counts(), _place_at(number), _reference_at(number),
  *     _chunk_at(number), _command_at(number)     memory; NULL: there is none such
