@@ -33,6 +33,13 @@ enum stateless_tcp_outcome modern_send_ack(const struct packet *packet, uint32_t
                                                               : STATELESS_TCP_DROP;
 }
 
+/* What is behind all that the client knows to be acknowledged its kernel takes for old, with the
+ * point that it bears. */
+static inline uint32_t ack_of(const struct recent_entry *entry, uint32_t ack)
+{
+    return ack - entry->ack > entry->acked - entry->ack ? ack : entry->acked;
+}
+
 /* `len` octets of a train, from `from` on. False: no room. */
 static inline bool send_segment(const struct stateless_tcp_query *query,
                                 const struct recent_entry *entry, const uint8_t *octets,
@@ -42,7 +49,7 @@ static inline bool send_segment(const struct stateless_tcp_query *query,
     uint8_t end_flags = entry->has_fin ? PACKET_PSH | PACKET_FIN : PACKET_PSH;
     const struct packet_segment segment = {
         .seq = query->base + from,
-        .ack = ack,
+        .ack = ack_of(entry, ack),
         .window = MODERN_WINDOW,
         .flags = PACKET_ACK | (from + len == entry->end ? end_flags : 0),
         .has_timestamps = query->packet->has_timestamps,
@@ -157,7 +164,7 @@ void modern_send_learn(const struct stateless_tcp_config *config, const struct p
     uint32_t cwnd = before != NULL ? before->cwnd : (uint32_t)config->burst * config->segment_size;
     uint32_t ssthresh = before != NULL ? before->ssthresh : UINT32_MAX;
     struct recent_entry *entry = recent_take(recent, connection);
-    entry->seq = entry->ack = note.seq;
+    entry->seq = entry->ack = entry->acked = note.seq;
     entry->seq_end = note.seq_end;
     entry->start = entry->held = entry->repaired = entry->recover = note.start;
     entry->end = entry->sent = note.end;
@@ -174,6 +181,9 @@ void modern_send_train(const struct stateless_tcp_query *query, const struct rec
     here.connection = query->connection;
     here.cwnd = modern_send_cwnd(query, before);
     here.ssthresh = before == NULL ? UINT32_MAX : before->ssthresh;
+    here.acked = before == NULL || before->acked - here.ack > here.seq_end - here.ack
+                     ? here.ack
+                     : before->acked;
     begin(query, &here, octets, ack_done, train);
     struct recent_entry *kept = recent_take(query->recent, query->connection);
     if (kept == NULL)

@@ -52,7 +52,7 @@ static struct recent_entry *entry_make(const struct stateless_tcp_query *query, 
     struct recent_entry *entry = recent_take(query->recent, query->connection);
     if (entry == NULL)
         return NULL;
-    entry->seq = entry->seq_end = entry->ack = seq;
+    entry->seq = entry->seq_end = entry->ack = entry->acked = seq;
     entry->start = entry->end = entry->held = entry->sent = query->held;
     entry->repaired = entry->recover = query->held;
     entry->cwnd = modern_send_cwnd(query, NULL);
@@ -85,6 +85,7 @@ enum stateless_tcp_outcome modern_tail_receive(const struct stateless_tcp_query 
     if (!is_all_there || memcmp(tail, packet->payload, len) != 0)
         return STATELESS_TCP_DROP;
     entry->tail_len = len;
+    entry->acked = packet->seq + len;
     return modern_send_ack(packet, packet->seq + len, 0, MODERN_WINDOW - len,
                            point_make(point->offset, packet->seq, true), train);
 }

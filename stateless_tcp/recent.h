@@ -45,6 +45,7 @@ struct recent_entry {
     uint32_t seq, seq_end; /* the requests: from, up to */
     uint32_t start, end;   /* the responses */
     uint32_t ack;          /* what the train acknowledges: nothing that was open */
+    uint32_t acked;        /* `ack`, or later by what was acknowledged of a tail before */
     bool has_fin;          /* it ends our stream */
     bool is_pressing;      /* the client shall acknowledge its end at once */
     bool is_early_acked;   /* while it was in the air, the train before it was acknowledged */

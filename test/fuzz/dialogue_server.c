@@ -52,6 +52,12 @@ uint32_t dialogue_request(uint8_t id, uint8_t *out)
     memcpy(out, head, sizeof(head));
     out[1] = (uint8_t)(len - 2);
     out[3] = id;
+    if (len > sizeof(head)) { /* OPT, with an option or two: a message that tells its length */
+        out[13] = 1;
+        out[21] = 41;
+        out[28] = (uint8_t)((len - 30) >> 8);
+        out[29] = (uint8_t)(len - 30);
+    }
     return len;
 }
 

@@ -113,6 +113,27 @@ START_TEST(piece_sent_again_is_acknowledged)
 }
 END_TEST
 
+/* What its kernel knows to be acknowledged no segment may fall behind: it would be old, and its point
+ * not taken (Linux, tcp_ack()). */
+START_TEST(acknowledged_piece_stays_so)
+{
+    const uint32_t cut = 3 * REQUEST_LEN + 7;
+    set_up();
+    say(0, cut, 0);
+    echo = load_be32(sent(0).options + 4);
+    say(3 * REQUEST_LEN, cut, 3 * 52);
+    ck_assert_uint_eq(sent(0).ack, IRS + 1 + cut);
+    echo = load_be32(sent(0).options + 4);
+    response_len = 1500;
+    for (uint32_t i = 4; i < 6; i++) { /* in its turn; ahead of it */
+        say(i == 4 ? cut : 5 * REQUEST_LEN, (i + 1) * REQUEST_LEN, 3 * 52);
+        ck_assert_uint_ge(train.frame_count, 2);
+        for (unsigned f = 0; f < train.frame_count; f++)
+            ck_assert_uint_eq(sent(f).ack, IRS + 1 + cut);
+    }
+}
+END_TEST
+
 /* As long as the responses before it are not there, nobody knows whether they will be. */
 START_TEST(piece_is_not_acknowledged_before_its_turn)
 {
@@ -225,7 +246,7 @@ START_TEST(old_echo_of_who_holds_all_is_understood)
 END_TEST
 
 TEST_MAIN("stateless_tcp/modern_tail", cut_request_is_joined, pieces_of_any_size_are_joined,
-          piece_sent_again_is_acknowledged, piece_is_not_acknowledged_before_its_turn,
-          another_piece_is_not_acknowledged, rest_without_beginning_is_silence,
-          request_ahead_is_answered_in_its_turn, end_of_train_presses_for_acknowledgement,
-          old_echo_of_who_holds_all_is_understood)
+          piece_sent_again_is_acknowledged, acknowledged_piece_stays_so,
+          piece_is_not_acknowledged_before_its_turn, another_piece_is_not_acknowledged,
+          rest_without_beginning_is_silence, request_ahead_is_answered_in_its_turn,
+          end_of_train_presses_for_acknowledgement, old_echo_of_who_holds_all_is_understood)
