@@ -287,6 +287,32 @@ def test_kill_and_restart():
                        "the process that loads programs to end")
 
 
+def capabilities(path):
+    with open(path + "/status", encoding="ascii") as file:
+        mask = int(next(line.split()[1] for line in file if line.startswith("CapEff")), 16)
+    return {bit for bit in range(64) if mask >> bit & 1}
+
+
+def test_privileges():
+    """What only the start takes is gone: CAP_SYS_NICE (23) everywhere, CAP_BPF (39) and CAP_PERFMON (38)
+    but in the process that loads the program."""
+    if not HAS_DRIVER:
+        return
+    net_admin, net_raw, ipc_lock, perfmon, bpf = 12, 13, 14, 38, 39
+    with Zones() as scratch, Link(), Daemon(*served(scratch)) as daemon:
+        ready(daemon)
+        process = f"/proc/{daemon.process.pid}"
+        threads = [f"{process}/task/{thread}" for thread in os.listdir(f"{process}/task")]
+        assert capabilities(process) - {ipc_lock} == {net_admin, net_raw}
+        assert all(capabilities(thread) <= {net_admin, net_raw, ipc_lock} for thread in threads)
+        loader = subprocess.run(["pgrep", "-P", str(daemon.process.pid), "lethed-image"],
+                                capture_output=True, text=True, check=True).stdout.split()
+        assert len(loader) == 1
+        assert capabilities(f"/proc/{loader[0]}") == {net_admin, perfmon, bpf}
+        policies = [os.sched_getscheduler(int(thread.rsplit("/", 1)[1])) for thread in threads]
+        assert policies.count(os.SCHED_FIFO) <= 1
+
+
 def test_reload():
     """Image, limit and driver come and go."""
     with Zones() as scratch, Link() as link, Plain(scratch):
