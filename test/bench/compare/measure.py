@@ -52,9 +52,9 @@ def kernel_growth(before, after):
 
 def start_idle_clients(program, link, address, first, question, response):
     process = link.client.start(
-        "taskset", "-c", str(link.client_cpu), program, link.client_device, link.server_mac(), address,
-        "53", first, question, response, GIVE_UP_MS, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        text=True)
+        "taskset", "-c", str(link.client_cpu), program, link.client_device, link.server_mac(),
+        address, "53", first, question, response, GIVE_UP_MS, stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, text=True)
     return IdleClients(process, loads.Failed)
 
 
