@@ -508,8 +508,6 @@ def must_ask_in_driver(net):
             result = raw(net, family, "-n", "1500", "--driver", *options, mode="raw")
             must_be_right(result, 1500)
             assert result["tcp"]["opened"] == 1500, result
-            # Each frame finds room for what follows of it.
-            assert result["tcp"]["retransmissions"] < 200, result
             # SYN, ACK, query, FIN, ACK, and more where an answer is several segments long
             least = 4 * 1500 if options else 5 * 1500
             assert least <= result["tcp"]["segments_sent"] <= least + 200, result
@@ -543,6 +541,12 @@ def test_driver_against_kernel_tcp():
         hear_frames(net)
         must_ask_in_driver(net)
         must_ask_in_driver_at_a_rate(net)
+        # Without timestamps a SYN+ACK is so short that it has no room for a query behind it.
+        net.server.sysctl(net__ipv4__tcp_timestamps="0")
+        for family in "46":
+            result = raw(net, family, "-n", "500", "--driver", mode="raw")
+            must_be_right(result, 500)
+            assert result["tcp"]["retransmissions"] < 100, result
         lose(net, 5)
         result = raw(net, "4", "-n", "1000", "-t", "60", "-c", "100", "--driver", mode="raw")
         must_be_right(result, 1000)
