@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * maps.bpf.h - what the XDP programs share: the maps of lethe_driver that one which goes on after it
- * needs too, and is given by whoever loads it. For BPF only.
+ * maps.bpf.h - what the XDP programs share: the maps of lethe_driver that one which goes on after
+ * it needs too, and is given by whoever loads it. For BPF only.
  */
 #ifndef STATELESS_TCP_IO_XDP_MAPS_BPF_H
 #define STATELESS_TCP_IO_XDP_MAPS_BPF_H

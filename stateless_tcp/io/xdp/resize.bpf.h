@@ -76,8 +76,8 @@ DRIVER_INLINE bool driver_move(struct driver_context *ctx, uint32_t from, uint32
     return len < 8;
 }
 
-/* Make the frame `len` octets long: at its end, or if there is no room, where it begins, or if there
- * is too little, at both. The first `kept_len` octets, DRIVER_KEPT_MAX at most, stay what they are.
+/* Make the frame `len` octets long: at its end, or if there is no room, where it begins, or if
+ * there is too little, at both. The first `kept_len` octets, DRIVER_KEPT_MAX at most, are kept.
  * DRIVER_TX: done. DRIVER_CLIMB: there is no room; the frame is as it came. DRIVER_DROP: it is not,
  * which never happens. */
 DRIVER_INLINE enum driver_verdict driver_resize(struct driver_context *ctx, uint32_t len,
