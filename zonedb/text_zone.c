@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define CHUNK_MIN ((size_t)4096)
+#define CHUNK_MIN ((size_t)1024)
 #define CHUNK_MAX ((size_t)64 * 1024 * 1024)
 #define HUGE_PAGE ((size_t)2 * 1024 * 1024)
 
@@ -60,7 +60,7 @@ uint8_t *text_alloc(struct text_zone *zone, size_t len)
 /* Double the array; 0 or -ENOMEM. */
 static int grow_to(void **array, size_t count, size_t *cap, size_t element)
 {
-    const size_t wanted = *cap == 0 ? 64 : *cap * 2;
+    const size_t wanted = *cap == 0 ? 16 : *cap * 2;
     void *grown = text_array(wanted, element);
     if (grown == NULL)
         return -ENOMEM;
