@@ -24,26 +24,27 @@
  *
  * There is a block for each apex and each cut right below it, in its bucket's page as far as that
  * goes: another page costs about as much as another cache line. image_bucket(), image_bucket_page()
- * and image_bucket_at() tell where the bucket of a hash is. No two entries of a bucket have the same
- * fingerprint; names that would climb.
+ * and image_bucket_at() tell where the bucket of a hash is. No two entries of a bucket have the
+ * same fingerprint; names that would climb.
  *
  * LOOK-UP. The deepest apex of the image at or above the name asked for; then the name one label
- * longer than that apex. If its bit in the filter is 0, it does not exist: that is for most of them
- * the end, at no cold cache line, as the filter is small. The directory has every name of the zone of that depth, empty
- * non-terminals and ancestors of apexes of other zones served included: either a cut, whose block
- * holds the referral, or IMAGE_PLACE_CLIMB (or a block without bodies). So what is not there does not exist, and the apex's
- * block holds the NXDOMAIN. A bucket that could not take all of its names has IMAGE_PLACE_FULL in
- * its last entry: what is not found there climbs.
+ * longer than that apex. If its bit in the filter is 0, it does not exist: for most of those that
+ * do not, that is the end, at no cold cache line, as the filter is small. The directory has every
+ * name of the zone of that depth, empty non-terminals and ancestors of apexes of other zones served
+ * included: either a cut, whose block holds the referral, or IMAGE_PLACE_CLIMB (or a block without
+ * bodies). So what is not there does not exist, and the apex's block holds the NXDOMAIN. A bucket
+ * that could not take all of its names has IMAGE_PLACE_FULL in its last entry: what is not found
+ * there climbs.
  *
  * ANSWER. Header and question as they came (with the flags and counts of the body), the body, and
- * OPT if the request had one. The compression pointers in the body were written as if the question's
- * name were the block's; each is moved by as much as the question's name is longer. A question
- * whose next label is, by its octet of image_label_mark(), one of the body's labels right below the
- * suffix would be compressed better by respond(): it climbs. So does what would not fit.
+ * OPT if the request had one. The compression pointers in the body were written as if the
+ * question's name were the block's; each is moved by as much as the question's name is longer. A
+ * question whose next label is, by its octet of image_label_mark(), one of the body's labels right
+ * below the suffix would be compressed better by respond(): it climbs. So does what would not fit.
  *
- * Where a block is changed, a new one is written beside it, and the entry is exchanged in one store;
- * the old one's room is used again when nobody can be reading it any more. All numbers in host
- * order, except inside bodies. Compiled for BPF and for the host alike. Pure.
+ * Where a block is changed, a new one is written beside it, and the entry is exchanged in one
+ * store; the old one's room is used again when nobody can be reading it any more. All numbers in
+ * host order, except inside bodies. Compiled for BPF and for the host alike. Pure.
  */
 #ifndef ZONEDB_IMAGE_H
 #define ZONEDB_IMAGE_H

@@ -10,8 +10,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* More than most delegations take. */
-#define NAME_OCTETS_USUAL 448
 /* What the block of a delegation takes besides its name and records, and in the directory. */
 #define NAME_OCTETS_MORE 84
 #define RRSET_OCTETS_MORE 12
@@ -420,14 +418,6 @@ int image_build(struct image *image, struct image_memory memory, struct zonedb_v
         image->next = 0;
     }
     return rc;
-}
-
-size_t image_estimate(struct zonedb_view *view)
-{
-    struct zonedb_stat stat;
-    if (zonedb_stat(view, &stat) != 0)
-        return 0;
-    return 64 * IMAGE_PAGE_LEN + (stat.node_count + stat.zone_count) * NAME_OCTETS_USUAL;
 }
 
 int image_move(struct image *image, struct image_memory memory)

@@ -16,9 +16,9 @@
  * climb as a whole, the later ones in canonical order first. The keeper has some 20 octets for each
  * delegation besides.
  *
- * Others may read the memory (image_respond.h, or the driver while the lease in the head runs) at any
- * time: the head's version is 0 while the image is being made or changed, and whoever has begun to
- * read before may go on to read what was replaced for as long as `grace_ns` says.
+ * Others may read the memory (image_respond.h, or the driver while the lease in the head runs) at
+ * any time: the head's version is 0 while the image is being made or changed, and whoever has begun
+ * to read before may go on to read what was replaced for as long as `grace_ns` says.
  *
  * One thread at a time per image. System failures are negative errno values; then the version is 0.
  */
@@ -56,12 +56,12 @@ void image_set_stop(struct image *image, const atomic_bool *stop);
 int image_build(struct image *image, struct image_memory memory, struct zonedb_view *view);
 
 /* Bring the image up to the view's snapshot, which is a later one, by the log of what commits
- * touched (zonedb_view_changes()). `now_ns`: a clock that never goes back; what was replaced at least
- * `grace_ns` ago gives its room. Some microseconds for each owner that was touched, and for each
- * delegation elsewhere that names it as a server.
- * Outcomes: 0; IMAGE_OUTDATED, call image_build(): zones were loaded or removed, how one is signed
- * has changed, or NSEC3 records of one that is signed so, too much was touched, or there is no room;
- * -EBADMSG. After both the version is 0. */
+ * touched (zonedb_view_changes()). `now_ns`: a clock that never goes back; what was replaced at
+ * least `grace_ns` ago gives its room. Some microseconds for each owner that was touched, and for
+ * each delegation elsewhere that names it as a server. Outcomes: 0; IMAGE_OUTDATED, call
+ * image_build(): zones were loaded or removed, how one is signed has changed, or NSEC3 records of
+ * one that is signed so, too much was touched, or there is no room; -EBADMSG. After both the
+ * version is 0. */
 #define IMAGE_OUTDATED 1
 int image_patch(struct image *image, struct zonedb_view *view, uint64_t now_ns, uint64_t grace_ns);
 
@@ -76,9 +76,6 @@ struct image_counts {
     uint64_t zones_out; /* that climb as a whole */
 };
 struct image_counts image_count(const struct image *image);
-
-/* About how much memory an image of the snapshot takes, and names to come. */
-size_t image_estimate(struct zonedb_view *view);
 
 /* Copy the image to other memory, which is used from now on. Outcomes: 0; -ENOSPC, it does not fit
  * and stays where it is, or there is none. */

@@ -5,8 +5,8 @@
  * name it (image_hosts.c).
  *
  * An entry that says IMAGE_PLACE_CLIMB stays: it may stand for another name with the same
- * fingerprint too. So here names that climb get blocks without bodies instead, which tell whose they
- * are.
+ * fingerprint too. So here names that climb get blocks without bodies instead, which tell whose
+ * they are.
  */
 #include "zonedb/image_room.h"
 

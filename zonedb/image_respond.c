@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * All of a request that an image can answer is told by a few comparisons; everything unusual climbs.
+ * All of a request that an image can answer is told by a few comparisons; everything unusual
+ * climbs.
  */
 #include "zonedb/image_respond.h"
 
@@ -133,7 +134,7 @@ static bool block_at(const struct place *image, uint64_t place, struct block *bl
     return at < image->len && block_out->room > sizeof(struct image_block);
 }
 
-/* Behind the names must be eight octets, in ours zeros. Rooms are whole units: so it is in blocks. */
+/* Eight octets stand behind the names, in ours zeros: rooms are whole units. */
 static bool names_equal(const uint8_t *name, const uint8_t *of_block, size_t len)
 {
     _Static_assert(sizeof(struct image_block) % IMAGE_UNIT_LEN == 0, "the name begins a unit");

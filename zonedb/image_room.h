@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * image_room.h - the memory of an image: its directory and the room for blocks. Private to the room.
+ * image_room.h - the memory of an image: its directory and the room for blocks. Private to the
+ * room.
  */
 #ifndef ZONEDB_IMAGE_ROOM_H
 #define ZONEDB_IMAGE_ROOM_H
@@ -101,8 +102,8 @@ void image_hosts_clean(struct image *image);
 /* False: no referral has the addresses of this name (in any case), but those of cuts above it. */
 bool image_hosts_may_have(const struct image *image, const uint8_t *host);
 
-/* Call `visit` with the block of each cut that may have them, some twice; it may change the image. A
- * value other than 0 ends it and is returned. Outcomes else: 0; -ENOMEM, not all were noted. */
+/* Call `visit` with the block of each cut that may have them, some twice; it may change the image.
+ * A value other than 0 ends it and is returned. Outcomes else: 0; -ENOMEM, not all were noted. */
 typedef int image_host_visit(void *context, const struct image_block *block);
 int image_hosts_visit(struct image *image, const uint8_t *host, image_host_visit *visit,
                       void *context);
