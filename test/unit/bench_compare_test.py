@@ -318,12 +318,8 @@ class Rest(unittest.TestCase):
                          [True, True, True, False])
         generator = loads.LetheBench(".")
         generator.can_driver = True
-        knot = servers.Script(servers.PEERS / "knot-xdp", ".")
-        self.assertEqual([generator.has_driver(loads.BY_NAME[name], knot) for name in
-                          ("rawudp-tld", "raw1-tld", "udp-tld")], [True, False, False])
-        self.assertTrue(generator.has_driver(loads.BY_NAME["raw1-tld"], ceiling))
-        moved = loads.over_family([loads.BY_NAME["raw1-tld"], loads.BY_NAME["rawp-tld"]], 6)
-        self.assertEqual([generator.has_driver(load, ceiling) for load in moved], [False, True])
+        self.assertEqual([generator.has_driver(loads.BY_NAME[name]) for name in
+                          ("rawudp-tld", "raw1-tld", "udp-tld")], [True, True, False])
         for raw in figures.RAW_LOADS.values():
             self.assertIn(loads.BY_NAME[raw], loads.DEFAULT_LOADS)
 

@@ -164,7 +164,7 @@ class Comparison:
         histogram = pathlib.Path(self.options.state, "histogram.csv") if rate else None
         if histogram:
             histogram.unlink(missing_ok=True)
-        has_driver = self.generator.has_driver(load, instance.server)
+        has_driver = self.generator.has_driver(load)
         command = self.generator.command(load, self.files.questions[load.questions],
                                          instance.address, seconds, rate, self.link,
                                          histogram=histogram, has_driver=has_driver)

@@ -94,7 +94,6 @@ class Script:
         self.needs = about.get("needs", "").split()
         self.wants_pass = about.get("peer-xdp") == "yes"
         self.answers = about.get("answers", "all")
-        self.takes_driver = about.get("client-driver") != "no"
         self.has_changes = about.get("changes") == "yes"
         self.holds_connections = "tcp" in self.loads and self.answers == "all"
         self.connections = int(about.get("connections", "15000"))
@@ -163,7 +162,6 @@ class LetheMode:
     is_lethe, is_device, owns_address, rival, answers = True, True, False, None, "all"
     zone_sets, has_changes = tuple(data.ZONE_SETS), True
     families = tcp_families = (4, 6)
-    takes_driver = True
 
     def __init__(self, build, databases, name, about, loads, options):
         self.name, self.about, self.loads, self.options = f"lethe-{name}", about, loads, options
