@@ -49,7 +49,7 @@ struct imager {
     atomic_bool is_stopping; /* who makes the image shall leave it */
     pthread_mutex_t lock;
     pthread_cond_t is_called_cond;
-    bool is_called, is_ending; /* under the lock */
+    bool is_begun, is_called, is_ending; /* under the lock */
 };
 
 static uint64_t now_ns(void)
@@ -308,17 +308,29 @@ static void imager_go_on(struct imager *imager)
     pthread_mutex_unlock(&imager->lock);
 }
 
+static bool imager_wait_to_begin(struct imager *imager)
+{
+    pthread_mutex_lock(&imager->lock);
+    while (!imager->is_begun && !imager->is_ending)
+        pthread_cond_wait(&imager->is_called_cond, &imager->lock);
+    bool is_ending = imager->is_ending;
+    pthread_mutex_unlock(&imager->lock);
+    return !is_ending;
+}
+
 static void *imager_run(void *argument)
 {
     struct imager *imager = argument;
     if (imager->has_driver)
         imager_be_prompt();
-    do {
+    bool is_going = imager_wait_to_begin(imager);
+    while (is_going) {
         imager_go_on(imager);
         if (park_is_asked(imager->park))
             park_wait(imager->park);
         imager_look(imager);
-    } while (imager_wait(imager));
+        is_going = imager_wait(imager);
+    }
     park_leave(imager->park);
     return NULL;
 }
@@ -327,7 +339,7 @@ static void *imager_run(void *argument)
 
 int imager_start(struct imager *imager)
 {
-    imager->is_ending = false;
+    imager->is_begun = imager->is_ending = false;
     park_join(imager->park);
     int outcome = -pthread_create(&imager->thread, NULL, imager_run, imager);
     imager->has_thread = outcome == 0;
@@ -342,6 +354,16 @@ static void imager_call(struct imager *imager, bool is_ending)
     imager->is_called = true;
     imager->is_ending |= is_ending;
     atomic_store(&imager->is_stopping, true);
+    pthread_cond_signal(&imager->is_called_cond);
+    pthread_mutex_unlock(&imager->lock);
+}
+
+void imager_begin(struct imager *imager)
+{
+    if (imager == NULL)
+        return;
+    pthread_mutex_lock(&imager->lock);
+    imager->is_begun = true;
     pthread_cond_signal(&imager->is_called_cond);
     pthread_mutex_unlock(&imager->lock);
 }

@@ -3,7 +3,8 @@
  * imager.h - the thread that makes the image of the zones and keeps it equal to the database.
  *
  *     imager_open(&config, &imager);     a place in memory, empty: everything is answered elsewhere
- *     imager_start(imager);              the thread runs; the image comes when it is made
+ *     imager_start(imager);              the thread is there
+ *     imager_begin(imager);              and works; the image comes when it is made
  *     imager_close(imager);              nobody reads the memory any more
  *
  * Where XDP programs answer from it too it lies in memory that they see: they believe it for as
@@ -39,6 +40,9 @@ const struct answer_image *imager_image(const struct imager *imager);
 
 /* Outcomes: 0; negative errno: no thread. */
 int imager_start(struct imager *imager);
+
+/* Let it work. NULL is allowed. */
+void imager_begin(struct imager *imager);
 
 /* Have the thread look at park_is_asked(). NULL is allowed. */
 void imager_wake(struct imager *imager);

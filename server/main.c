@@ -132,6 +132,7 @@ static int main_run(const struct config *config, int argc, char **argv)
         log_write(LOG_LEVEL_ERROR, "%s", server_error.text);
     else {
         main_announce(server, config);
+        server_begin_image(server);
         main_serve(server, &signals, argc, argv);
         status = EXIT_SUCCESS;
     }

@@ -425,6 +425,7 @@ int server_reload(struct server *server, const struct config *config, struct ser
     if (next->imager != former->imager) {
         imager_close(former->imager);
         server_start_image(next);
+        imager_begin(next->imager);
     }
     free(former);
     server_raise_descriptors(server);
@@ -433,6 +434,11 @@ int server_reload(struct server *server, const struct config *config, struct ser
         log_write(LOG_LEVEL_ERROR, "cannot start a thread: %s; an interface is not served",
                   strerror(-outcome));
     return 0;
+}
+
+void server_begin_image(struct server *server)
+{
+    imager_begin(server->now->imager);
 }
 
 /* ---- about it ---- */

@@ -29,6 +29,9 @@ int server_open(const struct config *config, struct server **server_out,
 /* Run. Outcomes: 0; negative errno with `error`. */
 int server_start(struct server *server, struct server_error *error);
 
+/* Begin to make an image of the zones, if there is to be one. */
+void server_begin_image(struct server *server);
+
 /* Go over to another configuration: addresses, interfaces, policy and limits. What needs a restart
  * (database, workers, pin, user, pid-file) is kept as it is, with a warning. No query is lost at
  * addresses that stay. Outcomes: 0; negative errno with `error`: everything is as before. */

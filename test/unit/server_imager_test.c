@@ -119,6 +119,7 @@ START_TEST(test_who_answers)
     ck_assert_uint_eq(version(), 0);
     ck_assert_uint_eq(ask(), 7);
     ck_assert_int_eq(imager_start(imager), 0);
+    imager_begin(imager);
     wait_for_image();
     ck_assert_uint_eq(ask(), 7);
     imager_halt(imager);
@@ -135,6 +136,7 @@ START_TEST(test_follows_the_database)
 {
     set_up();
     ck_assert_int_eq(imager_start(imager), 0);
+    imager_begin(imager);
     for (uint8_t i = 10; i < 15; i++) {
         char glue[16];
         snprintf(glue, sizeof glue, "192.0.2.%u", i);
@@ -147,6 +149,7 @@ START_TEST(test_follows_the_database)
     tamper(14, 99);
     ck_assert_uint_eq(ask(), 99);
     ck_assert_int_eq(imager_start(imager), 0);
+    imager_begin(imager);
     load("192.0.2.15", 15);
     wait_for_image();
     ck_assert_uint_eq(ask(), 15);
@@ -160,6 +163,7 @@ START_TEST(test_halts_with_the_others)
     set_up();
     park_join(&park);
     ck_assert_int_eq(imager_start(imager), 0);
+    imager_begin(imager);
     for (unsigned i = 1; i <= 50; i++) {
         park_ask(&park);
         park_wait(&park);
