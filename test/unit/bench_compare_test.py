@@ -320,6 +320,12 @@ class Rest(unittest.TestCase):
         generator.can_driver = True
         self.assertEqual([generator.has_driver(loads.BY_NAME[name]) for name in
                           ("rawudp-tld", "raw1-tld", "udp-tld")], [True, True, False])
+        options = types.SimpleNamespace(loads=None)
+        bind = servers.Script(servers.PEERS / "bind", ".")
+        self.assertEqual([main.is_asked(options, server, loads.BY_NAME["raw1-tld"])
+                          for server in (ceiling, bind)], [True, False])
+        options.loads = ["raw1-tld"]
+        self.assertTrue(main.is_asked(options, bind, loads.BY_NAME["raw1-tld"]))
         for raw in figures.RAW_LOADS.values():
             self.assertIn(loads.BY_NAME[raw], loads.DEFAULT_LOADS)
 

@@ -20,7 +20,7 @@ GROUPS = (("v1", "/sys/fs/cgroup/cpuacct"), ("v2", "/sys/fs/cgroup"),
           ("v2", "/sys/fs/cgroup/unified"))
 # Another user of the server's core: beyond this share of the time a run says less than it should.
 FOREIGN_LIMIT = 0.05
-QUIET_S = 0.2
+QUIET_S = 0.1
 
 
 def read(path):

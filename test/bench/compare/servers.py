@@ -59,6 +59,8 @@ LETHE_MODES = (
     ("xdp-hot", "AF_XDP, handshakes and what is asked often in the driver", ("udp-hot",),
      [*STATELESS, *FAST, "--io", "xdp", "--driver", "hot"]),
 )
+# Those that clients without sockets ask, unless told otherwise.
+FAST_MODES = ("socket", "packet-image", "packet-zones", "xdp-driver", "xdp-image", "xdp-zones")
 # Connections are the same with an image, and the same in some modes as in others.
 IDLE_MODES = ("socket", "packet", "packet-driver", "xdp-driver", "xdp-zones")
 
@@ -95,6 +97,7 @@ class Script:
         self.wants_pass = about.get("peer-xdp") == "yes"
         self.answers = about.get("answers", "all")
         self.has_changes = about.get("changes") == "yes"
+        self.is_fast = about.get("fast") != "no"
         self.holds_connections = "tcp" in self.loads and self.answers == "all"
         self.connections = int(about.get("connections", "15000"))
 
@@ -170,7 +173,7 @@ class LetheMode:
         self.has_image = "--image" in options
         if not self.has_image:
             self.options = [*options, "--image", "0"]
-        self.holds_connections = name in IDLE_MODES
+        self.holds_connections, self.is_fast = name in IDLE_MODES, name in FAST_MODES
         driver = options[options.index("--driver") + 1] if "--driver" in options else "off"
         self.wants_pass = driver != "off"
         # Where the kernel serves TCP, a descriptor for each.
