@@ -19,6 +19,7 @@
 #define ADDRESSES_AGE_S 2
 /* More than wait in any backend's memory. */
 #define DRAIN_BATCHES 256
+#define DRAIN_GRACE_MS 2
 /* For how long the driver may take UDP answers for right without asking. */
 #define LEASE_MS 8
 
@@ -416,6 +417,8 @@ void raw_worker_drain(struct raw_worker *worker, const struct respond_policy *po
                       uint64_t until_us)
 {
     worker->until_us = until_us;
+    /* A frame has its time before it has its place in a ring. */
+    poll(NULL, 0, DRAIN_GRACE_MS);
     int outcome = 0, frame_count = 1;
     for (int i = 0; i < DRAIN_BATCHES && outcome == 0 && frame_count > 0; i++)
         outcome = worker->proxy != NULL ? -ENODATA : worker_serve(worker, policy, 0, &frame_count);
