@@ -148,10 +148,14 @@ static int imager_take_pages(struct imager *imager, size_t used, struct io_error
         return outcome;
     }
     if (mmap(memory.octets, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) !=
-        MAP_FAILED)
+        MAP_FAILED) {
         imager->pages_len = len;
-    else
+    } else {
         outcome = -errno;
+        snprintf(error->text, sizeof error->text, "cannot map its pages: %s", strerror(-outcome));
+        /* What was there may be gone, and others read it. */
+        memory_reserve(memory.octets, memory.len, &memory);
+    }
     close(fd);
     return outcome;
 }
