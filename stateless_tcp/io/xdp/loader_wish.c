@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "stateless_tcp/io/xdp/loader.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+int loader_wish_make(const struct io_config *config, struct loader_wish *wish_out)
+{
+    *wish_out = (struct loader_wish){
+        .has_udp = config->has_udp,
+        .has_driver = config->has_driver,
+        .has_hot = config->has_hot,
+        .has_next = config->next != NULL,
+    };
+    wish_out->peers = calloc(config->peer_count + 1, sizeof(*wish_out->peers));
+    if (wish_out->peers == NULL)
+        return -ENOMEM;
+    for (; wish_out->peer_count < config->peer_count; wish_out->peer_count++)
+        wish_out->peers[wish_out->peer_count] = config->peers[wish_out->peer_count];
+    return 0;
+}
+
+void loader_wish_free(struct loader_wish *wish)
+{
+    free(wish->peers);
+    wish->peers = NULL;
+}
