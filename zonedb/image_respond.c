@@ -8,8 +8,7 @@
 #include "zonedb/name.h"
 #include "zonedb/node.h"
 #include "zonedb/response.h"
-
-#include <endian.h>
+#include "zonedb/words.h"
 
 #define OPT_LEN 11
 /* Flags that a request may have: the answer depends on none but RD, which is copied. */
@@ -35,13 +34,6 @@ struct asked {
     uint8_t lower[NAME_MAX_LEN + 9];
 };
 
-static uint64_t load_word(const uint8_t *p)
-{
-    uint64_t word;
-    memcpy(&word, p, sizeof word);
-    return le64toh(word);
-}
-
 /* ---- the request ---- */
 
 /* Returns the name's length; 0: it is no whole uncompressed name. */
@@ -65,10 +57,7 @@ static void name_lower(const uint8_t *name, size_t len, struct asked *asked)
 {
     memcpy(asked->lower, name, len);
     memset(asked->lower + len, 0, 8);
-    for (size_t at = 0; at < len; at += 8) {
-        uint64_t word = htole64(image_word_lower(load_word(asked->lower + at)));
-        memcpy(asked->lower + at, &word, sizeof word);
-    }
+    words_lower(asked->lower, len);
 }
 
 /* What stands behind the question: nothing, or OPT of version 0 without options. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "zonedb/image_room.h"
 
+#include "zonedb/words.h"
+
 #include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -11,13 +13,6 @@
 #define BUCKETS_MIN 64
 /* Bits of the filter for a name, at least: a name that does not exist is met by one in sixteen. */
 #define FILTER_BITS 16
-
-static uint64_t load_word(const uint8_t *p)
-{
-    uint64_t word;
-    memcpy(&word, p, sizeof word);
-    return le64toh(word);
-}
 
 uint64_t image_name_hash(enum image_kind kind, const uint8_t *name, size_t len)
 {

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "zonedb/template.h"
 
-#include "zonedb/image.h"
-
-#include <endian.h>
+#include "zonedb/words.h"
 
 #define SEQUENCE_BITS 48
 #define SEQUENCE_MASK (((uint64_t)1 << SEQUENCE_BITS) - 1)
@@ -34,21 +32,10 @@ struct template
     uint16_t content_len;
 };
 
-static uint64_t load_word(const uint8_t *p)
-{
-    uint64_t word;
-    memcpy(&word, p, sizeof word);
-    return le64toh(word);
-}
-
 void template_name_set(struct template_name *name, const uint8_t *qname, size_t len)
 {
     memcpy(name->lower, qname, len);
-    for (size_t at = 0; at < len; at += 8) {
-        /* Length octets are below 'A'. */
-        uint64_t word = htole64(image_word_lower(load_word(name->lower + at)));
-        memcpy(name->lower + at, &word, sizeof word);
-    }
+    words_lower(name->lower, len);
     unsigned count = 0;
     size_t at = 0;
     for (; name->lower[at] != 0; at += 1u + name->lower[at])
