@@ -39,7 +39,7 @@ DRIVER_INLINE uint64_t image_cut(uint64_t word, uint32_t left)
 
 DRIVER_INLINE uint64_t image_word(const uint64_t *lower, uint32_t at, uint32_t left)
 {
-    return image_cut(image_le64(image_load64((const uint8_t *)lower + (at & 0x7f))), left);
+    return image_cut(image_le64(driver_load64((const uint8_t *)lower + (at & 0x7f))), left);
 }
 
 /* The entry of a bucket that has this fingerprint, without a branch that would have to be guessed.
@@ -70,7 +70,7 @@ DRIVER_INLINE bool image_is_same(const uint8_t *page, uint64_t at, const struct 
         IMAGE_KEEP(at);
         if (at > IMAGE_PAGE_LEN - 8)
             return false;
-        uint64_t word = image_le64(image_load64(page + at));
+        uint64_t word = image_le64(driver_load64(page + at));
         apart |= image_cut(word, len - i) ^ image_word(work->lower, suffix_at + i, len - i);
     }
     return apart == 0;
@@ -201,7 +201,7 @@ DRIVER_INLINE bool image_has_child(const uint8_t *children, const struct image_w
 {
     const uint64_t ones = UINT64_C(0x0101010101010101);
     const uint8_t *lower = (const uint8_t *)work->lower;
-    uint64_t marks = image_load64(children);
+    uint64_t marks = driver_load64(children);
     if (marks == 0 || depth == work->label_count)
         return false;
     uint32_t at = work->label_at[(work->label_count - depth - 1) & 0x3f];
@@ -311,14 +311,14 @@ DRIVER_INLINE bool image_put_body(uint8_t *to, const uint8_t *end, const uint8_t
     IMAGE_KEEP(last_from);
     if (last + 8 > end || last_from > IMAGE_PAGE_LEN - 8)
         return false;
-    image_store64(last, image_load64(page + last_from));
+    driver_store64(last, driver_load64(page + last_from));
     for (unsigned i = 0; i < IMAGE_BODY_MAX / 32 && len >= 32; i++, len -= 32) {
         IMAGE_KEEP(from);
         if (to + 32 > end || from > IMAGE_PAGE_LEN - 32)
             return false;
 #pragma GCC unroll 4
         for (unsigned j = 0; j < 32; j += 8)
-            image_store64(to + j, image_load64(page + from + j));
+            driver_store64(to + j, driver_load64(page + from + j));
         to += 32;
         from += 32;
         __asm__ volatile("" : "+r"(to)); /* as in driver_sum_data() */
@@ -327,7 +327,7 @@ DRIVER_INLINE bool image_put_body(uint8_t *to, const uint8_t *end, const uint8_t
         IMAGE_KEEP(from);
         if (to + 8 > end || from > IMAGE_PAGE_LEN - 8)
             return false;
-        image_store64(to, image_load64(page + from));
+        driver_store64(to, driver_load64(page + from));
         to += 8;
         from += 8;
         __asm__ volatile("" : "+r"(to));

@@ -101,26 +101,6 @@ static inline uint64_t image_now_ns(void)
 }
 #endif
 
-DRIVER_INLINE uint64_t image_load64(const uint8_t *at)
-{
-#ifdef __bpf__
-    return *(const uint64_t *)at;
-#else
-    uint64_t value;
-    __builtin_memcpy(&value, at, sizeof value);
-    return value;
-#endif
-}
-
-DRIVER_INLINE void image_store64(uint8_t *at, uint64_t value)
-{
-#ifdef __bpf__
-    *(uint64_t *)at = value;
-#else
-    __builtin_memcpy(at, &value, sizeof value);
-#endif
-}
-
 /* Between the machine's order and the little-endian one, either way. */
 DRIVER_INLINE uint64_t image_le64(uint64_t value)
 {
@@ -168,7 +148,7 @@ DRIVER_STEP int image_read(struct driver_context *ctx, uint32_t at, uint32_t len
             break;
         if (octets + 8 > end)
             return 0;
-        uint64_t word = image_load64(octets);
+        uint64_t word = driver_load64(octets);
         sum += (word & 0xffffffff) + (word >> 32);
         work->lower[i] = image_le64(image_word_lower(image_le64(word)));
     }
@@ -178,7 +158,7 @@ DRIVER_STEP int image_read(struct driver_context *ctx, uint32_t at, uint32_t len
     if (last + 8 > end)
         return 0;
     if (left > 0) {
-        uint64_t word = image_le64(image_load64(last)) >> (64 - 8 * left);
+        uint64_t word = image_le64(driver_load64(last)) >> (64 - 8 * left);
         work->lower[(behind / 8) & 0xf] = image_le64(image_word_lower(word));
         word = image_le64(word);
         sum += (word & 0xffffffff) + (word >> 32);

@@ -45,6 +45,17 @@ DRIVER_INLINE uint32_t driver_load32(const uint8_t *at)
 #endif
 }
 
+DRIVER_INLINE uint64_t driver_load64(const uint8_t *at)
+{
+#ifdef __bpf__
+    return *(const uint64_t *)at;
+#else
+    uint64_t value;
+    __builtin_memcpy(&value, at, sizeof value);
+    return value;
+#endif
+}
+
 DRIVER_INLINE uint16_t driver_load16(const uint8_t *at)
 {
 #ifdef __bpf__
@@ -60,6 +71,15 @@ DRIVER_INLINE void driver_store32(uint8_t *at, uint32_t value)
 {
 #ifdef __bpf__
     *(uint32_t *)at = value;
+#else
+    __builtin_memcpy(at, &value, sizeof value);
+#endif
+}
+
+DRIVER_INLINE void driver_store64(uint8_t *at, uint64_t value)
+{
+#ifdef __bpf__
+    *(uint64_t *)at = value;
 #else
     __builtin_memcpy(at, &value, sizeof value);
 #endif
