@@ -120,8 +120,7 @@ static void begin(uint8_t how)
         .source = {.address = {.family = family, .octets = {198, 18, 64}},
                    .len = family == 4 ? 31 : 127},
         .port_first = 1024,
-        .address_count = 2,
-        .port_count = PLACES / 2,
+        .tuples = {.address_count = 2, .port_count = PLACES / 2},
         .window = 8760,
     };
     raw_path_prepare(&path, 3, PLACES);

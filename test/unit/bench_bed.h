@@ -253,14 +253,14 @@ static inline struct bed *bed_begin(enum bench_mode mode, int family)
                                   .mac_peer = {2, 0, 0, 0, 0, 1},
                                   .server_port = 53,
                                   .port_first = 1024,
-                                  .port_count = 1024,
+                                  .tuples.port_count = 1024,
                                   .window = 8760};
     bed->path.server.family = bed->path.source.address.family = (uint8_t)family;
     memcpy(bed->path.server.octets, spec.destination, 16);
     memcpy(bed->path.source.address.octets, spec.destination, family == 4 ? 2 : 8);
     bed->path.source.address.octets[family == 4 ? 2 : 7] = 64;
     bed->path.source.len = family == 4 ? 29 : 125;
-    bed->path.address_count = source_count(&bed->path.source);
+    bed->path.tuples.address_count = source_count(&bed->path.source);
     return bed;
 }
 
@@ -269,7 +269,7 @@ static inline void bed_open(struct bed *bed)
     FILE *file = fmemopen((void *)(uintptr_t)bed_questions, sizeof bed_questions - 1, "r");
     struct question_error error;
     const struct question_form form = bed->config.form;
-    uint64_t tuples = (uint64_t)bed->path.address_count * bed->path.port_count;
+    uint64_t tuples = (uint64_t)bed->path.tuples.address_count * bed->path.tuples.port_count;
     MUST(file != NULL);
     question_pool_begin(&bed->pool, &form);
     MUST(question_read(&bed->pool, file, "-", stderr, &error) == 0);
@@ -305,6 +305,29 @@ static inline void bed_end(struct bed *bed)
     fixture_close(&bed->fixture);
     free(bed->wire);
     free(bed);
+}
+
+/* A thousand queries on connections of so many each (0: of all that are asked), while so many of a
+ * thousand frames are lost, doubled and out of order. */
+static inline void bed_disturb(struct bed *bed, uint32_t per_connection, unsigned loss,
+                               unsigned doubling, unsigned disorder)
+{
+    bed->config.queries_per_connection = per_connection;
+    bed->config.query_limit = 1000;
+    bed->loss = loss;
+    bed->doubling = doubling;
+    bed->disorder = disorder;
+}
+
+static inline void bed_expect_connections(const struct bed *bed)
+{
+    const struct tally *tally = &bed->worker.tally;
+    uint32_t per_connection = bed->config.queries_per_connection;
+    ck_assert(bed->loss == 0 || tally->retransmissions > 0);
+    if (per_connection > 0)
+        ck_assert_uint_ge(tally->connections, 1000 / per_connection);
+    else
+        ck_assert_uint_eq(tally->connections, bed->config.connections);
 }
 
 /* Every query has been answered with the right octets. */

@@ -315,18 +315,10 @@ static void run_disturbed(int family, uint32_t per_connection, unsigned loss, un
                           unsigned disorder)
 {
     struct bed *bed = begin(BENCH_RAW, family);
-    bed->config.queries_per_connection = per_connection;
-    bed->config.query_limit = 1000;
-    bed->loss = loss;
-    bed->doubling = doubling;
-    bed->disorder = disorder;
+    bed_disturb(bed, per_connection, loss, doubling, disorder);
     run_all(bed);
     expect_all(bed);
-    ck_assert(loss == 0 || bed->worker.tally.retransmissions > 0);
-    if (per_connection > 0)
-        ck_assert_uint_ge(bed->worker.tally.connections, 1000 / per_connection);
-    else
-        ck_assert_uint_eq(bed->worker.tally.connections, bed->config.connections);
+    bed_expect_connections(bed);
     bed_end(bed);
 }
 

@@ -168,7 +168,7 @@ START_TEST(tuples_are_numbered)
 {
     for (int family = 4; family <= 6; family += 2) {
         begin(family);
-        for (uint32_t tuple = 0; tuple < bed->path.tuple_count; tuple += 3) {
+        for (uint32_t tuple = 0; tuple < bed->path.tuples.count; tuple += 3) {
             const uint8_t payload[] = {1, 2, 3};
             struct packet packet, reply = {.source_port = 53};
             uint32_t found;

@@ -450,7 +450,7 @@ DRIVER_STEP int client_begin(struct client_work *work, uint64_t due_ns)
     }
     for (unsigned i = 0; i < CLIENT_TUPLES_TRIED; i++) {
         uint64_t number = __sync_fetch_and_add(&shared->tuple_next, 1);
-        work->tuple = (uint32_t)(number % config->tuple_count);
+        work->tuple = (uint32_t)(number % config->tuples.count);
         struct client_place *place = client_place_at(work->tuple & config->place_mask);
         if (!place || !client_lock(place))
             continue;

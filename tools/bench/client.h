@@ -21,6 +21,7 @@
 #define TOOLS_BENCH_CLIENT_H
 
 #include "tools/bench/tally.h"
+#include "tools/bench/tuple.h"
 
 #include <stdint.h>
 
@@ -116,8 +117,7 @@ struct client_config {
     uint32_t source_wire[4]; /* the prefix */
     uint16_t server_port, port_first;
     uint32_t number_first; /* of the last 32 bits of a source address */
-    uint32_t address_count, port_count;
-    uint32_t tuple_first, tuple_count;
+    struct tuple_range tuples;
     uint32_t place_mask; /* as many places less one */
     uint32_t question_count;
     uint32_t queries_per_connection; /* 0: no end */

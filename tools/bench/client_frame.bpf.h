@@ -124,26 +124,19 @@ DRIVER_INLINE bool client_find_tuple(const struct client_config *config,
     number -= config->number_first;
     uint32_t ports = driver_be32(segment->words[0]);
     uint32_t port = (ports & 0xffff) - config->port_first;
-    if (differing != 0 || number >= config->address_count || ports >> 16 != config->server_port ||
-        port >= config->port_count)
-        return false;
-    uint64_t tuples = (uint64_t)config->address_count * config->port_count;
-    uint64_t at = (uint64_t)port * config->address_count + number;
-    at = at >= config->tuple_first ? at - config->tuple_first : at + tuples - config->tuple_first;
-    *tuple_out = (uint32_t)at;
-    return at < config->tuple_count;
+    return differing == 0 && number < config->tuples.address_count &&
+           ports >> 16 == config->server_port && port < config->tuples.port_count &&
+           tuple_number(&config->tuples, port, number, tuple_out);
 }
 
 /* The address and port of a tuple, as if the server had sent something to it. */
 DRIVER_INLINE void client_put_tuple(const struct client_config *config, uint32_t tuple,
                                     struct driver_segment *segment)
 {
-    uint64_t tuples = (uint64_t)config->address_count * config->port_count;
-    uint64_t at = (uint64_t)config->tuple_first + tuple;
-    if (at >= tuples)
-        at -= tuples;
-    uint32_t number = (uint32_t)(at % config->address_count) + config->number_first;
-    uint32_t port = config->port_first + (uint32_t)(at / config->address_count);
+    uint32_t port, number;
+    tuple_place(&config->tuples, tuple, &port, &number);
+    port += config->port_first;
+    number += config->number_first;
     segment->family = config->family;
     segment->words[0] = driver_be32((uint32_t)config->server_port << 16 | port);
 #pragma GCC unroll 4

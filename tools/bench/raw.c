@@ -114,10 +114,10 @@ static bool set_path(struct raw *raw)
     path->server_port = server.port;
     path->source = config->source;
     path->window = config->window;
-    path->address_count = source_count(&config->source);
-    path->port_count = share;
+    path->tuples.address_count = source_count(&config->source);
+    path->tuples.port_count = share;
     path->port_first = (uint16_t)(config->port_first + share * raw->worker->index);
-    uint64_t tuples = (uint64_t)path->address_count * share;
+    uint64_t tuples = (uint64_t)path->tuples.address_count * share;
     uint32_t places = is_tcp(raw) ? raw_tcp_places(config) : raw_udp_places(config);
     while (places > tuples)
         places /= 2;
@@ -141,7 +141,7 @@ static bool open_backend(struct raw *raw)
               sizeof server);
     snprintf(filter, sizeof filter, "%s or (src host %s and src port %u and dst portrange %u-%u)",
              link, server, path->server_port, path->port_first,
-             path->port_first + path->port_count - 1);
+             path->port_first + path->tuples.port_count - 1);
     const struct io_config io_config = {
         .interface = config->interface, .filter = filter, .worker_count = 1};
     raw->backend = config->backend != NULL ? io_backend_find(config->backend) : io_backends_live[0];

@@ -84,10 +84,7 @@ static void set_config(struct raw_client *run, const struct raw_path *path)
         .port_first = path->port_first,
         .number_first = wire_load_be32(first.octets + last) -
                         wire_load_be32(path->source.address.octets + last),
-        .address_count = path->address_count,
-        .port_count = path->port_count,
-        .tuple_first = path->tuple_first,
-        .tuple_count = path->tuple_count,
+        .tuples = path->tuples,
         .place_mask = run->place_count - 1,
         .question_count = worker->pool->count,
         .queries_per_connection = config->queries_per_connection,
@@ -117,7 +114,7 @@ int raw_client_open(struct raw_client *run, struct worker *worker, const struct 
                                .limit = is_udp && config->rate <= 0 ? config->outstanding
                                                                     : config->connections};
     run->place_count = is_udp ? raw_udp_places(config) : raw_tcp_places(config);
-    while (run->place_count > path->tuple_count)
+    while (run->place_count > path->tuples.count)
         run->place_count /= 2;
     if (is_udp && config->rate > 0)
         run->limit = run->place_count;

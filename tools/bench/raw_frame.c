@@ -26,9 +26,9 @@ static size_t address_octets(const struct raw_path *path)
 
 void raw_path_prepare(struct raw_path *path, uint32_t start, uint32_t tuples_max)
 {
-    uint64_t tuples = (uint64_t)path->address_count * path->port_count;
-    path->tuple_count = tuples < tuples_max ? (uint32_t)tuples : tuples_max;
-    path->tuple_first = (uint32_t)(start % tuples);
+    uint64_t tuples = (uint64_t)path->tuples.address_count * path->tuples.port_count;
+    path->tuples.count = tuples < tuples_max ? (uint32_t)tuples : tuples_max;
+    path->tuples.first = (uint32_t)(start % tuples);
     uint8_t *at = path->headers;
     memset(at, 0, sizeof path->headers);
     memcpy(at, path->mac_peer, 6);
@@ -56,12 +56,10 @@ void raw_path_prepare(struct raw_path *path, uint32_t start, uint32_t tuples_max
 static uint16_t tuple_source(const struct raw_path *path, uint32_t tuple,
                              struct packet_address *address_out)
 {
-    uint64_t tuples = (uint64_t)path->address_count * path->port_count;
-    uint64_t at = (uint64_t)path->tuple_first + tuple;
-    if (at >= tuples)
-        at -= tuples;
-    *address_out = source_address(&path->source, (uint32_t)(at % path->address_count));
-    return (uint16_t)(path->port_first + at / path->address_count);
+    uint32_t port, number;
+    tuple_place(&path->tuples, tuple, &port, &number);
+    *address_out = source_address(&path->source, number);
+    return (uint16_t)(path->port_first + port);
 }
 
 bool raw_path_tuple(const struct raw_path *path, const struct packet *packet, uint32_t *tuple_out)
@@ -70,15 +68,11 @@ bool raw_path_tuple(const struct raw_path *path, const struct packet *packet, ui
     uint32_t port = packet->destination_port - (uint32_t)path->port_first;
     if (packet->source_port != path->server_port ||
         memcmp(packet->source.octets, path->server.octets, 16) != 0 ||
-        packet->source.family != path->server.family || port >= path->port_count ||
+        packet->source.family != path->server.family || port >= path->tuples.port_count ||
         !source_number(&path->source, &packet->destination, &number) ||
-        number >= path->address_count)
+        number >= path->tuples.address_count)
         return false;
-    uint64_t tuples = (uint64_t)path->address_count * path->port_count;
-    uint64_t at = (uint64_t)port * path->address_count + number;
-    at = at >= path->tuple_first ? at - path->tuple_first : at + tuples - path->tuple_first;
-    *tuple_out = (uint32_t)at;
-    return at < path->tuple_count;
+    return tuple_number(&path->tuples, port, number, tuple_out);
 }
 
 uint8_t *raw_frame_room(struct train *train, size_t len)

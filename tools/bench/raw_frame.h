@@ -16,6 +16,7 @@
 #include "stateless_tcp/packet.h"
 #include "stateless_tcp/prefix.h"
 #include "stateless_tcp/train.h"
+#include "tools/bench/tuple.h"
 
 #define RAW_SACKS_MAX 3 /* as many as fit beside timestamps */
 #define RAW_MSS 1460
@@ -27,12 +28,12 @@ struct raw_path {
     uint16_t server_port;
     struct prefix source;
     uint16_t port_first;
-    uint32_t address_count, port_count;
+    /* Which of them are used, and which is number 0, where a run begins, is made by
+     * raw_path_prepare(). */
+    struct tuple_range tuples;
     uint16_t window; /* that every segment offers */
 
     /* made by raw_path_prepare() */
-    uint32_t tuple_count;
-    uint32_t tuple_first; /* number 0 is this tuple: where a run begins */
     uint8_t headers[PACKET_ETHERNET_HEADER_LEN + PACKET_IPV6_HEADER_LEN];
     uint32_t headers_len;
     uint32_t ip_sum;     /* of the IPv4 header without length and source */

@@ -111,7 +111,7 @@ void raw_send_queries(struct raw_tcp *tcp, struct raw_connection *c, uint32_t fr
 void raw_send_syn(struct raw_tcp *tcp, struct raw_connection *c, uint64_t now_ns)
 {
     const struct bench_config *config = tcp->worker->config;
-    const struct raw_cookie *cookie = &tcp->cookies[c->tuple % tcp->path->address_count];
+    const struct raw_cookie *cookie = &tcp->cookies[c->tuple % tcp->path->tuples.address_count];
     struct raw_segment segment = {.seq = c->una,
                                   .flags = PACKET_SYN,
                                   .is_syn = true,

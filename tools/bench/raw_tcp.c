@@ -39,7 +39,7 @@ int raw_tcp_open(struct raw_tcp *tcp, struct worker *worker, const struct raw_pa
     if (tcp->limit == 0)
         tcp->limit = 1;
     tcp->place_count = raw_tcp_places(config);
-    while (tcp->place_count > path->tuple_count)
+    while (tcp->place_count > path->tuples.count)
         tcp->place_count /= 2;
     for (tcp->ring_cap = 2; tcp->ring_cap < 2 * config->pipeline;)
         tcp->ring_cap *= 2;
@@ -47,7 +47,7 @@ int raw_tcp_open(struct raw_tcp *tcp, struct worker *worker, const struct raw_pa
     tcp->queries = calloc((size_t)tcp->place_count * tcp->ring_cap, sizeof *tcp->queries);
     tcp->queue = calloc(tcp->place_count, sizeof *tcp->queue);
     tcp->listed = calloc(tcp->place_count, sizeof *tcp->listed);
-    tcp->cookies = calloc(path->address_count, sizeof *tcp->cookies);
+    tcp->cookies = calloc(path->tuples.address_count, sizeof *tcp->cookies);
     if (tcp->connections == NULL || tcp->queries == NULL || tcp->queue == NULL ||
         tcp->listed == NULL || tcp->cookies == NULL) {
         raw_tcp_close(tcp);
@@ -169,7 +169,7 @@ static bool open_connection(struct raw_tcp *tcp, uint64_t now_ns)
 {
     for (unsigned i = 0; i < TUPLES_TRIED; i++) {
         uint32_t tuple = tcp->next_tuple;
-        tcp->next_tuple = tuple + 1 < tcp->path->tuple_count ? tuple + 1 : 0;
+        tcp->next_tuple = tuple + 1 < tcp->path->tuples.count ? tuple + 1 : 0;
         struct raw_connection *c = &tcp->connections[tuple & (tcp->place_count - 1)];
         if (c->state != RAW_FREE)
             continue;
@@ -261,7 +261,7 @@ static void opened(struct raw_tcp *tcp, struct raw_connection *c, uint64_t now_n
         c->mss = packet->mss;
     tcp->worker->tally.connections++;
     if (packet->has_fast_open_cookie) {
-        struct raw_cookie *cookie = &tcp->cookies[c->tuple % tcp->path->address_count];
+        struct raw_cookie *cookie = &tcp->cookies[c->tuple % tcp->path->tuples.address_count];
         memcpy(cookie->octets, packet->fast_open_cookie, sizeof cookie->octets);
         cookie->is_known = true;
     }

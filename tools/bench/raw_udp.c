@@ -30,7 +30,7 @@ int raw_udp_open(struct raw_udp *udp, struct worker *worker, const struct raw_pa
                             .flush = flush,
                             .flush_context = flush_context,
                             .place_count = raw_udp_places(worker->config)};
-    while (udp->place_count > path->tuple_count)
+    while (udp->place_count > path->tuples.count)
         udp->place_count /= 2;
     udp->places = calloc(udp->place_count, sizeof *udp->places);
     return udp->places != NULL ? 0 : -ENOMEM;
@@ -69,7 +69,7 @@ static void send_query(struct raw_udp *udp, uint64_t now_ns)
     uint8_t message[QUESTION_MESSAGE_MAX];
     worker_take(worker, now_ns, (uint16_t)(udp->head * ID_STEP), &q->query);
     q->tuple = udp->next_tuple;
-    udp->next_tuple = q->tuple + 1 < udp->path->tuple_count ? q->tuple + 1 : 0;
+    udp->next_tuple = q->tuple + 1 < udp->path->tuples.count ? q->tuple + 1 : 0;
     uint16_t len = worker_copy(worker, &q->query, message);
     uint32_t sum = (uint32_t)pool->sums[q->query.question] + q->query.id;
     if (pool->form.has_checksum)
