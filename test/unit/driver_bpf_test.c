@@ -85,19 +85,6 @@ static void check_captures(int count, char **paths)
     }
 }
 
-/* Whether the kernel takes any program from us: then it must take ours. */
-static bool is_bpf_permitted(void)
-{
-    const struct bpf_insn pass[] = {
-        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_PASS},
-        {.code = BPF_JMP | BPF_EXIT},
-    };
-    int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "pass", "BSD-2-Clause", pass, 2, NULL);
-    if (fd >= 0)
-        close(fd);
-    return fd >= 0;
-}
-
 int main(int argc, char **argv)
 {
     struct io_error error;
@@ -108,7 +95,7 @@ int main(int argc, char **argv)
         return SKIPPED;
     }
     int outcome = loader_open("lo", false, &loader, &error);
-    if (outcome != 0 && !is_bpf_permitted()) {
+    if (outcome != 0 && !driver_is_permitted()) {
         printf("SKIPPED: BPF is not permitted here: %s\n", error.text);
         return SKIPPED;
     }

@@ -3,6 +3,7 @@
 
 #include "stateless_tcp/modern_point.h"
 #include "test/must.h"
+#include "test/unit/dice.h"
 
 #include <stdio.h>
 
@@ -28,21 +29,6 @@ struct stateless_tcp_config driver_server(unsigned index)
 }
 
 /* ---- frames ---- */
-
-static uint32_t random_state;
-
-static uint32_t any(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 17;
-    random_state ^= random_state << 5;
-    return random_state;
-}
-
-static uint32_t below(uint32_t bound)
-{
-    return (any() >> 8) % bound;
-}
 
 static void put32(uint8_t *at, uint32_t value)
 {
@@ -210,7 +196,7 @@ size_t driver_frame_make(uint32_t seed, uint8_t *frame)
                                     0x12, 0x04, 0x01, 0x00, 0x13, 0x30, 0x0a};
     static const uint16_t tags[][4] = {{0x8100, 0xa123}, {0x88a8, 5, 0x8100, 0x0fff}};
     static uint8_t payload[FRAME_CAP];
-    random_state = seed * 2654435761u + 1;
+    dice_begin(seed);
     for (unsigned i = 0; i < 8; i++)
         any();
     struct frame_spec spec = frame_spec_client(below(2) ? 4 : 6);

@@ -3,6 +3,7 @@
 
 #include "test/must.h"
 #include "test/unit/driver_frames.h"
+#include "test/unit/driver_run.h"
 #include "zonedb/image.h"
 
 #include <bpf/bpf.h>
@@ -21,19 +22,6 @@ static int map_of(const struct bpf_object *object, const char *name)
     int fd = bpf_object__find_map_fd_by_name(object, name);
     MUST(fd >= 0);
     return fd;
-}
-
-/* Whether the kernel takes any program from us: then it must take ours. */
-static bool is_permitted(void)
-{
-    const struct bpf_insn pass[] = {
-        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_PASS},
-        {.code = BPF_JMP | BPF_EXIT},
-    };
-    int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "pass", "BSD-2-Clause", pass, 2, NULL);
-    if (fd >= 0)
-        close(fd);
-    return fd >= 0;
 }
 
 static void load_image(uint32_t page_count, struct image_program *out)
@@ -58,7 +46,7 @@ static void load_image(uint32_t page_count, struct image_program *out)
 
 bool image_program_open(uint32_t page_count, struct image_program *out)
 {
-    if (!is_permitted()) {
+    if (!driver_is_permitted()) {
         printf("SKIPPED: BPF is not permitted here\n");
         return false;
     }

@@ -4,6 +4,7 @@
  * there is BPF, as the kernel runs them: the frame that stateless_tcp_receive() and respond() make,
  * or hands off.
  */
+#include "dice.h"
 #include "driver_frames.h"
 #include "driver_front.h"
 #include "server/image_tcp.bpf.h"
@@ -67,21 +68,6 @@ static void load(void)
 }
 
 /* ---- requests ---- */
-
-static uint32_t random_state;
-
-static uint32_t any(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 17;
-    random_state ^= random_state << 5;
-    return random_state;
-}
-
-static uint32_t below(uint32_t bound)
-{
-    return (any() >> 8) % bound;
-}
 
 static size_t put_label(uint8_t *out, const char *text)
 {
@@ -154,7 +140,7 @@ static size_t make_frame(uint32_t seed)
 {
     static const uint16_t tags[] = {0x8100, 0xa123};
     static uint8_t request[1024];
-    random_state = seed * 2654435761u + 1;
+    dice_begin(seed);
     for (unsigned i = 0; i < 8; i++)
         any();
     struct frame_spec spec = frame_spec_client(below(2) ? 4 : 6);
