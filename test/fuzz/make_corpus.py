@@ -132,6 +132,7 @@ def main():
     make_frames(os.path.join(top, "frame"))
     make_proxied(os.path.join(top, "proxy"), requests)
     make_client(os.path.join(top, "client"))
+    make_goaways(os.path.join(top, "goaway"))
     make_dialogues(os.path.join(top, "dialogue"))
 
 
@@ -252,6 +253,25 @@ def make_proxied(directory, requests):
     octets = requests["plain"][:12] + b"\1" + framed(requests["plain"])
     with open(os.path.join(directory, "request-inside"), "wb") as file:
         file.write(bytes([0x29]) + struct.pack(">H", len(octets)) + octets + b"\0\0")
+
+
+def make_goaways(directory):
+    """For fuzz_goaway.c: packets that are unwanted, with alterations of what is said about them."""
+    os.makedirs(directory, exist_ok=True)
+    ports = struct.pack(">HH", 40000, 53)
+    segment = ports + b"\1\2\3\4\0\0\0\0\x50\2\xff\xff\xaa\xbb\0\0"
+    payloads = {"short": bytes(20), "just": bytes(range(36)), "some": bytes(range(57)),
+                "long": bytes(range(150)), "segment": segment + bytes(50)}
+    edits = {"none": b"", "nonce": b"\x09\1", "code": b"\5\1", "quote": b"\x20\1\x30\1"}
+    for title, payload in payloads.items():
+        for what, edit in edits.items():
+            for choice in (0, 1, 2, 3, 0x10, 0x20, 0x21, 0x23, 0x40, 0x41, 0x42):
+                with open(os.path.join(directory, f"{title}-{what}-{choice:02x}"), "wb") as file:
+                    file.write(bytes([choice]) + ports + bytes([len(payload)]) + payload + edit)
+    packet = bytes.fromhex("45000020000040004011aea5c6120002c61200019c400035000c000061626364")
+    for title, octets in (("v4", packet), ("v6", b"\x60\0\0\0\0\x14\6\x40" + bytes(32) + segment)):
+        with open(os.path.join(directory, "captured-" + title), "wb") as file:
+            file.write(b"\x08" + octets)
 
 
 def make_client(directory):
