@@ -25,6 +25,7 @@ enum rcode {
     RCODE_NOTIMP = 4,
     RCODE_REFUSED = 5,
     RCODE_YXDOMAIN = 6,
+    RCODE_NOTAUTH = 9,
     RCODE_BADVERS = 16,
 };
 
@@ -57,6 +58,7 @@ struct query {
     uint16_t qtype;
     uint16_t qclass;
     struct query_edns edns;
+    size_t tsig_at; /* where a TSIG record begins; 0: there is none */
 };
 
 enum query_outcome {
@@ -64,11 +66,13 @@ enum query_outcome {
     QUERY_FORMERR, /* answer with has_question and edns as far as they were understood */
     QUERY_NOTIMP,  /* opcode other than QUERY; nothing but the header is understood */
     QUERY_BADVERS, /* EDNS version above 0 (RFC 6891 6.1.3) */
+    QUERY_NOTAUTH, /* its TSIG is refused; never from query_parse() */
     QUERY_OK,
 };
 
 /* Parse a request: one question (RFC 9619), then any records, among them at most one OPT, then
- * nothing more. `query_out` points into `request`. */
+ * nothing more. Whether a TSIG record is the last one, and any good, is for tsig.h to say.
+ * `query_out` points into `request`. */
 enum query_outcome query_parse(const struct respond_policy *policy, const uint8_t *request,
                                size_t request_len, struct query *query_out);
 

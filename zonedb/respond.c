@@ -7,6 +7,7 @@
 
 #include "zonedb/answer.h"
 #include "zonedb/edns.h"
+#include "zonedb/tsig.h"
 #include "zonedb/view.h"
 
 /* CNAMEs and DNAMEs followed for one question; a longer chain is answered as far as this. */
@@ -587,6 +588,55 @@ static uint16_t answer_query(struct zonedb_view *view, const struct respond_poli
     return a.ede;
 }
 
+/* ---- signed requests ---- */
+
+/* A response has room for header, question and `more` octets. */
+static bool has_room(const struct query *query, size_t limit, size_t more)
+{
+    size_t question_len = query->has_question ? query->qname_len + 4u : 0;
+    return limit >= HEADER_LEN + question_len + more;
+}
+
+/* Check the request's TSIG, and find room for that of the response. Returns its octets, which
+ * `reply` makes; 0: there will be none. Nothing is read before the signature is known to be good
+ * but the request itself (RFC 8945 5.2). */
+static size_t tsig_check(const struct respond_policy *policy, const struct respond_client *client,
+                         const uint8_t *request, size_t request_len, size_t limit,
+                         struct query *query, enum query_outcome *outcome, struct tsig_reply *reply)
+{
+    if (*outcome == QUERY_FORMERR)
+        return 0;
+    switch (tsig_request_verify(policy->tsig, request, request_len, query->tsig_at, client->now_s,
+                                reply)) {
+    case TSIG_IS_GOOD:
+        break;
+    case TSIG_IS_REFUSED:
+        *outcome = QUERY_NOTAUTH;
+        break;
+    case TSIG_IS_MALFORMED:
+        *outcome = QUERY_FORMERR;
+        return 0;
+    }
+    size_t len = tsig_reply_len(reply);
+    /* Where the longest names meet 512 octets, options go before signatures, and a record that
+     * proves nothing goes too. */
+    if (!has_room(query, limit, edns_reserve(policy, client, query) + len)) {
+        query->edns.wants_nsid = query->edns.wants_keepalive = false;
+        query->edns.checksum_nonce = NULL;
+    }
+    if (has_room(query, limit, edns_reserve(policy, client, query) + len))
+        return len;
+    assert(reply->key == NULL);
+    return 0;
+}
+
+bool respond_is_lasting(const struct respond_policy *policy, const uint8_t *request,
+                        size_t request_len)
+{
+    struct query query;
+    return query_parse(policy, request, request_len, &query) == QUERY_SILENT || query.tsig_at == 0;
+}
+
 size_t respond(struct zonedb_view *view, const struct respond_policy *policy,
                const struct respond_client *client, const uint8_t *request, size_t request_len,
                uint8_t *response, size_t response_cap)
@@ -594,11 +644,17 @@ size_t respond(struct zonedb_view *view, const struct respond_policy *policy,
     assert(response_cap >= RESPOND_UDP_PAYLOAD_MIN && response_cap <= RESPOND_MESSAGE_MAX);
     struct query query;
     struct response r;
+    struct tsig_reply reply;
     uint16_t ede = EDE_NONE;
     enum query_outcome outcome = query_parse(policy, request, request_len, &query);
     if (outcome == QUERY_SILENT)
         return 0;
-    size_t limit = edns_response_limit(policy, client, &query, response_cap);
+    size_t tsig_len = 0, limit = edns_response_limit(policy, client, &query, response_cap);
+    if (query.tsig_at != 0) {
+        tsig_len =
+            tsig_check(policy, client, request, request_len, limit, &query, &outcome, &reply);
+        limit -= tsig_len;
+    }
     response_begin(&r, response, limit - edns_reserve(policy, client, &query), &query);
     switch (outcome) {
     case QUERY_SILENT:
@@ -612,9 +668,13 @@ size_t respond(struct zonedb_view *view, const struct respond_policy *policy,
     case QUERY_BADVERS:
         r.rcode = RCODE_BADVERS;
         break;
+    case QUERY_NOTAUTH:
+        r.rcode = RCODE_NOTAUTH;
+        break;
     case QUERY_OK:
         ede = answer_query(view, policy, &query, &r);
         break;
     }
-    return edns_end(&r, policy, client, &query, limit, ede);
+    size_t len = edns_end(&r, policy, client, &query, limit, ede);
+    return tsig_len == 0 ? len : tsig_reply_sign(&reply, response, len, response_cap);
 }

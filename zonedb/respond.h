@@ -7,6 +7,8 @@
 
 #include "zonedb/zonedb.h"
 
+struct tsig_keys;
+
 /* Longest message over TCP (RFC 1035 4.2.2). */
 #define RESPOND_MESSAGE_MAX 65535
 /* Limits of respond_policy.udp_payload. */
@@ -23,19 +25,20 @@ enum respond_transport {
 
 /* How to answer: configuration, the same for all clients. Constant while in use. */
 struct respond_policy {
-    uint16_t udp_payload;      /* our largest UDP response, 512..4096 */
-    bool has_edns;             /* false: OPT records are ignored, none is sent */
-    bool is_any_full;          /* ANY gets every RRset; false: one RRset (RFC 8482 4.1) */
-    bool has_keepalive;        /* edns-tcp-keepalive announced (RFC 7828) */
-    bool has_padding;          /* padding where asked for (RFC 7830) */
-    bool has_ede;              /* extended errors (RFC 8914) */
-    bool has_checksum;         /* CHECKSUM option served */
-    bool has_checksum_siphash; /* CHECKSUM with experimental algorithm 240 instead of SHA-256 */
-    uint16_t checksum_code;    /* its option code */
-    const uint8_t *nsid;       /* RFC 5001; NULL: option not served */
-    uint16_t nsid_len;         /* at most 128 */
-    const char *chaos_version; /* version.bind., version.server. CH TXT; NULL: REFUSED */
-    const char *chaos_id;      /* id.server., hostname.bind. CH TXT (RFC 4892); NULL: REFUSED */
+    uint16_t udp_payload;         /* our largest UDP response, 512..4096 */
+    bool has_edns;                /* false: OPT records are ignored, none is sent */
+    bool is_any_full;             /* ANY gets every RRset; false: one RRset (RFC 8482 4.1) */
+    bool has_keepalive;           /* edns-tcp-keepalive announced (RFC 7828) */
+    bool has_padding;             /* padding where asked for (RFC 7830) */
+    bool has_ede;                 /* extended errors (RFC 8914) */
+    bool has_checksum;            /* CHECKSUM option served */
+    bool has_checksum_siphash;    /* CHECKSUM with experimental algorithm 240 instead of SHA-256 */
+    uint16_t checksum_code;       /* its option code */
+    const uint8_t *nsid;          /* RFC 5001; NULL: option not served */
+    uint16_t nsid_len;            /* at most 128 */
+    const char *chaos_version;    /* version.bind., version.server. CH TXT; NULL: REFUSED */
+    const char *chaos_id;         /* id.server., hostname.bind. CH TXT (RFC 4892); NULL: REFUSED */
+    const struct tsig_keys *tsig; /* tsig.h; NULL: we know no key */
 };
 
 /* The values that a server has when nothing is configured. */
@@ -48,6 +51,7 @@ struct respond_client {
      * meaningful when has_keepalive. */
     bool has_keepalive;
     uint16_t keepalive_100ms;
+    uint64_t now_s; /* Unix time, for requests with a TSIG */
 };
 
 /* Answer one request.
@@ -58,10 +62,18 @@ struct respond_client {
  * response_cap is the limit. What does not fit: optional additional data is left out, then TC=1.
  * Returns the length of the response, 12 or more; 0: stay silent (a message with QR set, or shorter
  * than a DNS header).
+ * A request with a TSIG gets a response with one, whatever it asks, as RFC 8945 5.2 and 5.3 say; but
+ * FORMERR and NOTIMP responses, whose requests were not understood, are not signed. As long as the
+ * request is within its time, client->now_s changes nothing in the response (tsig.h).
  * The response is a pure function of the arguments and the snapshot: no clock, no random choice.
  * Threads: one call at a time per view; no other state. */
 size_t respond(struct zonedb_view *view, const struct respond_policy *policy,
                const struct respond_client *client, const uint8_t *request, size_t request_len,
                uint8_t *response, size_t response_cap);
+
+/* Whether the response depends on nothing but the octets of the request, the snapshot and the
+ * policy: whoever sends them gets the same, at any time. False of a request with a TSIG. */
+bool respond_is_lasting(const struct respond_policy *policy, const uint8_t *request,
+                        size_t request_len);
 
 #endif

@@ -39,6 +39,8 @@ ONE_FILE = ["pcap", "libnet", "nftables/", "xdp/", "bpf/"]
 PURE_LIBRARIES = {
     "zonedb/libzonedb_respond.a": r"mem(cpy|cmp|set|move|chr)|strlen|strchr|__assert_fail"
                                   r"|mdb_cursor_get|nettle_sha(1|256)_(init|update|digest)"
+                                  r"|nettle_hmac_sha(1|256|384|512)_(set_key|update|digest)"
+                                  r"|nettle_memeql_sec"
                                   r"|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_",
     "stateless_tcp/libstateless_tcp.a": r"mem(cpy|cmp|set|move)|__assert_fail"
                                         r"|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_",

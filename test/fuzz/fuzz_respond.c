@@ -108,7 +108,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0)
         return 0;
     struct respond_policy policy = policy_of(data[0]);
-    struct respond_client client = {data[0] & 32 ? RESPOND_TCP : RESPOND_UDP, true, 100};
+    struct respond_client client = {.transport = data[0] & 32 ? RESPOND_TCP : RESPOND_UDP,
+                                    .has_keepalive = true,
+                                    .keepalive_100ms = 100};
     size_t cap = data[0] & 64 ? 512 : RESPOND_MESSAGE_MAX, request_len = size - 1;
     uint8_t *request = exact_copy(data + 1, request_len), *response = malloc(cap);
     MUST(response != NULL);

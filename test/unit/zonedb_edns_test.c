@@ -54,7 +54,8 @@ END_TEST
 START_TEST(test_reserve)
 {
     struct respond_policy policy = respond_policy_default();
-    struct respond_client client = {RESPOND_TCP, true, 100};
+    struct respond_client client = {
+        .transport = RESPOND_TCP, .has_keepalive = true, .keepalive_100ms = 100};
     struct query query = query_plain(false);
     ck_assert_uint_eq(edns_reserve(&policy, &client, &query), 0);
     query = query_plain(true);
@@ -151,7 +152,8 @@ static struct query query_all(void)
 START_TEST(test_options_in_order)
 {
     struct respond_policy policy = respond_policy_default();
-    struct respond_client client = {RESPOND_TCP, true, 0x1234};
+    struct respond_client client = {
+        .transport = RESPOND_TCP, .has_keepalive = true, .keepalive_100ms = 0x1234};
     struct query query = query_all();
     unsigned len;
     policy.nsid = (const uint8_t *)"node";

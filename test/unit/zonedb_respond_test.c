@@ -332,7 +332,8 @@ START_TEST(test_keepalive_and_padding)
     uint8_t request[512];
     unsigned len = 0;
     struct respond_policy policy = respond_policy_default();
-    struct respond_client client = {RESPOND_TCP, true, 100};
+    struct respond_client client = {
+        .transport = RESPOND_TCP, .has_keepalive = true, .keepalive_100ms = 100};
     size_t request_len =
         request_make(request, "www.example.", 1, 1232, false, options, sizeof options);
     message_parse(&message, response, ask_raw(&policy, &client, request, request_len, 65535));
