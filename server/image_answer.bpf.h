@@ -98,6 +98,23 @@ DRIVER_INLINE const volatile uint64_t *image_entries(const struct image_work *wo
     return (const volatile uint64_t *)(const void *)page;
 }
 
+/* Where a bucket goes on, by its last entry; NULL: beyond the image. */
+DRIVER_INLINE const volatile uint64_t *image_entries_more(uint64_t last)
+{
+    uint64_t place = last & (IMAGE_PLACE_MORE - 1);
+    const uint8_t *page = image_page(place / (IMAGE_PAGE_LEN / IMAGE_UNIT_LEN));
+    uint32_t at = (uint32_t)(place % (IMAGE_PAGE_LEN / IMAGE_UNIT_LEN)) * IMAGE_UNIT_LEN;
+    if (page == NULL || at > IMAGE_PAGE_LEN - 8u * IMAGE_WAYS)
+        return NULL;
+    return (const volatile uint64_t *)(const void *)(page + at);
+}
+
+/* Has a bucket with this last entry all of its names? */
+DRIVER_INLINE bool image_is_complete(uint64_t last)
+{
+    return last != IMAGE_PLACE_FULL && (last & IMAGE_PLACE_MORE) == 0;
+}
+
 /* Does the filter say that there is no such name? */
 DRIVER_INLINE bool image_is_absent(const struct image_work *work, uint64_t hash)
 {
@@ -137,17 +154,22 @@ DRIVER_STEP enum image_found image_look_up(struct image_work *work, enum image_k
         return IMAGE_CLIMB;
     if (kind == IMAGE_CUT && work->is_absent)
         return IMAGE_ABSENT;
-    uint64_t hash = work->hashes[kind == IMAGE_CUT], last;
+    uint64_t hash = work->hashes[kind == IMAGE_CUT], last = 0, place = 0;
     const volatile uint64_t *entries = image_entries(work, hash);
     const uint8_t *page;
-    if (entries == NULL)
-        return IMAGE_CLIMB;
-    uint64_t place = image_entry(entries, image_fingerprint(hash), &last);
-    work->last = last;
+    for (unsigned i = 0; i < 2; i++) {
+        if (entries == NULL)
+            return IMAGE_CLIMB;
+        place = image_entry(entries, image_fingerprint(hash), &last);
+        if (place != 0 || (last & IMAGE_PLACE_MORE) == 0)
+            break;
+        entries = image_entries_more(last);
+    }
     if (place == 0)
-        return last == IMAGE_PLACE_FULL ? IMAGE_CLIMB : IMAGE_ABSENT;
-    if (place <= IMAGE_PLACE_FULL)
+        return image_is_complete(last) ? IMAGE_ABSENT : IMAGE_CLIMB;
+    if (place <= IMAGE_PLACE_FULL || (place & IMAGE_PLACE_MORE) != 0)
         return IMAGE_CLIMB;
+    work->last = last;
     uint32_t block_at = (uint32_t)(place % (IMAGE_PAGE_LEN / IMAGE_UNIT_LEN)) * IMAGE_UNIT_LEN;
     page = image_page(place / (IMAGE_PAGE_LEN / IMAGE_UNIT_LEN));
     if (page == NULL || block_at > IMAGE_PAGE_LEN - sizeof(struct image_block))
@@ -161,7 +183,7 @@ DRIVER_STEP enum image_found image_look_up(struct image_work *work, enum image_k
     if (page[block_at] == kind && page[block_at + 1] == len &&
         image_is_same(page, block_at + sizeof(struct image_block), work, at, len))
         return IMAGE_FOUND;
-    return work->last == IMAGE_PLACE_FULL ? IMAGE_CLIMB : IMAGE_ABSENT;
+    return image_is_complete(work->last) ? IMAGE_ABSENT : IMAGE_CLIMB;
 }
 
 /* The block that answers, work->place, has so many labels; UINT32_MAX: it climbs. */

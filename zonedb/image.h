@@ -24,8 +24,8 @@
  *
  * There is a block for each apex and each cut right below it, in its bucket's page as far as that
  * goes: another page costs about as much as another cache line. image_bucket(), image_bucket_page()
- * and image_bucket_at() tell where the bucket of a hash is. No two entries of a bucket have the
- * same fingerprint; names that would climb.
+ * and image_bucket_at() tell where the bucket of a hash is. No two entries of a bucket, and of where it
+ * goes on, have the same fingerprint; names that would climb.
  *
  * LOOK-UP. The deepest apex of the image at or above the name asked for; then the name one label
  * longer than that apex. If its bit in the filter is 0, it does not exist: for most of those that
@@ -33,8 +33,9 @@
  * name of the zone of that depth, empty non-terminals and ancestors of apexes of other zones served
  * included: either a cut, whose block holds the referral, or IMAGE_PLACE_CLIMB (or a block without
  * bodies). So what is not there does not exist, and the apex's block holds the NXDOMAIN. A bucket
- * that could not take all of its names has IMAGE_PLACE_FULL in its last entry: what is not found
- * there climbs.
+ * that could not take all of its names goes on elsewhere: its last entry, of fingerprint 0, has
+ * IMAGE_PLACE_MORE and the place of one more bucket. Where that one is full too, IMAGE_PLACE_FULL
+ * is in the last entry: what is not found there climbs.
  *
  * ANSWER. Header and question as they came (with the flags and counts of the body), the body, and
  * OPT if the request had one. The compression pointers in the body were written as if the
@@ -62,6 +63,7 @@
 /* Places that are no block's. */
 #define IMAGE_PLACE_CLIMB 1u
 #define IMAGE_PLACE_FULL 2u
+#define IMAGE_PLACE_MORE (UINT64_C(1) << 39)
 
 /* Apexes with more labels have no block. */
 #define IMAGE_APEX_LABELS_MAX 8u
@@ -159,7 +161,8 @@ static inline uint64_t image_word_lower(uint64_t word)
 /* A label's mark: its length and its first and last octet (lower case) tell most apart. Never 0. */
 static inline uint8_t image_label_mark(uint8_t len, uint8_t first, uint8_t last)
 {
-    return (uint8_t)(len * 31u + first * 7u + last * 3u) | 1u;
+    uint8_t mark = (uint8_t)(len * 31u + first * 7u + last * 3u);
+    return (uint8_t)(mark + (mark == 0));
 }
 
 #endif

@@ -176,22 +176,27 @@ static enum lookup lookup(const struct place *image, enum image_kind kind,
     size_t len = asked->name_len - suffix_at(asked, depth);
     uint64_t fingerprint = image_fingerprint(hash), entry = 0;
     uint64_t number = image_bucket(hash, image->bucket_mask);
-    const uint8_t *bucket = image->octets +
-                            IMAGE_PAGE_LEN * image_bucket_page(number, image->bucket_shift) +
-                            image_bucket_at(number, image->bucket_shift);
-    for (unsigned i = 0; i < IMAGE_WAYS; i++, bucket += 8) {
-        entry = __atomic_load_n((const uint64_t *)(const void *)bucket, __ATOMIC_ACQUIRE);
-        uint64_t place = entry & IMAGE_PLACE_MASK;
-        if (entry >> IMAGE_FINGERPRINT_SHIFT != fingerprint || place == 0)
-            continue;
-        if (place <= IMAGE_PLACE_FULL)
+    uint64_t at = IMAGE_PAGE_LEN * image_bucket_page(number, image->bucket_shift) +
+                  image_bucket_at(number, image->bucket_shift);
+    for (unsigned hop = 0; hop < 2; hop++) {
+        const uint64_t *entries = (const uint64_t *)(const void *)(image->octets + at);
+        for (unsigned i = 0; i < IMAGE_WAYS; i++) {
+            entry = __atomic_load_n(entries + i, __ATOMIC_ACQUIRE);
+            uint64_t place = entry & IMAGE_PLACE_MASK;
+            if (entry >> IMAGE_FINGERPRINT_SHIFT != fingerprint || place == 0)
+                continue;
+            if (place <= IMAGE_PLACE_FULL || !block_at(image, place, block_out))
+                return LOOKUP_CLIMB;
+            if (block_is_of(block_out, kind, name, len))
+                return LOOKUP_BLOCK;
+        }
+        if ((entry & IMAGE_PLACE_MORE) == 0)
+            return (entry & IMAGE_PLACE_MASK) == IMAGE_PLACE_FULL ? LOOKUP_CLIMB : LOOKUP_ABSENT;
+        at = (entry & (IMAGE_PLACE_MORE - 1)) * IMAGE_UNIT_LEN;
+        if (at > image->len - 8u * IMAGE_WAYS)
             return LOOKUP_CLIMB;
-        if (!block_at(image, place, block_out))
-            return LOOKUP_CLIMB;
-        if (block_is_of(block_out, kind, name, len))
-            return LOOKUP_BLOCK;
     }
-    return (entry & IMAGE_PLACE_MASK) == IMAGE_PLACE_FULL ? LOOKUP_CLIMB : LOOKUP_ABSENT;
+    return LOOKUP_CLIMB;
 }
 
 /* The block that answers, and how many labels it has. Returns false: it climbs. */

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Names in a bucket, on average, at most: with four, one bucket of fifty overflows. */
+/* Names in a bucket, on average, at most: with four, one bucket of fifty goes on elsewhere. */
 #define BUCKET_LOAD 4
 #define BUCKET_LEN (8u * IMAGE_WAYS)
 #define BUCKETS_MIN 64
@@ -150,20 +150,38 @@ static uint64_t entry_place(uint64_t entry)
     return entry & IMAGE_PLACE_MASK;
 }
 
+/* Where a bucket goes on; NULL: nowhere. */
+static uint64_t *bucket_more(const struct image *image, const uint64_t *bucket)
+{
+    uint64_t place = entry_place(bucket[IMAGE_WAYS - 1]);
+    if ((place & IMAGE_PLACE_MORE) == 0)
+        return NULL;
+    return (uint64_t *)(void *)(image->octets + (place ^ IMAGE_PLACE_MORE) * IMAGE_UNIT_LEN);
+}
+
+/* Is there a name with this fingerprint? */
+static bool entry_is_of(uint64_t entry, uint64_t fingerprint)
+{
+    uint64_t place = entry_place(entry);
+    return entry >> IMAGE_FINGERPRINT_SHIFT == fingerprint && place != 0 &&
+           place != IMAGE_PLACE_FULL && place < IMAGE_PLACE_MORE;
+}
+
 uint64_t *image_entry_find(struct image *image, enum image_kind kind, const uint8_t *name,
                            size_t len)
 {
     uint64_t hash = image_name_hash(kind, name, len);
-    uint64_t *entry = bucket_of(image, hash);
-    for (unsigned i = 0; i < IMAGE_WAYS; i++, entry++) {
-        uint64_t place = entry_place(*entry);
-        if (*entry >> IMAGE_FINGERPRINT_SHIFT != image_fingerprint(hash) || place == 0 ||
-            place == IMAGE_PLACE_FULL)
-            continue;
-        const struct image_block *block = image_block_of(image, place);
-        if (place == IMAGE_PLACE_CLIMB ||
-            (block->kind == kind && block->name_len == len && memcmp(block + 1, name, len) == 0))
-            return entry;
+    uint64_t *bucket = bucket_of(image, hash);
+    for (; bucket != NULL; bucket = bucket_more(image, bucket)) {
+        for (uint64_t *entry = bucket; entry < bucket + IMAGE_WAYS; entry++) {
+            if (!entry_is_of(*entry, image_fingerprint(hash)))
+                continue;
+            uint64_t place = entry_place(*entry);
+            const struct image_block *block = image_block_of(image, place);
+            if (place == IMAGE_PLACE_CLIMB || (block->kind == kind && block->name_len == len &&
+                                               memcmp(block + 1, name, len) == 0))
+                return entry;
+        }
     }
     return NULL;
 }
@@ -182,20 +200,38 @@ static void filter_add(struct image *image, uint64_t hash)
     __atomic_store_n(octet, (uint8_t)(*octet | 1u << bit % 8), __ATOMIC_RELEASE);
 }
 
+/* A full bucket goes on elsewhere. Returns false if there is no room. */
+static bool bucket_extend(struct image *image, uint64_t hash, uint64_t *bucket)
+{
+    uint64_t place = room_take(image, hash, BUCKET_LEN / IMAGE_UNIT_LEN);
+    if (place == 0)
+        return false;
+    uint64_t *more = spare_link(image, place);
+    memset(more, 0, BUCKET_LEN);
+    more[0] = bucket[IMAGE_WAYS - 1];
+    __atomic_store_n(&bucket[IMAGE_WAYS - 1], IMAGE_PLACE_MORE | place, __ATOMIC_RELEASE);
+    return true;
+}
+
 void image_entry_add(struct image *image, uint64_t hash, uint64_t place)
 {
+    uint64_t *bucket = bucket_of(image, hash), *first = bucket, *last = NULL, *unused = NULL;
     filter_add(image, hash);
-    uint64_t *bucket = bucket_of(image, hash), *last = bucket + IMAGE_WAYS - 1, *unused = NULL;
-    for (uint64_t *entry = last; entry >= bucket; entry--) {
-        if (*entry == 0) {
-            unused = entry;
-        } else if (*entry >> IMAGE_FINGERPRINT_SHIFT == image_fingerprint(hash) &&
-                   entry_place(*entry) != IMAGE_PLACE_FULL) {
-            image_entry_set(entry, IMAGE_PLACE_CLIMB);
-            return;
+    for (; bucket != NULL; bucket = bucket_more(image, bucket)) {
+        last = bucket + IMAGE_WAYS - 1;
+        for (uint64_t *entry = bucket; entry <= last; entry++) {
+            if (*entry == 0 && unused == NULL)
+                unused = entry;
+            if (entry_is_of(*entry, image_fingerprint(hash))) {
+                image_entry_set(entry, IMAGE_PLACE_CLIMB);
+                return;
+            }
         }
     }
     uint64_t entry = image_fingerprint(hash) << IMAGE_FINGERPRINT_SHIFT | place;
+    if (unused == NULL && last == first + IMAGE_WAYS - 1 && *last != IMAGE_PLACE_FULL &&
+        bucket_extend(image, hash, first))
+        unused = bucket_more(image, first) + 1;
     if (unused == NULL) {
         unused = last;
         entry = IMAGE_PLACE_FULL;

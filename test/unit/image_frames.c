@@ -89,6 +89,30 @@ static struct image_head *head_of(struct image_made *made)
     return (struct image_head *)(void *)made->pages;
 }
 
+/* Returns false if there is no room. */
+static bool entry_put(uint64_t *entries, uint64_t entry)
+{
+    for (unsigned i = 0; i < IMAGE_WAYS; i++)
+        if (entries[i] == 0) {
+            entries[i] = entry;
+            return true;
+        }
+    return false;
+}
+
+/* Where a full bucket goes on. */
+static uint64_t *bucket_make(struct image_made *made)
+{
+    const uint64_t units = IMAGE_PAGE_LEN / IMAGE_UNIT_LEN,
+                   needed = 8 * IMAGE_WAYS / IMAGE_UNIT_LEN;
+    if (made->next % units + needed > units)
+        made->next += units - made->next % units;
+    MUST(made->next / units < IMAGE_FRAMES_PAGES);
+    void *bucket = made->pages + made->next * IMAGE_UNIT_LEN;
+    made->next += needed;
+    return bucket;
+}
+
 static void enter(struct image_made *made, uint64_t hash, uint64_t place)
 {
     const struct image_head *head = head_of(made);
@@ -97,11 +121,21 @@ static void enter(struct image_made *made, uint64_t hash, uint64_t place)
         made->pages[head->filter_page * IMAGE_PAGE_LEN + bit / 8] |= (uint8_t)(1u << bit % 8);
     uint64_t *entries = (uint64_t *)(void *)(made->pages + IMAGE_PAGE_LEN) +
                         IMAGE_WAYS * image_bucket(hash, head_of(made)->bucket_mask);
-    for (unsigned i = 0; i < IMAGE_WAYS; i++)
-        if (entries[i] == 0) {
-            entries[i] = image_fingerprint(hash) << IMAGE_FINGERPRINT_SHIFT | place;
+    uint64_t entry = image_fingerprint(hash) << IMAGE_FINGERPRINT_SHIFT | place;
+    if (entry_put(entries, entry))
+        return;
+    uint64_t *last = &entries[IMAGE_WAYS - 1];
+    if ((*last & IMAGE_PLACE_MORE) == 0 && *last != IMAGE_PLACE_FULL && below(4) > 0) {
+        uint64_t *more = bucket_make(made);
+        more[0] = *last;
+        *last = IMAGE_PLACE_MORE | (uint64_t)((uint8_t *)more - made->pages) / IMAGE_UNIT_LEN;
+    }
+    if ((*last & IMAGE_PLACE_MORE) != 0) {
+        entries =
+            (uint64_t *)(void *)(made->pages + (*last & (IMAGE_PLACE_MORE - 1)) * IMAGE_UNIT_LEN);
+        if (entry_put(entries, entry))
             return;
-        }
+    }
     entries[IMAGE_WAYS - 1] = IMAGE_PLACE_FULL;
 }
 

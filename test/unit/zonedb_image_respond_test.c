@@ -302,20 +302,64 @@ static uint64_t hash_beside(const char *text, uint64_t fingerprint)
     return fingerprint << IMAGE_FINGERPRINT_SHIFT | (hash & IMAGE_PLACE_MASK);
 }
 
-START_TEST(test_a_full_bucket_climbs)
+START_TEST(test_a_full_bucket_goes_on_elsewhere)
 {
     unsigned added = 0;
-    ck_assert_uint_gt(ask("nope.example.", 1, 0, false), 0);
+    size_t used = image_used(image);
+    for (; added < IMAGE_WAYS; added++) {
+        ck_assert_uint_gt(ask("nope.example.", 1, 0, false), 0);
+        image_entry_add(image, hash_beside("nope.example.", 1 + added), IMAGE_PLACE_CLIMB);
+    }
+    ck_assert_uint_le(image_used(image), used + IMAGE_PAGE_LEN);
+    /* It holds twice as many, less one; then what is not found may have found no room. */
     while (ask("nope.example.", 1, 0, false) > 0) {
         image_entry_add(image, hash_beside("nope.example.", 1 + added), IMAGE_PLACE_CLIMB);
-        added++;
-        ck_assert_uint_le(added, IMAGE_WAYS + 1);
+        ck_assert_uint_le(++added, 2 * IMAGE_WAYS);
     }
-    ck_assert_uint_ge(added, IMAGE_WAYS - 2);
-    /* What is in it is found all the same, unless it had to give way. */
-    for (unsigned i = 0; i < 3; i++)
+    ck_assert_uint_ge(added, 2 * IMAGE_WAYS - 4);
+    /* What was in it is found all the same, and so is what comes then. */
+    for (unsigned i = 0; i < IMAGE_WAYS; i++)
         image_entry_add(image, hash_beside("cut.example.", 1 + i), IMAGE_PLACE_CLIMB);
     ck_assert_uint_gt(ask("cut.example.", 1, 0, false), 0);
+    uint8_t name[NAME_MAX_LEN];
+    size_t len = name_from_text("cut.example.", name);
+    uint64_t *entry = image_entry_find(image, IMAGE_CUT, name, len);
+    ck_assert_ptr_nonnull(entry);
+    uint64_t place = *entry & IMAGE_PLACE_MASK;
+    image_entry_set(entry, 0);
+    image_entry_add(image, image_name_hash(IMAGE_CUT, name, len), place);
+    ck_assert_uint_gt(ask("cut.example.", 1, 0, false), 0);
+}
+END_TEST
+
+START_TEST(test_where_a_bucket_goes_on_lies_within)
+{
+    uint8_t name[NAME_MAX_LEN], request[512];
+    size_t len = request_make(request, "cut.example.", 1, 0, false, NULL, 0);
+    uint64_t hash = image_name_hash(IMAGE_CUT, name, name_from_text("cut.example.", name));
+    uint64_t *bucket = (uint64_t *)memory.octets +
+                       IMAGE_PAGE_LEN / 8 * image_bucket_page(hash & image->bucket_mask, 5) +
+                       image_bucket_at(hash & image->bucket_mask, 5) / 8;
+    ck_assert_uint_eq(image->bucket_shift, 5);
+    const uint64_t places[] = {memory.len / IMAGE_UNIT_LEN - 3, IMAGE_PLACE_MORE - 1};
+    memset(bucket, 0, 8u * IMAGE_WAYS);
+    memset((uint8_t *)memory.octets + (places[0] - 1) * IMAGE_UNIT_LEN, 0, 8u * IMAGE_WAYS);
+    for (unsigned i = 0; i < 2; i++) {
+        bucket[IMAGE_WAYS - 1] = IMAGE_PLACE_MORE | places[i];
+        ck_assert_uint_eq(image_respond(memory.octets, memory.len, false, request, len, response,
+                                        sizeof response),
+                          0);
+    }
+    bucket[IMAGE_WAYS - 1] = IMAGE_PLACE_MORE | (places[0] - 1); /* an empty one */
+    ck_assert_uint_gt(
+        image_respond(memory.octets, memory.len, false, request, len, response, sizeof response),
+        0);
+    bucket[IMAGE_WAYS - 1] = /* to itself: there is an end */
+        IMAGE_PLACE_MORE |
+        (uint64_t)((uint8_t *)bucket - (uint8_t *)memory.octets) / IMAGE_UNIT_LEN;
+    ck_assert_uint_eq(
+        image_respond(memory.octets, memory.len, false, request, len, response, sizeof response),
+        0);
 }
 END_TEST
 
@@ -399,7 +443,8 @@ int main(void)
                                   test_limits,
                                   test_only_while_it_is_of_a_snapshot,
                                   test_layout,
-                                  test_a_full_bucket_climbs,
+                                  test_a_full_bucket_goes_on_elsewhere,
+                                  test_where_a_bucket_goes_on_lies_within,
                                   test_what_the_filter_has_not_does_not_exist,
                                   test_the_same_fingerprint_climbs,
                                   test_zones_without_room_climb};
