@@ -166,6 +166,14 @@ socklen_t address_len(const struct sockaddr_storage *address)
     return address->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
 }
 
+const uint8_t *address_octets(const struct sockaddr_storage *address, uint8_t *len_out)
+{
+    bool is_ipv4 = address->ss_family == AF_INET;
+    *len_out = is_ipv4 ? 4 : 16;
+    return is_ipv4 ? (const uint8_t *)&address_in4(address)->sin_addr
+                   : (const uint8_t *)&address_in6(address)->sin6_addr;
+}
+
 uint16_t address_port(const struct sockaddr_storage *address)
 {
     return ntohs(address->ss_family == AF_INET ? address_in4(address)->sin_port

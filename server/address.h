@@ -44,6 +44,9 @@ char *address_to_text(const struct sockaddr_storage *address, char *text);
 /* Length of the address for bind() and friends. */
 socklen_t address_len(const struct sockaddr_storage *address);
 
+/* The octets of the address itself, in network order; they are in *address. */
+const uint8_t *address_octets(const struct sockaddr_storage *address, uint8_t *len_out);
+
 /* Port, host order. */
 uint16_t address_port(const struct sockaddr_storage *address);
 

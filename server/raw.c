@@ -320,19 +320,19 @@ static int worker_answer(struct raw_worker *worker, const struct respond_policy 
         .peer_count = worker->place.peer_count,
         .is_tcp_only = !worker->place.has_udp && !worker->backend->is_sole,
         /* A clock that was set back settles nothing. */
+        .now_s = worker->now_s,
+        .is_learning = worker_lease(worker, outcome, looked_ns),
         .is_settled = worker->now_s >= worker->committed_s + SERVE_SETTLED_S,
         .recent = worker->recent_memory != NULL ? &worker->recent : NULL,
         .stream = worker->stream,
     };
-    bool is_learning = worker_lease(worker, outcome, looked_ns);
     for (int i = 0; i < frame_count; i++) {
         struct train train;
         bool is_mine = frames[i].time_us >= worker->from_us && frames[i].time_us < worker->until_us;
         if (!is_mine && frames[i].time_us != 0)
             continue;
         worker->backend->lend(worker->io, &train);
-        serve_frame(&serve, &frames[i], &train);
-        if (is_learning)
+        if (serve_frame(&serve, &frames[i], &train))
             worker->backend->learn(worker->io, &frames[i], &train);
         outcome = worker->backend->send(worker->io, &train);
         if (outcome != 0)

@@ -7,9 +7,12 @@
 
 #include "server/keys.h"
 
-static void serve_udp(const struct serve *serve, const struct packet *packet, struct train *train)
+static bool serve_udp(const struct serve *serve, const struct packet *packet, struct train *train)
 {
-    const struct respond_client client = {.transport = RESPOND_UDP};
+    const struct respond_client client = {.transport = RESPOND_UDP,
+                                          .now_s = serve->now_s,
+                                          .address = packet->source.octets,
+                                          .address_len = packet->source.family == 4 ? 4 : 16};
     uint8_t *room = packet_udp_room(packet, train);
     size_t len = room == NULL ? 0
                               : answer_request(serve->view, serve->image, serve->policy, &client,
@@ -17,6 +20,8 @@ static void serve_udp(const struct serve *serve, const struct packet *packet, st
                                                PACKET_UDP_PAYLOAD_MAX);
     if (len > 0)
         packet_reply_udp(packet, room, len, train);
+    return serve->is_learning && len > 0 &&
+           respond_is_lasting(serve->policy, packet->payload, packet->payload_len);
 }
 
 static void serve_tcp(const struct serve *serve, const struct packet *packet, struct train *train)
@@ -26,6 +31,9 @@ static void serve_tcp(const struct serve *serve, const struct packet *packet, st
         .transport = RESPOND_TCP,
         .has_keepalive = serve->tcp->profile == STATELESS_TCP_MODERN && packet->has_timestamps,
         .keepalive_100ms = KEYS_LIFE_S * 10,
+        .now_s = serve->now_s,
+        .address = packet->source.octets,
+        .address_len = packet->source.family == 4 ? 4 : 16,
     };
     struct stateless_tcp_query query;
     const uint8_t *request;
@@ -48,24 +56,23 @@ static void serve_tcp(const struct serve *serve, const struct packet *packet, st
     }
 }
 
-void serve_frame(const struct serve *serve, const struct io_frame *frame, struct train *train)
+bool serve_frame(const struct serve *serve, const struct io_frame *frame, struct train *train)
 {
     struct packet packet;
     enum packet_outcome outcome = packet_parse(frame->octets, frame->len, frame->is_checksum_unset,
                                                serve->tcp->checksum_policy, &packet);
     if (outcome == PACKET_DROP || !packet_is_for(&packet, serve->endpoints, serve->endpoint_count))
-        return;
+        return false;
 
     switch (outcome) {
     case PACKET_DROP:
-        return;
+        return false;
     case PACKET_UDP:
-        if (!serve->is_tcp_only)
-            serve_udp(serve, &packet, train);
-        return;
+        return !serve->is_tcp_only && serve_udp(serve, &packet, train);
     case PACKET_TCP:
         if (!prefix_has(serve->peers, serve->peer_count, &packet.source))
             serve_tcp(serve, &packet, train);
-        return;
+        return false;
     }
+    return false;
 }

@@ -30,7 +30,9 @@ struct serve {
     size_t endpoint_count;
     const struct prefix *peers; /* whose TCP is the kernel's to answer */
     size_t peer_count;
+    uint64_t now_s;        /* Unix time */
     bool is_tcp_only;      /* UDP is the kernel's, for a socket to answer */
+    bool is_learning;      /* it is of interest what serve_frame() returns */
     bool is_settled;       /* the last commit was SERVE_SETTLED_S ago, or longer */
     struct recent *recent; /* for stateless TCP; NULL: none */
     uint8_t *stream;       /* SERVE_STREAM_CAP octets to work in */
@@ -40,7 +42,8 @@ struct serve {
  *
  * `frame`: not modified. `train`: empty, with room of TRAIN_CAP; gets the answer, or stays empty
  * for silence. The same frame gets the same answer as long as nothing in `serve` changes; there is
- * no clock. */
-void serve_frame(const struct serve *serve, const struct io_frame *frame, struct train *train);
+ * no clock. Returns whether it is an answer over UDP that everybody gets who sends the same request,
+ * now and later, as long as snapshot and policy are the same; false without `is_learning`. */
+bool serve_frame(const struct serve *serve, const struct io_frame *frame, struct train *train);
 
 #endif

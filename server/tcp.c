@@ -29,6 +29,8 @@ struct tcp_connection {
     uint8_t *output; /* NULL: none */
     uint32_t output_len;
     uint32_t output_sent;
+    uint8_t address_len;
+    uint8_t address[16]; /* the client's */
 };
 
 struct tcp {
@@ -165,7 +167,8 @@ int tcp_timeout_ms(const struct tcp *tcp, uint64_t now_ms)
 
 /* ---- connections come ---- */
 
-static bool connection_open(struct tcp *tcp, int fd, uint64_t now_ms)
+static bool connection_open(struct tcp *tcp, int fd, const struct sockaddr_storage *client,
+                            uint64_t now_ms)
 {
     struct tcp_connection *c = calloc(1, sizeof *c);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
@@ -177,6 +180,8 @@ static bool connection_open(struct tcp *tcp, int fd, uint64_t now_ms)
     c->fd = fd;
     c->interest = EPOLLIN;
     c->active_ms = now_ms;
+    const uint8_t *address = address_octets(client, &c->address_len);
+    memcpy(c->address, address, c->address_len);
     list_append(tcp, c);
     tcp->count++;
     return true;
@@ -213,7 +218,7 @@ int tcp_accept(struct tcp *tcp, int listener, bool is_for_peers, uint64_t now_ms
         } else if (fd >= 0) {
             while (tcp->count >= tcp->limits.connections_max)
                 connection_close(tcp, tcp->oldest);
-            connection_open(tcp, fd, now_ms);
+            connection_open(tcp, fd, &client, now_ms);
         } else if (is_exhausted(errno)) {
             if (tcp->oldest == NULL)
                 return -EMFILE;
@@ -309,7 +314,10 @@ static enum progress connection_answer(struct tcp *tcp, struct tcp_connection *c
     const struct respond_client client = {.transport = RESPOND_TCP,
                                           .has_keepalive = true,
                                           .keepalive_100ms =
-                                              (uint16_t)(tcp->limits.idle_timeout_s * 10)};
+                                              (uint16_t)(tcp->limits.idle_timeout_s * 10),
+                                          .now_s = context->now_s,
+                                          .address = c->address,
+                                          .address_len = c->address_len};
     enum progress progress = PROGRESS_GO;
     size_t at = 0, used = 0;
     while (progress == PROGRESS_GO && len - at >= TCP_PREFIX_LEN) {

@@ -45,6 +45,7 @@ struct tcp_context {
     const struct respond_policy *policy;
     const struct answer_image *image; /* NULL: none */
     uint64_t now_ms;
+    uint64_t now_s; /* Unix time */
 };
 
 /* `epoll` gets the connections, with their struct tcp_connection as data; it must outlive the

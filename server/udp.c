@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "server/udp.h"
 
+#include "server/address.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -33,8 +35,6 @@ struct udp_batch {
     uint8_t request[UDP_BATCH][UDP_REQUEST_MAX];
     uint8_t response[UDP_BATCH][RESPOND_UDP_PAYLOAD_MAX];
 };
-
-static const struct respond_client udp_client = {.transport = RESPOND_UDP};
 
 int udp_batch_open(struct udp_batch **batch_out)
 {
@@ -91,23 +91,18 @@ static void udp_turn_control(struct msghdr *header)
     }
 }
 
-/* What a batch is answered by. */
-struct udp_source {
-    struct zonedb_view *view;
-    const struct respond_policy *policy;
-    const struct answer_image *image;
-};
-
-static size_t udp_answer(struct udp_batch *batch, unsigned slot, const struct udp_source *source,
+static size_t udp_answer(struct udp_batch *batch, unsigned slot, const struct udp_context *context,
                          size_t response_cap)
 {
-    return answer_request(source->view, source->image, source->policy, &udp_client,
+    struct respond_client client = {.transport = RESPOND_UDP, .now_s = context->now_s};
+    client.address = address_octets(&batch->peer[slot], &client.address_len);
+    return answer_request(context->view, context->image, context->policy, &client,
                           batch->request[slot], batch->in[slot].msg_len, batch->response[slot],
                           response_cap);
 }
 
 static void udp_send(struct udp_batch *batch, int fd, unsigned count,
-                     const struct udp_source *source)
+                     const struct udp_context *context)
 {
     bool has_waited = false;
     unsigned sent = 0;
@@ -122,7 +117,7 @@ static void udp_send(struct udp_batch *batch, int fd, unsigned count,
         if (errno == EINTR)
             continue;
         if (errno == EMSGSIZE && first->iov_len > UDP_SAFE_LEN) {
-            first->iov_len = udp_answer(batch, batch->slot[sent], source, UDP_SAFE_LEN);
+            first->iov_len = udp_answer(batch, batch->slot[sent], context, UDP_SAFE_LEN);
             continue;
         }
         if (errno == EAGAIN || errno == ENOBUFS) {
@@ -136,16 +131,14 @@ static void udp_send(struct udp_batch *batch, int fd, unsigned count,
     }
 }
 
-unsigned udp_serve(struct udp_batch *batch, int fd, struct zonedb_view *view,
-                   const struct respond_policy *policy, const struct answer_image *image)
+unsigned udp_serve(struct udp_batch *batch, int fd, const struct udp_context *context)
 {
-    const struct udp_source source = {view, policy, image};
     unsigned received = udp_receive(batch, fd), count = 0;
     for (unsigned i = 0; i < received; i++) {
         struct msghdr *header = &batch->in[i].msg_hdr;
         if ((header->msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0)
             continue;
-        size_t len = udp_answer(batch, i, &source, RESPOND_UDP_PAYLOAD_MAX);
+        size_t len = udp_answer(batch, i, context, RESPOND_UDP_PAYLOAD_MAX);
         if (len == 0)
             continue;
         udp_turn_control(header);
@@ -156,6 +149,6 @@ unsigned udp_serve(struct udp_batch *batch, int fd, struct zonedb_view *view,
         batch->out[count].msg_hdr.msg_flags = 0;
         count++;
     }
-    udp_send(batch, fd, count, &source);
+    udp_send(batch, fd, count, context);
     return received;
 }

@@ -11,6 +11,14 @@
 
 #define UDP_BATCH 64
 
+/* How to answer now. The view is refreshed by the caller. */
+struct udp_context {
+    struct zonedb_view *view;
+    const struct respond_policy *policy;
+    const struct answer_image *image; /* NULL: none */
+    uint64_t now_s;                   /* Unix time */
+};
+
 /* Memory for one batch. A worker's own; used by one thread at a time. */
 struct udp_batch;
 
@@ -24,9 +32,7 @@ void udp_batch_close(struct udp_batch *batch);
  * sent to. Never blocks for long: a full send buffer is waited for once, for milliseconds, then
  * responses are dropped, as UDP may. A response too long for the path or interface (EMSGSIZE) is
  * replaced by one of 512 octets at most with TC=1. Errors that concern one client are passed over.
- * `image`: NULL, there is none.
  * Returns the number of datagrams received: UDP_BATCH means that more may wait. */
-unsigned udp_serve(struct udp_batch *batch, int fd, struct zonedb_view *view,
-                   const struct respond_policy *policy, const struct answer_image *image);
+unsigned udp_serve(struct udp_batch *batch, int fd, const struct udp_context *context);
 
 #endif

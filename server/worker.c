@@ -45,6 +45,7 @@ struct worker {
     int epoll, wake, cpu;
     struct worker_socket sockets[SOCKETS_MAX]; /* fd -1: free */
     uint64_t now_ms;
+    uint64_t now_s;          /* Unix time */
     uint64_t accept_from_ms; /* listeners are left alone until then; 0: they are not */
     pthread_t thread;
     bool has_thread;
@@ -59,6 +60,13 @@ static uint64_t clock_ms(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static uint64_t clock_unix_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    return (uint64_t)now.tv_sec;
 }
 
 static int worker_watch(struct worker *worker, int operation, int fd, uint32_t events,
@@ -134,7 +142,13 @@ static void worker_refresh(struct worker *worker)
 static struct tcp_context worker_context(const struct worker *worker)
 {
     return (struct tcp_context){worker->view, &worker->settings->policy, worker->settings->image,
-                                worker->now_ms};
+                                worker->now_ms, worker->now_s};
+}
+
+static struct udp_context worker_udp_context(const struct worker *worker)
+{
+    return (struct udp_context){worker->view, &worker->settings->policy, worker->settings->image,
+                                worker->now_s};
 }
 
 static void worker_listen(struct worker *worker, bool is_listening)
@@ -157,13 +171,12 @@ static void worker_accept(struct worker *worker, const struct worker_socket *lis
 /* Serve what waits at a socket a last time, and close it. */
 static void worker_end_socket(struct worker *worker, struct worker_socket *socket)
 {
-    const struct worker_settings *settings = worker->settings;
+    const struct udp_context context = worker_udp_context(worker);
     bool is_more = true;
     for (unsigned i = 0; i < LAST_BATCHES && is_more; i++)
         is_more = socket->is_tcp ? tcp_accept(worker->tcp, socket->fd, socket->is_for_peers,
                                               worker->now_ms) > 0
-                                 : udp_serve(worker->udp, socket->fd, worker->view,
-                                             &settings->policy, settings->image) == UDP_BATCH;
+                                 : udp_serve(worker->udp, socket->fd, &context) == UDP_BATCH;
     close(socket->fd);
     socket->fd = -1;
 }
@@ -211,6 +224,7 @@ static void worker_change(struct worker *worker)
 static void worker_serve(struct worker *worker, const struct epoll_event *events, int count)
 {
     const struct tcp_context context = worker_context(worker);
+    const struct udp_context udp_context = worker_udp_context(worker);
     for (int i = 0; i < count; i++) {
         uint64_t data = events[i].data.u64;
         if (data == EVENT_WAKE) {
@@ -218,8 +232,7 @@ static void worker_serve(struct worker *worker, const struct epoll_event *events
         } else if (!EVENT_IS_SOCKET(data)) {
             tcp_event(worker->tcp, events[i].data.ptr, &context);
         } else if (!worker->sockets[EVENT_INDEX(data)].is_tcp) {
-            udp_serve(worker->udp, worker->sockets[EVENT_INDEX(data)].fd, worker->view,
-                      context.policy, context.image);
+            udp_serve(worker->udp, worker->sockets[EVENT_INDEX(data)].fd, &udp_context);
         }
     }
     for (int i = 0; i < count; i++) {
@@ -244,6 +257,7 @@ static int worker_wait(struct worker *worker, int timeout_ms, struct epoll_event
     if (park_is_asked(worker->park))
         park_wait(worker->park);
     worker->now_ms = clock_ms();
+    worker->now_s = clock_unix_s();
     worker_refresh(worker);
     return count > 0 ? count : 0;
 }
@@ -283,6 +297,7 @@ static void *worker_run(void *argument)
     struct worker *worker = argument;
     struct epoll_event events[EVENTS_MAX];
     worker->now_ms = clock_ms();
+    worker->now_s = clock_unix_s();
     while (!atomic_load(&worker->is_stopping)) {
         int count = worker_wait(worker, worker_timeout_ms(worker), events);
         worker_serve(worker, events, count);

@@ -8,6 +8,9 @@
 #define NSID_LEN_MAX 128
 /* RFC 8467 4.1: responses are padded to a multiple of this. */
 #define PADDING_BLOCK 468
+/* A response over TCP may be made again when its client has taken a part of it: with the same
+ * octets, but at the turn of so many seconds. */
+#define COOKIE_TCP_STEP_S 256
 
 size_t edns_response_limit(const struct respond_policy *policy, const struct respond_client *client,
                            const struct query *query, size_t response_cap)
@@ -58,6 +61,8 @@ size_t edns_reserve(const struct respond_policy *policy, const struct respond_cl
         len += OPTION_FIXED_LEN + (size_t)policy->nsid_len;
     if (has_keepalive(policy, client, query))
         len += OPTION_FIXED_LEN + 2;
+    if (query->edns.cookie != NULL)
+        len += OPTION_FIXED_LEN + DNS_COOKIE_LEN;
     if (query->edns.checksum_nonce != NULL)
         len += OPTION_FIXED_LEN + checksum_option_len(policy, query);
     return len;
@@ -71,6 +76,24 @@ static uint8_t *option_add(struct response *r, uint16_t code, size_t data_len)
     store_be16(option + 2, (uint16_t)data_len);
     r->len += OPTION_FIXED_LEN + data_len;
     return option + OPTION_FIXED_LEN;
+}
+
+bool edns_has_good_cookie(const struct respond_policy *policy, const struct respond_client *client,
+                          const struct query *query)
+{
+    const struct dns_cookie_client asker = {client->address, client->address_len, client->now_s};
+    return query->edns.cookie != NULL &&
+           dns_cookie_is_good(policy->cookie, &asker, query->edns.cookie, query->edns.cookie_len);
+}
+
+static void cookie_add(struct response *r, const struct respond_policy *policy,
+                       const struct respond_client *client, const struct query *query)
+{
+    const struct dns_cookie_client asker = {client->address, client->address_len, client->now_s};
+    uint64_t step_s = client->transport == RESPOND_TCP ? COOKIE_TCP_STEP_S : 1;
+    dns_cookie_write(policy->cookie, &asker, client->now_s - client->now_s % step_s,
+                     query->edns.cookie, query->edns.cookie_len,
+                     option_add(r, EDNS_COOKIE, DNS_COOKIE_LEN));
 }
 
 /* RFC 7830; the CHECKSUM option still to come counts as part of the message. */
@@ -115,6 +138,8 @@ static void opt_add(struct response *r, const struct respond_policy *policy,
         memcpy(option_add(r, EDNS_NSID, policy->nsid_len), policy->nsid, policy->nsid_len);
     if (has_keepalive(policy, client, query))
         store_be16(option_add(r, EDNS_KEEPALIVE, 2), client->keepalive_100ms);
+    if (query->edns.cookie != NULL)
+        cookie_add(r, policy, client, query);
     if (ede != EDE_NONE && policy->has_ede && limit - r->len >= OPTION_FIXED_LEN + 2 + checksum_len)
         store_be16(option_add(r, EDNS_EDE, 2), ede);
     if (policy->has_padding && query->edns.wants_padding && client->transport == RESPOND_TCP)

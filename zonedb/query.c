@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "zonedb/query.h"
 
+#include "zonedb/dns_cookie.h"
 #include "zonedb/name.h"
 #include "zonedb/node.h"
 
@@ -59,6 +60,16 @@ static bool checksum_parse(const uint8_t *data, uint16_t len, struct query_edns 
     return true;
 }
 
+/* Only the first one counts (RFC 7873 5.2). */
+static bool cookie_parse(const uint8_t *data, uint16_t len, struct query_edns *edns)
+{
+    if (edns->cookie != NULL)
+        return true;
+    edns->cookie = data;
+    edns->cookie_len = len;
+    return dns_cookie_has_len(len);
+}
+
 static bool options_parse(const struct respond_policy *policy, struct cursor c,
                           struct query_edns *edns)
 {
@@ -75,6 +86,9 @@ static bool options_parse(const struct respond_policy *policy, struct cursor c,
             if (has_seen_checksum || !checksum_parse(data, len, edns))
                 return false;
             has_seen_checksum = true;
+        } else if (code == EDNS_COOKIE && policy->cookie != NULL) {
+            if (!cookie_parse(data, len, edns))
+                return false;
         } else if (code == EDNS_NSID) {
             edns->wants_nsid = true;
         } else if (code == EDNS_KEEPALIVE) {
@@ -146,7 +160,9 @@ enum query_outcome query_parse(const struct respond_policy *policy, const uint8_
         return QUERY_SILENT;
     if ((query_out->flags & OPCODE_MASK) != 0)
         return QUERY_NOTIMP;
-    if (load_be16(header + 4) != 1 || !question_parse(&c, query_out))
+    unsigned question_count = load_be16(header + 4);
+    if (question_count != 1 ? question_count != 0 || policy->cookie == NULL
+                            : !question_parse(&c, query_out))
         return QUERY_FORMERR;
     unsigned before_additional = (unsigned)load_be16(header + 6) + load_be16(header + 8);
     unsigned record_count = before_additional + load_be16(header + 10);
@@ -155,5 +171,9 @@ enum query_outcome query_parse(const struct respond_policy *policy, const uint8_
             return QUERY_FORMERR;
     if (c.left != 0)
         return QUERY_FORMERR;
-    return query_out->edns.version != 0 ? QUERY_BADVERS : QUERY_OK;
+    if (query_out->edns.version != 0)
+        return QUERY_BADVERS;
+    if (query_out->has_question)
+        return QUERY_OK;
+    return query_out->edns.cookie != NULL ? QUERY_COOKIE : QUERY_FORMERR;
 }

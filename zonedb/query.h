@@ -27,10 +27,12 @@ enum rcode {
     RCODE_YXDOMAIN = 6,
     RCODE_NOTAUTH = 9,
     RCODE_BADVERS = 16,
+    RCODE_BADCOOKIE = 23,
 };
 
 enum edns_option {
     EDNS_NSID = 3,
+    EDNS_COOKIE = 10,
     EDNS_KEEPALIVE = 11,
     EDNS_PADDING = 12,
     EDNS_EDE = 15,
@@ -45,6 +47,8 @@ struct query_edns {
     bool wants_nsid;
     bool wants_keepalive;
     bool wants_padding;
+    uint16_t cookie_len;
+    const uint8_t *cookie; /* data of the COOKIE option; NULL: there is none, or it is not served */
     const uint8_t *checksum_nonce; /* NULL: no CHECKSUM asked for */
     enum checksum_layout checksum_layout;
 };
@@ -67,10 +71,11 @@ enum query_outcome {
     QUERY_NOTIMP,  /* opcode other than QUERY; nothing but the header is understood */
     QUERY_BADVERS, /* EDNS version above 0 (RFC 6891 6.1.3) */
     QUERY_NOTAUTH, /* its TSIG is refused; never from query_parse() */
+    QUERY_COOKIE, /* no question, but a COOKIE option: what is asked for is a cookie (RFC 7873 5.4) */
     QUERY_OK,
 };
 
-/* Parse a request: one question (RFC 9619), then any records, among them at most one OPT, then
+/* Parse a request: one question (RFC 9619), or none with COOKIE, then any records, among them at most one OPT, then
  * nothing more. Whether a TSIG record is the last one, and any good, is for tsig.h to say.
  * `query_out` points into `request`. */
 enum query_outcome query_parse(const struct respond_policy *policy, const uint8_t *request,

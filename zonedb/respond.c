@@ -5,6 +5,7 @@
  */
 #include "zonedb/respond.h"
 
+#include "zonedb/admit.h"
 #include "zonedb/answer.h"
 #include "zonedb/edns.h"
 #include "zonedb/tsig.h"
@@ -622,7 +623,7 @@ static size_t tsig_check(const struct respond_policy *policy, const struct respo
      * proves nothing goes too. */
     if (!has_room(query, limit, edns_reserve(policy, client, query) + len)) {
         query->edns.wants_nsid = query->edns.wants_keepalive = false;
-        query->edns.checksum_nonce = NULL;
+        query->edns.checksum_nonce = query->edns.cookie = NULL;
     }
     if (has_room(query, limit, edns_reserve(policy, client, query) + len))
         return len;
@@ -634,7 +635,8 @@ bool respond_is_lasting(const struct respond_policy *policy, const uint8_t *requ
                         size_t request_len)
 {
     struct query query;
-    return query_parse(policy, request, request_len, &query) == QUERY_SILENT || query.tsig_at == 0;
+    return query_parse(policy, request, request_len, &query) == QUERY_SILENT ||
+           (query.tsig_at == 0 && query.edns.cookie == NULL);
 }
 
 size_t respond(struct zonedb_view *view, const struct respond_policy *policy,
@@ -671,8 +673,14 @@ size_t respond(struct zonedb_view *view, const struct respond_policy *policy,
     case QUERY_NOTAUTH:
         r.rcode = RCODE_NOTAUTH;
         break;
+    case QUERY_COOKIE:
+        if (query.edns.cookie_len != DNS_COOKIE_CLIENT_LEN &&
+            !edns_has_good_cookie(policy, client, &query))
+            r.rcode = RCODE_BADCOOKIE;
+        break;
     case QUERY_OK:
-        ede = answer_query(view, policy, &query, &r);
+        if (admit(policy, client, &query, &r))
+            ede = answer_query(view, policy, &query, &r);
         break;
     }
     size_t len = edns_end(&r, policy, client, &query, limit, ede);

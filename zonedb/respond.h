@@ -5,6 +5,7 @@
 #ifndef ZONEDB_RESPOND_H
 #define ZONEDB_RESPOND_H
 
+#include "zonedb/dns_cookie.h"
 #include "zonedb/zonedb.h"
 
 struct tsig_keys;
@@ -25,17 +26,18 @@ enum respond_transport {
 
 /* How to answer: configuration, the same for all clients. Constant while in use. */
 struct respond_policy {
-    uint16_t udp_payload;         /* our largest UDP response, 512..4096 */
-    bool has_edns;                /* false: OPT records are ignored, none is sent */
-    bool is_any_full;             /* ANY gets every RRset; false: one RRset (RFC 8482 4.1) */
-    bool has_keepalive;           /* edns-tcp-keepalive announced (RFC 7828) */
-    bool has_padding;             /* padding where asked for (RFC 7830) */
-    bool has_ede;                 /* extended errors (RFC 8914) */
-    bool has_checksum;            /* CHECKSUM option served */
-    bool has_checksum_siphash;    /* CHECKSUM with experimental algorithm 240 instead of SHA-256 */
-    uint16_t checksum_code;       /* its option code */
-    const uint8_t *nsid;          /* RFC 5001; NULL: option not served */
-    uint16_t nsid_len;            /* at most 128 */
+    uint16_t udp_payload;      /* our largest UDP response, 512..4096 */
+    bool has_edns;             /* false: OPT records are ignored, none is sent */
+    bool is_any_full;          /* ANY gets every RRset; false: one RRset (RFC 8482 4.1) */
+    bool has_keepalive;        /* edns-tcp-keepalive announced (RFC 7828) */
+    bool has_padding;          /* padding where asked for (RFC 7830) */
+    bool has_ede;              /* extended errors (RFC 8914) */
+    bool has_checksum;         /* CHECKSUM option served */
+    bool has_checksum_siphash; /* CHECKSUM with experimental algorithm 240 instead of SHA-256 */
+    uint16_t checksum_code;    /* its option code */
+    const struct dns_cookie_secrets *cookie; /* RFC 7873; NULL: option not served */
+    const uint8_t *nsid;                     /* RFC 5001; NULL: option not served */
+    uint16_t nsid_len;                       /* at most 128 */
     const char *chaos_version;    /* version.bind., version.server. CH TXT; NULL: REFUSED */
     const char *chaos_id;         /* id.server., hostname.bind. CH TXT (RFC 4892); NULL: REFUSED */
     const struct tsig_keys *tsig; /* tsig.h; NULL: we know no key */
@@ -44,6 +46,13 @@ struct respond_policy {
 /* The values that a server has when nothing is configured. */
 struct respond_policy respond_policy_default(void);
 
+/* What a client must show before it gets an answer that is longer than its question. */
+enum respond_restraint {
+    RESPOND_FREELY,
+    RESPOND_WITH_COOKIE, /* a good cookie: else BADCOOKIE if it knows COOKIE, else TC=1 */
+    RESPOND_TRUNCATED,   /* nothing would do: TC=1 */
+};
+
 /* What else the answer may depend on. */
 struct respond_client {
     enum respond_transport transport;
@@ -51,8 +60,17 @@ struct respond_client {
      * meaningful when has_keepalive. */
     bool has_keepalive;
     uint16_t keepalive_100ms;
-    uint64_t now_s; /* Unix time, for requests with a TSIG */
+    uint64_t now_s; /* Unix time, for requests with TSIG or COOKIE */
+    /* Whom the request is from, network order, 4 or 16 octets; needed when COOKIE is served. */
+    const uint8_t *address;
+    uint8_t address_len;
+    enum respond_restraint restraint;
 };
+
+/* Whether a request has a server cookie that is good for this client: then its address is its own
+ * (RFC 7873 5.2.5). */
+bool respond_has_cookie(const struct respond_policy *policy, const struct respond_client *client,
+                        const uint8_t *request, size_t request_len);
 
 /* Answer one request.
  *
@@ -72,7 +90,8 @@ size_t respond(struct zonedb_view *view, const struct respond_policy *policy,
                uint8_t *response, size_t response_cap);
 
 /* Whether the response depends on nothing but the octets of the request, the snapshot and the
- * policy: whoever sends them gets the same, at any time. False of a request with a TSIG. */
+ * policy: whoever sends them gets the same, at any time. False of a request with a TSIG, or with
+ * COOKIE where that is served. */
 bool respond_is_lasting(const struct respond_policy *policy, const uint8_t *request,
                         size_t request_len);
 

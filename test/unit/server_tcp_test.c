@@ -70,7 +70,7 @@ static void client_open(unsigned i)
 static void serve(void)
 {
     struct epoll_event events[CLIENTS_MAX];
-    const struct tcp_context context = {fixture.view, &policy, NULL, now_ms};
+    const struct tcp_context context = {fixture.view, &policy, NULL, now_ms, 0};
     int count = epoll_wait(epoll, events, CLIENTS_MAX, 50);
     for (int i = 0; i < count; i++)
         tcp_event(tcp, events[i].data.ptr, &context);
@@ -239,7 +239,7 @@ START_TEST(test_drain)
     ck_assert_int_eq(send(clients[1], query, QUERY_LEN, 0), (ssize_t)QUERY_LEN);
     ck_assert_int_eq(send(clients[2], query, QUERY_LEN - 1, 0), (ssize_t)QUERY_LEN - 1);
     shutdown(clients[3], SHUT_WR);
-    const struct tcp_context context = {fixture.view, &policy, NULL, now_ms};
+    const struct tcp_context context = {fixture.view, &policy, NULL, now_ms, 0};
     ck_assert_uint_eq(tcp_drain(tcp, &context), 0);
     tcp_reap(tcp);
     ck_assert_int_eq(hear(0), 0);

@@ -105,7 +105,8 @@ static void ask(uint16_t id)
 static unsigned serve(void)
 {
     struct respond_policy policy = respond_policy_default();
-    return udp_serve(batch, server, fixture.view, &policy, NULL);
+    const struct udp_context context = {fixture.view, &policy, NULL, 0};
+    return udp_serve(batch, server, &context);
 }
 
 /* Responses that came; their IDs add up to *id_sum, *truncated of them have TC. */
