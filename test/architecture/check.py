@@ -53,6 +53,7 @@ WRITABLE = re.compile(r"^\.(data|bss|tdata|tbss)(\.(?!rel\.ro)|$)")
 MUST_NOT_LINK = {
     "server/lethed": ["libzscanner", "libknot", "libcrypto", "libssl"],
     "tools/lethe": ["libnftables"],
+    "tools/lethe-query": ["libnftables"],
 }
 failures = []
 

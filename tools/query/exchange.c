@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tools/query/exchange.h"
+
+#include "server/address.h"
+#include "tools/query/response.h"
+#include "tools/query/socket.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <libknot/rrtype/opt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+/* Messages that are not ours and are told about; the others are ignored just so: whoever floods us
+ * shall not make us give up before the time. */
+#define STRANGERS_TOLD_MAX 8
+
+enum step {
+    STEP_DONE,
+    STEP_TCP,    /* ask the same server over TCP */
+    STEP_COOKIE, /* ask again with the cookie that came */
+    STEP_NEXT,   /* next server, next try */
+};
+
+struct run {
+    struct plan plan; /* the user's, with the server's cookie once it is known */
+    bool has_new_cookie;
+    const struct server *server;
+    struct exchange_context *context;
+    struct exchange *to;
+    int64_t begun_us;
+};
+
+__attribute__((format(printf, 2, 3))) static void note(struct exchange *exchange,
+                                                       const char *format, ...)
+{
+    if (exchange->note_count == NOTES_MAX)
+        return;
+    va_list values;
+    va_start(values, format);
+    vsnprintf(exchange->notes[exchange->note_count++], NOTE_LEN_MAX, format, values);
+    va_end(values);
+}
+
+/* "192.0.2.1@53 (TCP)" */
+static const char *whom(const struct run *run)
+{
+    static char text[ADDRESS_TEXT_MAX + 8];
+    address_to_text(&run->server->address, text);
+    strcat(text, run->to->is_tcp ? " (TCP)" : " (UDP)");
+    return text;
+}
+
+static void note_failure(struct run *run, const char *what, int outcome)
+{
+    const char *why = strerror(-outcome);
+    if (outcome == -ETIMEDOUT)
+        why = "timed out";
+    else if (outcome == -ENODATA)
+        why = "closed by the server without a response";
+    else if (outcome == -EPIPE)
+        why = "closed by the server within a message";
+    note(run->to, "%s %s: %s", what, whom(run), why);
+}
+
+static int make_request(struct run *run)
+{
+    struct exchange *to = run->to;
+    if (getrandom(&to->dice, sizeof to->dice, 0) != sizeof to->dice)
+        return -EIO;
+    to->request_len = request_make(&run->plan, &to->dice, 0, to->request);
+    to->when = time(NULL);
+    run->begun_us = socket_clock_us();
+    return 0;
+}
+
+/* RFC 7873 5.3: BADCOOKIE brings a new cookie; it is tried once. */
+static enum step take_cookie(struct run *run, const struct response *response)
+{
+    uint16_t code, len;
+    const uint8_t *data;
+    struct plan_edns *edns = &run->plan.edns;
+    for (size_t at = 0; response_option_next(response, &at, &code, &data, &len);) {
+        if (code != KNOT_EDNS_OPTION_COOKIE || len < 16 || len > sizeof edns->cookie ||
+            memcmp(data, run->to->dice.cookie, 8) != 0 || run->has_new_cookie)
+            continue;
+        memcpy(edns->cookie, data, len);
+        edns->cookie_len = len;
+        run->has_new_cookie = true;
+        note(run->to, "response from %s: BADCOOKIE: asking again with its cookie", whom(run));
+        return STEP_COOKIE;
+    }
+    return STEP_DONE;
+}
+
+/* The draft's rules for clients: bad is discarded, and asked for over TCP. */
+static enum step judge_checksum(struct run *run)
+{
+    struct exchange *to = run->to;
+    const struct plan_edns *edns = &run->plan.edns;
+    if (!edns->is_present || !edns->has_checksum)
+        return STEP_DONE;
+    enum checksum_verdict verdict = checksum_verify(
+        to->response, to->response_len, edns->checksum_code, edns->checksum_layout, to->dice.nonce);
+    switch (verdict) {
+    case CHECKSUM_GOOD:
+        to->checksum = EXCHANGE_CHECKSUM_GOOD;
+        return STEP_DONE;
+    case CHECKSUM_ABSENT:
+        to->checksum = EXCHANGE_CHECKSUM_ABSENT;
+        return STEP_DONE;
+    case CHECKSUM_BAD:
+    case CHECKSUM_FORMERR:
+        to->checksum = EXCHANGE_CHECKSUM_BAD;
+        break;
+    }
+    note(to, "response from %s: checksum bad: discarded%s", whom(run),
+         to->is_tcp ? "" : ", asking over TCP");
+    return to->is_tcp ? STEP_NEXT : STEP_TCP;
+}
+
+static enum step judge_response(struct run *run)
+{
+    struct exchange *to = run->to;
+    enum step step = judge_checksum(run);
+    if (step != STEP_DONE)
+        return step;
+    bool is_cut = (octets_be16(to->response + 2) & RESPONSE_TC) != 0;
+    if (is_cut && !run->plan.is_tc_ignored && !to->is_tcp) {
+        note(to, "response from %s: truncated, asking over TCP", whom(run));
+        return STEP_TCP;
+    }
+    struct response response;
+    response_begin(to->response, to->response_len, &response);
+    if (response.fault[0] != '\0') {
+        note(to, "response from %s: malformed: %s%s", whom(run), response.fault,
+             is_cut ? "" : ": discarded");
+        step = is_cut ? STEP_DONE : STEP_NEXT;
+    } else if (response.rcode == KNOT_RCODE_BADCOOKIE && run->plan.edns.has_cookie) {
+        step = take_cookie(run, &response);
+    }
+    response_end(&response);
+    return step;
+}
+
+/* A message behind its length. */
+static int receive_tcp(struct exchange *to, int fd, int64_t deadline_us)
+{
+    uint8_t prefix[2];
+    int outcome = socket_read(fd, prefix, sizeof prefix, deadline_us);
+    if (outcome != 0)
+        return outcome;
+    to->response_len = octets_be16(prefix);
+    outcome = socket_read(fd, to->response, to->response_len, deadline_us);
+    return outcome == -ENODATA ? -EPIPE : outcome;
+}
+
+/* Receive until one is ours, or time is up. */
+static enum step receive(struct run *run, int fd, int64_t deadline_us)
+{
+    struct exchange *to = run->to;
+    for (unsigned strangers = 0;; strangers++) {
+        int outcome;
+        if (to->is_tcp) {
+            outcome = receive_tcp(to, fd, deadline_us);
+        } else {
+            outcome = socket_receive(fd, to->response, sizeof to->response, deadline_us,
+                                     &to->response_len);
+        }
+        if (outcome != 0) {
+            note_failure(run, "no response from", outcome);
+            return STEP_NEXT;
+        }
+        enum request_match match =
+            request_match(to->request, to->request_len, to->response, to->response_len);
+        if (match == REQUEST_MATCH_OURS)
+            return judge_response(run);
+        if (strangers < STRANGERS_TOLD_MAX)
+            note(to, "response from %s: %s: ignored", whom(run), request_match_text(match));
+    }
+}
+
+static int64_t deadline_of(const struct run *run)
+{
+    return socket_clock_us() + (int64_t)run->plan.timeout_s * 1000000;
+}
+
+static const struct sockaddr_storage *source_of(const struct run *run)
+{
+    return run->plan.has_source ? &run->plan.source : NULL;
+}
+
+static enum step ask_udp(struct run *run)
+{
+    int fd, outcome = socket_open(SOCK_DGRAM, &run->server->address, source_of(run), &fd);
+    int64_t deadline_us = deadline_of(run);
+    run->to->is_tcp = false;
+    if (outcome != 0) {
+        note_failure(run, "no socket towards", outcome);
+        return STEP_NEXT;
+    }
+    outcome = socket_connect(fd, &run->server->address, deadline_us);
+    if (outcome == 0)
+        outcome = make_request(run);
+    if (outcome == 0)
+        outcome = socket_send(fd, run->to->request, run->to->request_len, deadline_us);
+    enum step step = STEP_NEXT;
+    if (outcome == 0)
+        step = receive(run, fd, deadline_us);
+    else
+        note_failure(run, "cannot send to", outcome);
+    close(fd);
+    return step;
+}
+
+static int connect_tcp(struct run *run, int64_t deadline_us, int *fd_out)
+{
+    int outcome = socket_open(SOCK_STREAM, &run->server->address, source_of(run), fd_out);
+    if (outcome != 0)
+        return outcome;
+    outcome = socket_connect(*fd_out, &run->server->address, deadline_us);
+    if (outcome != 0)
+        close(*fd_out);
+    return outcome;
+}
+
+/* One request on an open connection, length and message in one write. */
+static int send_tcp(struct run *run, int fd, int64_t deadline_us)
+{
+    static uint8_t framed[2 + MESSAGE_MAX];
+    int outcome = make_request(run);
+    if (outcome != 0)
+        return outcome;
+    octets_put_be16(framed, (uint16_t)run->to->request_len);
+    memcpy(framed + 2, run->to->request, run->to->request_len);
+    return socket_send(fd, framed, run->to->request_len + 2, deadline_us);
+}
+
+static enum step ask_tcp_once(struct run *run, int fd, int64_t deadline_us)
+{
+    int outcome = send_tcp(run, fd, deadline_us);
+    if (outcome == 0)
+        return receive(run, fd, deadline_us);
+    note_failure(run, "cannot send to", outcome);
+    return STEP_NEXT;
+}
+
+static enum step ask_tcp(struct run *run)
+{
+    struct exchange_context *context = run->context;
+    int64_t deadline_us = deadline_of(run);
+    int fd = context->fd;
+    enum step step;
+    run->to->is_tcp = true;
+    if (fd >= 0 && address_equal(&context->fd_server, &run->server->address)) {
+        step = ask_tcp_once(run, fd, deadline_us);
+        if (step != STEP_NEXT)
+            return step;
+        note(run->to, "the open connection to %s does not serve any more: a new one", whom(run));
+    }
+    exchange_context_end(context);
+    run->begun_us = socket_clock_us();
+    int outcome = connect_tcp(run, deadline_us, &fd);
+    if (outcome != 0) {
+        note_failure(run, "no connection to", outcome);
+        return STEP_NEXT;
+    }
+    step = ask_tcp_once(run, fd, deadline_us);
+    if (run->plan.is_kept_open && step != STEP_NEXT) {
+        context->fd = fd;
+        context->fd_server = run->server->address;
+    } else {
+        close(fd);
+    }
+    return step;
+}
+
+static enum step ask_server(struct run *run)
+{
+    enum step step = run->plan.is_tcp ? ask_tcp(run) : ask_udp(run);
+    if (step == STEP_COOKIE)
+        step = run->to->is_tcp ? ask_tcp(run) : ask_udp(run);
+    if (step == STEP_TCP)
+        step = ask_tcp(run);
+    if (step == STEP_COOKIE) /* at the second turn: it is what it is */
+        step = STEP_DONE;
+    return step;
+}
+
+int exchange_run(const struct plan *plan, const struct servers *servers,
+                 struct exchange_context *context, struct exchange *to)
+{
+    struct run run = {.plan = *plan, .context = context, .to = to};
+    to->note_count = 0;
+    to->tries = 0;
+    to->checksum = EXCHANGE_CHECKSUM_UNASKED;
+    for (unsigned round = 0; round < plan->tries; round++) {
+        for (size_t i = 0; i < servers->count; i++) {
+            run.server = &servers->of[i];
+            to->tries++;
+            enum step step = ask_server(&run);
+            if (step == STEP_DONE) {
+                to->server = *run.server;
+                to->elapsed_us = socket_clock_us() - run.begun_us;
+                return 0;
+            }
+        }
+    }
+    to->response_len = 0;
+    return -ENOENT;
+}
+
+void exchange_context_end(struct exchange_context *context)
+{
+    if (context->fd >= 0)
+        close(context->fd);
+    context->fd = -1;
+}
+
+const char *exchange_checksum_text(enum exchange_checksum checksum)
+{
+    switch (checksum) {
+    case EXCHANGE_CHECKSUM_UNASKED:
+        break;
+    case EXCHANGE_CHECKSUM_GOOD:
+        return "good";
+    case EXCHANGE_CHECKSUM_BAD:
+        return "bad";
+    case EXCHANGE_CHECKSUM_ABSENT:
+        return "absent";
+    }
+    return "not asked for";
+}

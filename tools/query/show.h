@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * show.h - what came of a plan, for people (as dig has it) and for programs.
+ */
+#ifndef TOOLS_QUERY_SHOW_H
+#define TOOLS_QUERY_SHOW_H
+
+#include "tools/query/exchange.h"
+#include "tools/query/response.h"
+
+/* The exchange as text on standard output: comments, sections, statistics, as plan->show wants.
+ * `response`: NULL where there is none; then only the notes, on standard error. */
+void show_text(const struct plan *plan, const struct exchange *exchange,
+               const struct response *response);
+
+/* RDATA of the answer section alone, a line each; the notes go to standard error. */
+void show_short(const struct exchange *exchange, const struct response *response);
+
+/* One line of JSON: the members of RFC 8427 of request and response, and ours. `error`: why there is
+ * no response. */
+void show_json(const struct plan *plan, const struct exchange *exchange,
+               const struct response *response, const char *error);
+
+/* The records of one section, as lines. */
+void show_section(const struct response *response, enum response_section section);
+
+/* The time that is in `exchange`: "Sun Nov 22 17:00:00 UTC 2026". `text` has room for 64. */
+const char *show_when(const struct exchange *exchange, char *text);
+
+#endif

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tools/query/show.h"
+
+#include "server/address.h"
+#include "tools/query/option_text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Which member comes: a comma goes before all but the first. */
+struct object {
+    bool has_members;
+};
+
+static void put_string(const char *text)
+{
+    putchar('"');
+    for (; *text != '\0'; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c == '"' || c == '\\')
+            printf("\\%c", c);
+        else if (c < 0x20 || c >= 0x7f)
+            printf("\\u%04x", c);
+        else
+            putchar(c);
+    }
+    putchar('"');
+}
+
+static void put_key(struct object *object, const char *key)
+{
+    printf("%s\"%s\": ", object->has_members ? ", " : "", key);
+    object->has_members = true;
+}
+
+static void put_number(struct object *object, const char *key, long long value)
+{
+    put_key(object, key);
+    printf("%lld", value);
+}
+
+static void put_text(struct object *object, const char *key, const char *text)
+{
+    put_key(object, key);
+    put_string(text);
+}
+
+static void put_hex(struct object *object, const char *key, const uint8_t *data, size_t len)
+{
+    static char text[2 * MESSAGE_MAX + 1];
+    put_text(object, key, option_hex(data, len, text));
+}
+
+static void put_header(struct object *object, const struct response *m)
+{
+    static const struct {
+        const char *name;
+        uint16_t bit;
+    } flags[] = {{"AA", RESPONSE_AA}, {"TC", RESPONSE_TC}, {"RD", RESPONSE_RD},
+                 {"RA", RESPONSE_RA}, {"AD", RESPONSE_AD}, {"CD", RESPONSE_CD}};
+    static const char *const counts[] = {"QDCOUNT", "ANCOUNT", "NSCOUNT", "ARCOUNT"};
+    char text[32];
+    put_number(object, "ID", m->id);
+    put_number(object, "QR", m->flags >> 15);
+    put_number(object, "Opcode", m->flags >> 11 & 15);
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+        put_number(object, flags[i].name, (m->flags & flags[i].bit) != 0);
+    put_number(object, "RCODE", m->rcode);
+    put_text(object, "RCODEname", response_rcode_text(m->rcode, text));
+    for (unsigned i = 0; i < 4; i++)
+        put_number(object, counts[i], m->counts[i]);
+    put_number(object, "messageOctets", (long long)m->len);
+}
+
+static void put_question(struct object *object, const struct response *m)
+{
+    char name[NAME_TEXT_MAX], text[32];
+    if (m->question_count == 0)
+        return;
+    const struct response_question *question = &m->questions[0];
+    put_text(object, "QNAME", name_to_text(question->name, name));
+    put_number(object, "QTYPE", question->type);
+    put_text(object, "QTYPEname", response_type_text(question->type, text));
+    put_number(object, "QCLASS", question->class);
+    put_text(object, "QCLASSname", response_class_text(question->class, text));
+}
+
+static void put_record(const struct response_record *record)
+{
+    char name[NAME_TEXT_MAX], type[32], class[32], key[40];
+    struct object object = {false};
+    putchar('{');
+    put_text(&object, "NAME", name_to_text(record->set.owner, name));
+    put_number(&object, "TYPE", record->set.type);
+    put_text(&object, "TYPEname", response_type_text(record->set.type, type));
+    put_number(&object, "CLASS", record->set.rclass);
+    put_text(&object, "CLASSname", response_class_text(record->set.rclass, class));
+    put_number(&object, "TTL", record->set.ttl);
+    put_number(&object, "RDLENGTH", record->set.rrs.rdata->len);
+    put_hex(&object, "RDATAHEX", record->set.rrs.rdata->data, record->set.rrs.rdata->len);
+    snprintf(key, sizeof key, "rdata%s", type);
+    put_text(&object, key, response_rdata_text(record));
+    putchar('}');
+}
+
+static void put_section(struct object *object, const struct response *m,
+                        enum response_section section)
+{
+    static const char *const names[] = {"", "answerRRs", "authorityRRs", "additionalRRs"};
+    bool has_any = false;
+    put_key(object, names[section]);
+    putchar('[');
+    for (size_t i = 0; i < m->record_count; i++) {
+        if (m->records[i].section != section)
+            continue;
+        printf("%s", has_any ? ", " : "");
+        put_record(&m->records[i]);
+        has_any = true;
+    }
+    putchar(']');
+}
+
+static void put_edns(struct object *object, const struct plan *plan,
+                     const struct request_dice *dice, const struct response *m)
+{
+    static char text[OPTION_TEXT_MAX];
+    char name[32];
+    uint16_t code, len;
+    const uint8_t *data;
+    struct object edns = {false};
+    bool has_any = false;
+    if (!m->has_opt)
+        return;
+    put_key(object, "EDNS");
+    putchar('{');
+    put_number(&edns, "version", m->opt_version);
+    put_number(&edns, "payload", m->opt_payload);
+    put_number(&edns, "DO", m->opt_flags >> 15);
+    put_number(&edns, "Z", m->opt_flags & 0x7fff);
+    put_key(&edns, "options");
+    putchar('[');
+    for (size_t at = 0; response_option_next(m, &at, &code, &data, &len); has_any = true) {
+        struct object option = {false};
+        printf("%s{", has_any ? ", " : "");
+        put_number(&option, "code", code);
+        put_text(&option, "name", option_name(&plan->edns, code, name));
+        put_hex(&option, "dataHEX", data, len);
+        if (len > 0)
+            put_text(&option, "text", option_text(&plan->edns, dice, code, data, len, text));
+        putchar('}');
+    }
+    printf("]}");
+}
+
+static void put_message(struct object *object, const char *key, const struct plan *plan,
+                        const struct request_dice *dice, const struct response *m)
+{
+    struct object message = {false};
+    put_key(object, key);
+    putchar('{');
+    put_header(&message, m);
+    put_question(&message, m);
+    put_edns(&message, plan, dice, m);
+    for (enum response_section section = RESPONSE_ANSWER; section < RESPONSE_SECTIONS; section++)
+        put_section(&message, m, section);
+    if (m->fault[0] != '\0')
+        put_text(&message, "malformed", m->fault);
+    if (m->oddity[0] != '\0')
+        put_text(&message, "warning", m->oddity);
+    if (m->trailing_len > 0)
+        put_number(&message, "trailingOctets", (long long)m->trailing_len);
+    put_hex(&message, "messageOctetsHEX", m->octets, m->len);
+    putchar('}');
+}
+
+static void put_exchange(struct object *object, const struct exchange *exchange)
+{
+    char text[ADDRESS_TEXT_MAX], when[64];
+    struct tm tm;
+    put_text(object, "server", address_to_text(&exchange->server.address, text));
+    put_text(object, "transport", exchange->is_tcp ? "TCP" : "UDP");
+    put_number(object, "elapsedMicroseconds", exchange->elapsed_us);
+    put_number(object, "dateSeconds", exchange->when);
+    if (gmtime_r(&exchange->when, &tm) != NULL &&
+        strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &tm) > 0)
+        put_text(object, "dateString", when);
+}
+
+void show_json(const struct plan *plan, const struct exchange *exchange,
+               const struct response *response, const char *error)
+{
+    struct object object = {false};
+    putchar('{');
+    if (response != NULL)
+        put_exchange(&object, exchange);
+    else
+        put_text(&object, "error", error);
+    put_number(&object, "tries", exchange->tries);
+    if (exchange->checksum != EXCHANGE_CHECKSUM_UNASKED)
+        put_text(&object, "checksum", exchange_checksum_text(exchange->checksum));
+    put_key(&object, "notes");
+    putchar('[');
+    for (unsigned i = 0; i < exchange->note_count; i++) {
+        printf("%s", i > 0 ? ", " : "");
+        put_string(exchange->notes[i]);
+    }
+    putchar(']');
+    if (exchange->request_len > 0) {
+        struct response request;
+        response_begin(exchange->request, exchange->request_len, &request);
+        put_message(&object, "queryMessage", plan, &exchange->dice, &request);
+        response_end(&request);
+    }
+    if (response != NULL)
+        put_message(&object, "responseMessage", plan, &exchange->dice, response);
+    printf("}\n");
+}
