@@ -83,6 +83,12 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
         "its option code (default: 65002)", NUMBER(checksum_code, 1, 65535)},
     [CONFIG_KEY_CHECKSUM_SIPHASH] = {"checksum", "siphash", "checksum-siphash", .help =
         "digest with SipHash, algorithm 240 (default: off)", SWITCH(has_checksum_siphash)},
+    [CONFIG_KEY_TSIG_KEYS] = {"tsig", "keys", "tsig-keys", "FILE",
+        "keys that requests may be signed with (default: none)", TEXT(tsig_keys)},
+    [CONFIG_KEY_TSIG_WELL_KNOWN] = {"tsig", "well-known", "tsig-well-known", .help =
+        "take the key that everybody knows, too (default: off)", SWITCH(has_tsig_well_known)},
+    [CONFIG_KEY_TSIG_SHA1] = {"tsig", "sha1", "tsig-sha1", .help =
+        "take keys of HMAC-SHA1 (default: off)", SWITCH(has_tsig_sha1)},
     [CONFIG_KEY_TCP_IDLE_TIMEOUT] = {"tcp", "idle-timeout", "tcp-idle-timeout", "SECONDS",
         "kernel TCP: close an idle connection after (default: 10)",
         NUMBER(tcp_idle_timeout_s, 1, CONFIG_IDLE_TIMEOUT_MAX_S)},
@@ -486,6 +492,20 @@ static int config_check_driver(const struct config *config, struct config_error 
     return 0;
 }
 
+static int config_check_tsig(const struct config *config, struct config_error *error)
+{
+    char place[PATH_MAX + 64];
+    if (config->proxy[0] != '\0' && config->tsig_keys[0] != '\0')
+        return config_refuse(error, "%s: a proxy leaves signatures to its back end",
+                             config_place(config, config->line[CONFIG_KEY_TSIG_KEYS], "keys",
+                                          "tsig-keys", place, sizeof place));
+    if (config->proxy[0] != '\0' && config->has_tsig_well_known)
+        return config_refuse(error, "%s: a proxy leaves signatures to its back end",
+                             config_place(config, config->line[CONFIG_KEY_TSIG_WELL_KNOWN],
+                                          "well-known", "tsig-well-known", place, sizeof place));
+    return 0;
+}
+
 int config_check(const struct config *config, struct config_error *error)
 {
     char place[PATH_MAX + 64];
@@ -493,7 +513,8 @@ int config_check(const struct config *config, struct config_error *error)
     for (size_t i = 0; i < config->listen_count; i++)
         if (config_check_listen(config, i, error) != 0)
             return -EINVAL;
-    if (config_check_udp(config, error) != 0 || config_check_driver(config, error) != 0)
+    if (config_check_udp(config, error) != 0 || config_check_driver(config, error) != 0 ||
+        config_check_tsig(config, error) != 0)
         return -EINVAL;
     if (config->proxy[0] != '\0' && config->database[0] != '\0')
         return config_refuse(error,

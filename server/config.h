@@ -106,6 +106,9 @@ enum config_key_id {
     CONFIG_KEY_CHECKSUM_ENABLED,
     CONFIG_KEY_CHECKSUM_CODE,
     CONFIG_KEY_CHECKSUM_SIPHASH,
+    CONFIG_KEY_TSIG_KEYS,
+    CONFIG_KEY_TSIG_WELL_KNOWN,
+    CONFIG_KEY_TSIG_SHA1,
     CONFIG_KEY_TCP_IDLE_TIMEOUT,
     CONFIG_KEY_TCP_MAX_CONNECTIONS,
     CONFIG_KEY_TCP_PROFILE,
@@ -156,6 +159,9 @@ struct config {
     bool has_checksum;
     unsigned checksum_code;
     bool has_checksum_siphash;
+    char tsig_keys[PATH_MAX];
+    bool has_tsig_well_known;
+    bool has_tsig_sha1;
 
     unsigned tcp_idle_timeout_s;
     unsigned tcp_connections_max; /* of each worker */
@@ -261,7 +267,8 @@ int config_load(int argc, char **argv, enum config_action *action_out, struct co
 /* The text of --help, to standard output. */
 void config_print_help(void);
 
-/* How to answer, as configured. The texts stay the config's: it must outlive the policy. */
+/* How to answer, as configured, without the keys of TSIG. The texts stay the config's: it must
+ * outlive the policy. */
 struct respond_policy config_policy(const struct config *config);
 
 #endif

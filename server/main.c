@@ -7,6 +7,7 @@
 #include "server/log.h"
 #include "server/privilege.h"
 #include "server/server.h"
+#include "server/tsig_keys.h"
 #include "zonedb/fault.h"
 
 #include <errno.h>
@@ -143,6 +144,22 @@ static int main_run(const struct config *config, int argc, char **argv)
     return status;
 }
 
+/* What the configuration names is read too, where it has a text of its own. */
+static int main_check(const struct config *config)
+{
+    const struct tsig_key_source source = {config->tsig_keys, config->has_tsig_well_known,
+                                           config->has_tsig_sha1};
+    struct tsig_key_list keys;
+    struct config_error error;
+    if (tsig_keys_read(&source, &keys, error.text, sizeof error.text) != 0) {
+        log_write(LOG_LEVEL_ERROR, "%s", error.text);
+        return EXIT_USAGE;
+    }
+    tsig_keys_free(&keys);
+    printf("%s: good\n", config->file[0] != '\0' ? config->file : "command line");
+    return EXIT_SUCCESS;
+}
+
 int main(int argc, char **argv)
 {
     struct config *config = malloc(sizeof *config);
@@ -164,7 +181,7 @@ int main(int argc, char **argv)
         status = main_run(config, argc, argv);
         break;
     case CONFIG_CHECK:
-        printf("%s: good\n", config->file[0] != '\0' ? config->file : "command line");
+        status = main_check(config);
         break;
     case CONFIG_HELP:
         config_print_help();

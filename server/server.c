@@ -7,6 +7,7 @@
 #include "server/privilege.h"
 #include "server/socket.h"
 #include "server/stateless.h"
+#include "server/tsig_keys.h"
 #include "server/worker.h"
 
 #include <assert.h>
@@ -35,6 +36,8 @@ struct endpoint {
  * of `config`: a generation stays where it is until the next one is in use everywhere. */
 struct generation {
     struct config config;
+    struct tsig_key_list tsig_list;
+    struct tsig_keys tsig;
     struct worker_settings settings;
     struct imager *imager; /* NULL: none is wanted, or can be had */
     struct stateless_set *stateless;
@@ -223,6 +226,30 @@ static void generation_open_image(struct generation *generation, struct generati
     generation->settings.image = imager_image(generation->imager);
 }
 
+/* The keys of TSIG, which the policy uses. */
+static int generation_read_keys(struct generation *generation, struct server_error *error)
+{
+    const struct config *config = &generation->config;
+    const struct tsig_key_source source = {config->tsig_keys, config->has_tsig_well_known,
+                                           config->has_tsig_sha1};
+    struct tsig_key_list *list = &generation->tsig_list;
+    int outcome = tsig_keys_read(&source, list, error->text, sizeof error->text);
+    if (outcome != 0)
+        return outcome;
+    if (list->is_readable_by_all)
+        log_write(LOG_LEVEL_WARNING, "tsig keys %s: everybody on this machine can read them",
+                  config->tsig_keys);
+    generation->tsig = (struct tsig_keys){list->items, list->count};
+    generation->settings.policy.tsig = &generation->tsig;
+    return 0;
+}
+
+static void generation_free(struct generation *generation)
+{
+    tsig_keys_free(&generation->tsig_list);
+    free(generation);
+}
+
 /* Close the sockets that no worker owns, and free it. */
 static void generation_drop(struct generation *generation)
 {
@@ -232,7 +259,7 @@ static void generation_drop(struct generation *generation)
             if (endpoint->fd[w] >= 0)
                 close(endpoint->fd[w]);
     }
-    free(generation);
+    generation_free(generation);
 }
 
 static int generation_open(struct server *server, const struct config *config,
@@ -245,6 +272,11 @@ static int generation_open(struct server *server, const struct config *config,
         return refuse(error, -ENOMEM, "out of memory");
     generation->config = *config;
     generation->settings.policy = config_policy(&generation->config);
+    int outcome = generation_read_keys(generation, error);
+    if (outcome != 0) {
+        generation_drop(generation);
+        return outcome;
+    }
     generation->settings.tcp =
         (struct tcp_limits){.connections_max = config->tcp_connections_max,
                             .idle_timeout_s = config->tcp_idle_timeout_s,
@@ -253,7 +285,7 @@ static int generation_open(struct server *server, const struct config *config,
     struct stateless_set *before = former != NULL ? former->stateless : NULL;
     generation_open_image(generation, former, server);
     /* Guards before listeners: what is not a peer's never begins a connection with the kernel. */
-    int outcome =
+    outcome =
         stateless_open(&generation->config, server->db, &server->park, &generation->settings.policy,
                        generation->settings.image, before, &generation->stateless, &reason);
     if (outcome != 0)
@@ -427,7 +459,7 @@ int server_reload(struct server *server, const struct config *config, struct ser
         server_start_image(next);
         imager_begin(next->imager);
     }
-    free(former);
+    generation_free(former);
     server_raise_descriptors(server);
     /* There is no way back to what was before. */
     if (outcome != 0)

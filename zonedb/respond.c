@@ -8,7 +8,7 @@
 #include "zonedb/admit.h"
 #include "zonedb/answer.h"
 #include "zonedb/edns.h"
-#include "zonedb/tsig.h"
+#include "zonedb/signed.h"
 #include "zonedb/view.h"
 
 /* CNAMEs and DNAMEs followed for one question; a longer chain is answered as far as this. */
@@ -589,48 +589,6 @@ static uint16_t answer_query(struct zonedb_view *view, const struct respond_poli
     return a.ede;
 }
 
-/* ---- signed requests ---- */
-
-/* A response has room for header, question and `more` octets. */
-static bool has_room(const struct query *query, size_t limit, size_t more)
-{
-    size_t question_len = query->has_question ? query->qname_len + 4u : 0;
-    return limit >= HEADER_LEN + question_len + more;
-}
-
-/* Check the request's TSIG, and find room for that of the response. Returns its octets, which
- * `reply` makes; 0: there will be none. Nothing is read before the signature is known to be good
- * but the request itself (RFC 8945 5.2). */
-static size_t tsig_check(const struct respond_policy *policy, const struct respond_client *client,
-                         const uint8_t *request, size_t request_len, size_t limit,
-                         struct query *query, enum query_outcome *outcome, struct tsig_reply *reply)
-{
-    if (*outcome == QUERY_FORMERR)
-        return 0;
-    switch (tsig_request_verify(policy->tsig, request, request_len, query->tsig_at, client->now_s,
-                                reply)) {
-    case TSIG_IS_GOOD:
-        break;
-    case TSIG_IS_REFUSED:
-        *outcome = QUERY_NOTAUTH;
-        break;
-    case TSIG_IS_MALFORMED:
-        *outcome = QUERY_FORMERR;
-        return 0;
-    }
-    size_t len = tsig_reply_len(reply);
-    /* Where the longest names meet 512 octets, options go before signatures, and a record that
-     * proves nothing goes too. */
-    if (!has_room(query, limit, edns_reserve(policy, client, query) + len)) {
-        query->edns.wants_nsid = query->edns.wants_keepalive = false;
-        query->edns.checksum_nonce = query->edns.cookie = NULL;
-    }
-    if (has_room(query, limit, edns_reserve(policy, client, query) + len))
-        return len;
-    assert(reply->key == NULL);
-    return 0;
-}
-
 bool respond_is_lasting(const struct respond_policy *policy, const uint8_t *request,
                         size_t request_len)
 {
@@ -654,7 +612,7 @@ size_t respond(struct zonedb_view *view, const struct respond_policy *policy,
     size_t tsig_len = 0, limit = edns_response_limit(policy, client, &query, response_cap);
     if (query.tsig_at != 0) {
         tsig_len =
-            tsig_check(policy, client, request, request_len, limit, &query, &outcome, &reply);
+            signed_check(policy, client, request, request_len, limit, &query, &outcome, &reply);
         limit -= tsig_len;
     }
     response_begin(&r, response, limit - edns_reserve(policy, client, &query), &query);

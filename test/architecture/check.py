@@ -31,7 +31,7 @@ MAY_INCLUDE = {
 # Headers of a room that only the room itself (and its tests) may include.
 PRIVATE = ["zonedb/" + name for name in
            ("admit.h", "answer.h", "digest.h", "edns.h", "find.h", "image_block.h", "image_room.h",
-            "length.h", "node.h", "query.h", "response.h",
+            "length.h", "node.h", "query.h", "response.h", "signed.h",
             "template.h", "text_change_rules.h", "text_denial.h", "text_rdata.h", "text_runs.h",
             "text_stream.h", "text_verify.h", "text_zone.h", "view.h", "words.h", "writer.h")]
 # System headers that carry a library: each in at most one file per room.

@@ -68,6 +68,7 @@ static const char everything[] = "database: /db\n"
                                  "  enabled: off\n"
                                  "  code: 7\n"
                                  "  siphash: on\n"
+                                 "tsig: {keys: /keys, well-known: on, sha1: on}\n"
                                  "tcp:\n"
                                  "  profile: classic\n"
                                  "  mss: 536\n"
@@ -104,6 +105,8 @@ START_TEST(test_everything)
     ck_assert_uint_eq(config.udp, CONFIG_UDP_FAST);
     ck_assert_uint_eq(config.image_size, 3ull << 30);
     ck_assert_str_eq(config.tcp_key_file, "/key");
+    ck_assert_str_eq(config.tsig_keys, "/keys");
+    ck_assert(config.has_tsig_well_known && config.has_tsig_sha1);
     ck_assert(config.workers == 3 && !config.is_pinned);
     ck_assert(config.tcp_idle_timeout_s == 6553 && config.tcp_connections_max == 5);
     ck_assert(!config.has_stale_reset && config.has_fast_open);
@@ -260,6 +263,12 @@ static const struct {
     {"proxy: ::1\nlisten: [{address: '::2', tcp: stateless}]\ntcp:\n  mss: 600\n"
      "  transfer-peers: ['::3']\n",
      5, "transfer-peers: a proxy has no kernel TCP"},
+    {"proxy: ::1\nlisten: [{address: '::2', tcp: stateless}]\ntsig:\n  keys: /k\n", 4,
+     "keys: a proxy leaves signatures to its back end"},
+    {"proxy: ::1\nlisten: [{address: '::2', tcp: stateless}]\ntsig: {well-known: on}\n", 3,
+     "well-known: a proxy leaves signatures"},
+    {"tsig:\n  key: /k\n", 2, "unknown key \"key\" in tsig"},
+    {"tsig:\n  sha1: maybe\n", 2, "sha1: \"maybe\" is not off or on"},
     {"database: d\n\nlisten:\n  - address: 192.0.2.1\n  - address: 192.0.2.1@53\n", 5,
      "192.0.2.1@53 is there twice"},
     {"database: d\nlisten:\n  - address: 192.0.2.1\n    interface: lo\n", 3,
@@ -537,7 +546,7 @@ static bool is_key_comment(const char *line)
         return false;
     line += 1 + strspn(line + 1, " ");
     line += line[0] == '-' ? 2 : 0;
-    size_t len = strspn(line, "abcdefghijklmnopqrstuvwxyz-");
+    size_t len = strspn(line, "abcdefghijklmnopqrstuvwxyz0123456789-");
     return len > 0 && line[len] == ':' && !is_proxy_line(line);
 }
 
