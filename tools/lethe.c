@@ -23,6 +23,7 @@ enum option_code {
     OPTION_JSON,
     OPTION_TIME,
     OPTION_LIST,
+    OPTION_FORMAT,
     OPTION_HELP,
     OPTION_VERSION,
 };
@@ -38,20 +39,29 @@ struct command {
 
 static const struct command commands[] = {
     {"zone", "load", 0, 2, true, lethe_zone_load,
-     "lethe --db DIR zone load NAME FILE | --list LIST",
+     "lethe --db DIR zone load [--format text|tinydns] NAME FILE | --list LIST",
      "Check zone text in FILE (-: standard input) and put it in place of zone NAME, while servers\n"
      "answer. A refused file changes nothing. The database is made when there is none.\n"
      "--list: load many zones, one NAME FILE in each line of LIST (-: standard input); relative\n"
-     "FILEs are beside LIST. Zones without errors are loaded, many in one transaction.\n"},
+     "FILEs are beside LIST. Zones without errors are loaded, many in one transaction.\n"
+     "--format tinydns: FILE is one of tinydns-data, as a FILE with the name \"data\" is "
+     "anyway.\n"},
+    {"zone", "import", 1, 1, true, lethe_zone_import, "lethe --db DIR zone import FILE",
+     "Load all zones of a tinydns-data file (-: standard input), those of its \".\" and \"Z\" "
+     "lines, in\n"
+     "one transaction. A file with an error changes nothing.\n"},
     {"zone", "change", 1, 2, true, lethe_zone_change, "lethe --db DIR zone change NAME [FILE]",
      "Change records of zone NAME in one transaction, while servers answer: FILE (-, or none:\n"
      "standard input) has a record in each line, behind \"- \" one that goes, behind \"+ \" one "
      "that\n"
      "comes. The serial is raised by one unless a SOA comes. A refused change changes nothing.\n"},
-    {"zone", "check", 2, 2, false, lethe_zone_check, "lethe zone check [--time T] NAME FILE",
+    {"zone", "check", 1, 2, false, lethe_zone_check,
+     "lethe zone check [--time T] [--format text|tinydns] NAME FILE",
      "Check zone text without a database: all that `zone load` checks, and in a signed zone\n"
      "signatures, denial chains and DS digests. --time: judge signatures at this time\n"
-     "(YYYYMMDDHHMMSS, or seconds since 1970) instead of now.\n"},
+     "(YYYYMMDDHHMMSS, or seconds since 1970) instead of now. Of a tinydns-data file, without "
+     "NAME,\n"
+     "all zones are checked.\n"},
     {"zone", "dump", 1, 2, true, lethe_zone_dump, "lethe --db DIR zone dump NAME [FILE]",
      "Write zone NAME as text to FILE or standard output, SOA first, then in canonical order.\n"},
     {"zone", "list", 0, 0, true, lethe_zone_list, "lethe --db DIR zone list [--json]",
@@ -241,6 +251,7 @@ int main(int argc, char **argv)
         {"json", no_argument, NULL, OPTION_JSON},
         {"time", required_argument, NULL, OPTION_TIME},
         {"list", required_argument, NULL, OPTION_LIST},
+        {"format", required_argument, NULL, OPTION_FORMAT},
         {"help", no_argument, NULL, OPTION_HELP},
         {"version", no_argument, NULL, OPTION_VERSION},
         {NULL, 0, NULL, 0},
@@ -267,6 +278,11 @@ int main(int argc, char **argv)
             break;
         case OPTION_LIST:
             arguments.list = optarg;
+            break;
+        case OPTION_FORMAT:
+            if (strcmp(optarg, "text") != 0 && strcmp(optarg, "tinydns") != 0)
+                return lethe_usage("--format %s: neither text nor tinydns", optarg);
+            arguments.format = optarg;
             break;
         case 'h':
         case OPTION_HELP:

@@ -19,6 +19,7 @@ enum {
 struct lethe_arguments {
     const char *db;
     const char *list;
+    const char *format; /* of zone files; NULL: as their name says */
     bool is_quiet;
     bool is_json;
     bool has_time;
@@ -30,6 +31,7 @@ struct lethe_arguments {
 /* Subcommands; return the exit code. */
 int lethe_zone_load(const struct lethe_arguments *arguments);
 int lethe_zone_load_list(const struct lethe_arguments *arguments);
+int lethe_zone_import(const struct lethe_arguments *arguments);
 int lethe_zone_change(const struct lethe_arguments *arguments);
 int lethe_zone_check(const struct lethe_arguments *arguments);
 int lethe_zone_dump(const struct lethe_arguments *arguments);
@@ -37,6 +39,12 @@ int lethe_zone_list(const struct lethe_arguments *arguments);
 int lethe_zone_remove(const struct lethe_arguments *arguments);
 int lethe_zone_stat(const struct lethe_arguments *arguments);
 int lethe_db_copy(const struct lethe_arguments *arguments);
+
+/* The file is one of tinydns-data: by --format, or its name. */
+bool lethe_is_tinydns(const struct lethe_arguments *arguments, const char *file);
+
+/* Load, or check, one zone of such a file (NAME FILE), or all (FILE). Returns the exit code. */
+int lethe_tinydns(const struct lethe_arguments *arguments, bool is_check);
 
 /* Print "lethe: ..." on standard error; returns EXIT_REFUSED. */
 int lethe_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));

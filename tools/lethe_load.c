@@ -123,6 +123,8 @@ int lethe_zone_load(const struct lethe_arguments *arguments)
         return lethe_zone_load_list(arguments);
     if (arguments->list != NULL || arguments->word_count != 2)
         return lethe_usage("zone load wants NAME FILE, or --list LIST");
+    if (lethe_is_tinydns(arguments, arguments->words[1]))
+        return lethe_tinydns(arguments, false);
     if (!lethe_name(arguments->words[0], apex))
         return EXIT_USAGE;
     const double begun_s = session_clock_s();
@@ -177,6 +179,10 @@ int lethe_zone_check(const struct lethe_arguments *arguments)
     struct text_zone *zone;
     struct text_counts counts = {0};
 
+    if (lethe_is_tinydns(arguments, arguments->words[arguments->word_count - 1]))
+        return lethe_tinydns(arguments, true);
+    if (arguments->word_count != 2)
+        return lethe_usage("zone check wants NAME FILE");
     if (!lethe_name(arguments->words[0], apex))
         return EXIT_USAGE;
     int error = read_zone(&session, apex, true, &zone, &counts);

@@ -86,7 +86,7 @@ static int read_file(const struct text_zone *zone, struct text_file *file, int d
     if (S_ISDIR(status.st_mode))
         return -EISDIR;
     const size_t size = S_ISREG(status.st_mode) ? (size_t)status.st_size : 65535;
-    if (!S_ISREG(status.st_mode) || zone->is_change ||
+    if (!S_ISREG(status.st_mode) || zone->is_change || zone->is_tinydns ||
         size < (memory == 0 ? PIECES_FROM : 8 * piece))
         /* One octet more than a regular file has: the end is found without growing. */
         return read_whole(file, descriptor, size + 1);

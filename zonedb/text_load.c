@@ -26,8 +26,7 @@ struct text_zone *text_zone_new(const uint8_t *apex, const struct text_options *
     return zone;
 }
 
-/* After the text: order, then rules from the small to the large. */
-static int finish(struct text_zone *zone)
+int text_zone_finish(struct text_zone *zone)
 {
     if (zone->stream != NULL)
         return text_stream_finish(zone);
@@ -56,7 +55,7 @@ static int finish(struct text_zone *zone)
 static int read_zone(struct text_zone *zone, int scan_error, struct text_zone **zone_out,
                      struct text_counts *counts_out)
 {
-    int error = scan_error == 0 ? finish(zone) : scan_error;
+    int error = scan_error == 0 ? text_zone_finish(zone) : scan_error;
 
     if (counts_out != NULL)
         *counts_out = zone->counts;

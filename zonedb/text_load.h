@@ -131,6 +131,9 @@ int text_zones_store(struct text_zone *const *zones, size_t count, struct zonedb
 /* What has been counted so far. Valid as long as the zone. */
 const struct text_counts *text_zone_counts(const struct text_zone *zone);
 
+/* Its apex: wire format, lower case. Valid as long as the zone. */
+const uint8_t *text_zone_apex(const struct text_zone *zone);
+
 /* Serial of the SOA. */
 uint32_t text_zone_serial(const struct text_zone *zone);
 

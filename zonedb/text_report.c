@@ -238,8 +238,9 @@ void text_tell(struct text_zone *zone, enum text_severity severity,
                const struct text_record *record, enum text_spot spot, const char *format, ...)
 {
     va_list arguments;
-    const size_t offset = record->offset == TEXT_OFFSET_NONE
-                              ? SIZE_MAX
+    const size_t offset = record->offset == TEXT_OFFSET_NONE ? SIZE_MAX
+                          : zone->is_tinydns
+                              ? record->offset
                               : find_place(&zone->files[record->file], record->offset, spot);
 
     va_start(arguments, format);

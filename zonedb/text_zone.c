@@ -252,6 +252,11 @@ const struct text_counts *text_zone_counts(const struct text_zone *zone)
     return &zone->counts;
 }
 
+const uint8_t *text_zone_apex(const struct text_zone *zone)
+{
+    return zone->apex;
+}
+
 uint32_t text_zone_serial(const struct text_zone *zone)
 {
     const struct text_record *soa =

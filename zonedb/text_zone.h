@@ -21,7 +21,9 @@ enum {
     TYPE_NS = 2,
     TYPE_CNAME = 5,
     TYPE_SOA = 6,
+    TYPE_PTR = 12,
     TYPE_MX = 15,
+    TYPE_TXT = 16,
     TYPE_AAAA = 28,
     TYPE_SRV = 33,
     TYPE_DNAME = 39,
@@ -98,6 +100,7 @@ struct text_zone {
     bool is_sorted;
     bool has_include;
     bool is_change;    /* the text is a change: see text_scan_changes() */
+    bool is_tinydns;   /* the text is no zone text: see text_tinydns.h */
     bool is_part;      /* one window of several: see text_runs.h */
     bool is_continued; /* not the first: the apex, owner 0, has been dealt with */
 
@@ -136,6 +139,8 @@ struct text_node {
 
 /* An empty zone; NULL: no memory. */
 struct text_zone *text_zone_new(const uint8_t *apex, const struct text_options *options);
+/* After the text: order, then rules from the small to the large. 0; -EINVAL told; -ENOMEM. */
+int text_zone_finish(struct text_zone *zone);
 /* Keep the RRsets of the NSEC3 side or of the other; RRSIGs that cover nothing go. Returns how many
  * are left. */
 size_t text_node_select(struct text_node *node, bool is_nsec3);

@@ -129,6 +129,12 @@ def main():
     for title, text in (("nsec", NSEC_ZONE), ("nsec3", NSEC3_ZONE)):
         with open(os.path.join(top, "zone_text", title), "w", encoding="ascii") as file:
             file.write(text)
+    os.makedirs(os.path.join(top, "tinydns"), exist_ok=True)
+    for title, text in (("one", ".a:1.2.3.4:b\n"), ("two", "Za:b:c:1:2:3:4:5:6\n&a:1.2.3.4:b\n=*.a:1.2.3.4"),
+                        ("times", ".a:1.2.3.4:b:0:4000000fffffffff\n+c.a:1.2.3.4:9:4000000000000000\n"),
+                        ("generic", ".a::b.\n:a:257:\\000\\005issueca\n'a:\\1\\\\x:5\n")):
+        with open(os.path.join(top, "tinydns", title), "w", encoding="ascii") as file:
+            file.write(text)
     make_frames(os.path.join(top, "frame"))
     make_proxied(os.path.join(top, "proxy"), requests)
     make_client(os.path.join(top, "client"))
