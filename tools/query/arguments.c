@@ -185,7 +185,10 @@ static int set_class_text(struct reader *r, const char *text)
 static int set_option(struct reader *r, const char *word, const char *name, const char *value)
 {
     const char *fault = arguments_option(r->now, name, value);
-    return fault == NULL ? -1 : usage_fail(word, fault);
+    if (fault == NULL)
+        return -1;
+    usage_fail(word, fault);
+    return strcmp(name, "key-file") == 0 ? EXIT_FILE : EXIT_USAGE;
 }
 
 /* One letter, with its value. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tools/query/arguments.h"
 
+#include "tools/query/key.h"
 #include "zonedb/respond.h"
 
 #include <stdio.h>
@@ -180,6 +181,24 @@ static const char *set_padding(struct plan *plan, const char *value, bool is_on)
     return NULL;
 }
 
+/* -y, -k: +key=KEY, +key-file=FILE; +tsig=well-known, +tsig=KEY */
+static const char *set_tsig(struct plan *plan, const char *name, const char *value, bool is_on)
+{
+    plan->has_tsig = is_on;
+    plan->is_tsig_well_known = false;
+    if (!is_on)
+        return NULL;
+    if (value == NULL)
+        return "a key is needed: well-known, or [ALGORITHM:]NAME:SECRET";
+    if (strcmp(name, "key-file") == 0)
+        return key_read(value, &plan->tsig);
+    if (strcmp(value, "well-known") != 0)
+        return key_parse(value, &plan->tsig);
+    plan->is_tsig_well_known = true;
+    tsig_key_set_well_known(&plan->tsig);
+    return NULL;
+}
+
 /* Options that need a number. */
 static const char *set_number(struct plan *plan, const char *name, const char *value)
 {
@@ -249,6 +268,8 @@ const char *arguments_option(struct plan *plan, const char *name, const char *va
         return set_checksum(plan, value, is_on);
     else if (strcmp(name, "padding") == 0)
         return set_padding(plan, value, is_on);
+    else if (strcmp(name, "tsig") == 0 || strcmp(name, "key") == 0 || strcmp(name, "key-file") == 0)
+        return set_tsig(plan, name, value, is_on);
     else if (!is_on)
         return "no such option";
     else if (strcmp(name, "ednsopt") == 0)

@@ -2,6 +2,7 @@
 #include "tools/query/exchange.h"
 
 #include "server/address.h"
+#include "tools/query/protection.h"
 #include "tools/query/response.h"
 #include "tools/query/socket.h"
 
@@ -18,10 +19,15 @@
  * shall not make us give up before the time. */
 #define STRANGERS_TOLD_MAX 8
 
+/* How long a better response than an unsigned one is waited for. */
+#define KEPT_US 1000000
+
 enum step {
     STEP_DONE,
     STEP_TCP,    /* ask the same server over TCP */
     STEP_COOKIE, /* ask again with the cookie that came */
+    STEP_KEEP,   /* not signed as it should be: taken if nothing better comes */
+    STEP_WAIT,   /* discarded: another may come */
     STEP_NEXT,   /* next server, next try */
 };
 
@@ -71,8 +77,9 @@ static int make_request(struct run *run)
     struct exchange *to = run->to;
     if (getrandom(&to->dice, sizeof to->dice, 0) != sizeof to->dice)
         return -EIO;
-    to->request_len = request_make(&run->plan, &to->dice, 0, to->request);
     to->when = time(NULL);
+    to->request_len =
+        protection_request(&run->plan, &to->dice, (uint64_t)to->when, to->request, &to->tsig_asked);
     run->begun_us = socket_clock_us();
     return 0;
 }
@@ -100,26 +107,33 @@ static enum step take_cookie(struct run *run, const struct response *response)
 static enum step judge_checksum(struct run *run)
 {
     struct exchange *to = run->to;
-    const struct plan_edns *edns = &run->plan.edns;
-    if (!edns->is_present || !edns->has_checksum)
+    to->checksum = protection_checksum(&run->plan, &to->dice, to->response, to->response_len);
+    if (to->checksum != EXCHANGE_CHECKSUM_BAD)
         return STEP_DONE;
-    enum checksum_verdict verdict = checksum_verify(
-        to->response, to->response_len, edns->checksum_code, edns->checksum_layout, to->dice.nonce);
-    switch (verdict) {
-    case CHECKSUM_GOOD:
-        to->checksum = EXCHANGE_CHECKSUM_GOOD;
-        return STEP_DONE;
-    case CHECKSUM_ABSENT:
-        to->checksum = EXCHANGE_CHECKSUM_ABSENT;
-        return STEP_DONE;
-    case CHECKSUM_BAD:
-    case CHECKSUM_FORMERR:
-        to->checksum = EXCHANGE_CHECKSUM_BAD;
-        break;
-    }
     note(to, "response from %s: checksum bad: discarded%s", whom(run),
          to->is_tcp ? "" : ", asking over TCP");
     return to->is_tcp ? STEP_NEXT : STEP_TCP;
+}
+
+/* RFC 8945 5.4: what is wrong is discarded, and a right one waited for. */
+static enum step judge_tsig(struct run *run)
+{
+    struct exchange *to = run->to;
+    const char *fault = "";
+    to->tsig = protection_tsig(&run->plan, to, (uint64_t)time(NULL), &to->tsig_error, &fault);
+    switch (to->tsig) {
+    case EXCHANGE_TSIG_UNASKED:
+    case EXCHANGE_TSIG_GOOD:
+    case EXCHANGE_TSIG_REFUSED:
+        return STEP_DONE;
+    case EXCHANGE_TSIG_UNSIGNED:
+    case EXCHANGE_TSIG_ABSENT:
+        return STEP_KEEP;
+    case EXCHANGE_TSIG_BAD:
+        break;
+    }
+    note(to, "response from %s: TSIG %s: discarded", whom(run), fault);
+    return to->is_tcp ? STEP_NEXT : STEP_WAIT;
 }
 
 static enum step judge_response(struct run *run)
@@ -128,6 +142,9 @@ static enum step judge_response(struct run *run)
     enum step step = judge_checksum(run);
     if (step != STEP_DONE)
         return step;
+    enum step signature = judge_tsig(run);
+    if (signature != STEP_DONE && signature != STEP_KEEP)
+        return signature;
     bool is_cut = (octets_be16(to->response + 2) & RESPONSE_TC) != 0;
     if (is_cut && !run->plan.is_tc_ignored && !to->is_tcp) {
         note(to, "response from %s: truncated, asking over TCP", whom(run));
@@ -143,7 +160,7 @@ static enum step judge_response(struct run *run)
         step = take_cookie(run, &response);
     }
     response_end(&response);
-    return step;
+    return step == STEP_DONE && !to->is_tcp ? signature : step;
 }
 
 /* A message behind its length. */
@@ -158,17 +175,24 @@ static int receive_tcp(struct exchange *to, int fd, int64_t deadline_us)
     return outcome == -ENODATA ? -EPIPE : outcome;
 }
 
+static int receive_one(struct exchange *to, int fd, int64_t deadline_us)
+{
+    return to->is_tcp ? receive_tcp(to, fd, deadline_us)
+                      : socket_receive(fd, to->response, sizeof to->response, deadline_us,
+                                       &to->response_len);
+}
+
 /* Receive until one is ours, or time is up. */
 static enum step receive(struct run *run, int fd, int64_t deadline_us)
 {
+    static struct exchange kept;
+    bool has_kept = false;
     struct exchange *to = run->to;
     for (unsigned strangers = 0;; strangers++) {
-        int outcome;
-        if (to->is_tcp) {
-            outcome = receive_tcp(to, fd, deadline_us);
-        } else {
-            outcome = socket_receive(fd, to->response, sizeof to->response, deadline_us,
-                                     &to->response_len);
+        int outcome = receive_one(to, fd, deadline_us);
+        if (outcome != 0 && has_kept) {
+            *to = kept;
+            return STEP_DONE;
         }
         if (outcome != 0) {
             note_failure(run, "no response from", outcome);
@@ -176,10 +200,17 @@ static enum step receive(struct run *run, int fd, int64_t deadline_us)
         }
         enum request_match match =
             request_match(to->request, to->request_len, to->response, to->response_len);
-        if (match == REQUEST_MATCH_OURS)
-            return judge_response(run);
-        if (strangers < STRANGERS_TOLD_MAX)
+        enum step step = match == REQUEST_MATCH_OURS ? judge_response(run) : STEP_WAIT;
+        if (match != REQUEST_MATCH_OURS && strangers < STRANGERS_TOLD_MAX)
             note(to, "response from %s: %s: ignored", whom(run), request_match_text(match));
+        if (step == STEP_KEEP && !has_kept) {
+            int64_t soon_us = socket_clock_us() + KEPT_US;
+            kept = *to;
+            has_kept = true;
+            deadline_us = soon_us < deadline_us ? soon_us : deadline_us;
+        } else if (step != STEP_WAIT && step != STEP_KEEP) {
+            return step;
+        }
     }
 }
 
@@ -297,6 +328,7 @@ int exchange_run(const struct plan *plan, const struct servers *servers,
     to->note_count = 0;
     to->tries = 0;
     to->checksum = EXCHANGE_CHECKSUM_UNASKED;
+    to->tsig = EXCHANGE_TSIG_UNASKED;
     for (unsigned round = 0; round < plan->tries; round++) {
         for (size_t i = 0; i < servers->count; i++) {
             run.server = &servers->of[i];
@@ -318,19 +350,4 @@ void exchange_context_end(struct exchange_context *context)
     if (context->fd >= 0)
         close(context->fd);
     context->fd = -1;
-}
-
-const char *exchange_checksum_text(enum exchange_checksum checksum)
-{
-    switch (checksum) {
-    case EXCHANGE_CHECKSUM_UNASKED:
-        break;
-    case EXCHANGE_CHECKSUM_GOOD:
-        return "good";
-    case EXCHANGE_CHECKSUM_BAD:
-        return "bad";
-    case EXCHANGE_CHECKSUM_ABSENT:
-        return "absent";
-    }
-    return "not asked for";
 }

@@ -38,6 +38,8 @@ static const char help_text[] =
     "  +ednsopt=CODE[:HEX]  any option; repeatable\n"
     "Protection:\n"
     "  +[no]checksum[=00|01[,CODE]]  CHECKSUM: verified; bad is discarded and asked for over TCP\n"
+    "  -y [ALGORITHM:]NAME:SECRET, -k FILE  sign by this key (TSIG), and verify\n"
+    "  +tsig=well-known  the same by the key that everybody knows, against blind forgers\n"
     "Output:\n"
     "  +[no]short       only RDATA of answers\n"
     "  +[no]json, --json  a line of JSON for each query\n"

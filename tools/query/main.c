@@ -34,7 +34,7 @@ static void show(const struct plan *plan, const struct exchange *exchange,
         show_text(plan, exchange, response);
         break;
     case PLAN_FORMAT_SHORT:
-        show_short(exchange, response);
+        show_short(plan, exchange, response);
         break;
     case PLAN_FORMAT_JSON:
         show_json(plan, exchange, response, error);
@@ -52,6 +52,7 @@ static void run_plan(struct work *work, const struct plan *plan)
     exchange->note_count = exchange->tries = 0;
     exchange->request_len = exchange->response_len = 0;
     exchange->checksum = EXCHANGE_CHECKSUM_UNASKED;
+    exchange->tsig = EXCHANGE_TSIG_UNASKED;
     if (servers_find(plan, &work->servers, error) != 0 ||
         exchange_run(plan, &work->servers, &work->context, exchange) != 0) {
         show(plan, exchange, NULL, error);
@@ -62,6 +63,11 @@ static void run_plan(struct work *work, const struct plan *plan)
     response_begin(exchange->response, exchange->response_len, &response);
     show(plan, exchange, &response, NULL);
     response_end(&response);
+    if (!exchange_is_believed(plan, exchange)) {
+        fprintf(stderr, "lethe-query: TSIG %s: the response proves nothing\n",
+                exchange_tsig_text(exchange->tsig));
+        work_fail(work, EXIT_NO_REPLY);
+    }
 }
 
 static void run_plans(struct work *work, const struct arguments *arguments)
@@ -118,8 +124,11 @@ static void run_file(struct work *work, const struct arguments *arguments)
 static void print_command(int argc, char **argv)
 {
     printf("\n; <<>> lethe-query " LETHE_VERSION " <<>>");
-    for (int i = 1; i < argc; i++)
-        printf(" %s", argv[i]);
+    for (int i = 1; i < argc; i++) {
+        bool is_key = i > 1 && strcmp(argv[i - 1], "-y") == 0;
+        bool has_key = strncmp(argv[i], "-y", 2) == 0 && argv[i][2] != '\0';
+        printf(" %s", is_key ? "(key)" : has_key ? "-y(key)" : argv[i]);
+    }
     printf("\n");
 }
 

@@ -7,6 +7,7 @@
 
 #include "zonedb/checksum.h"
 #include "zonedb/name.h"
+#include "zonedb/tsig.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -75,6 +76,9 @@ struct plan {
     uint16_t id;
     unsigned timeout_s, tries;
     struct plan_edns edns;
+
+    bool has_tsig, is_tsig_well_known;
+    struct tsig_key tsig;
 
     bool is_traced;
     char hints[PLAN_SERVER_MAX]; /* file; "": built in */

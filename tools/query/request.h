@@ -14,7 +14,8 @@
 struct request_dice {
     uint16_t id;
     uint8_t cookie[8];
-    uint8_t nonce[16]; /* of CHECKSUM */
+    uint8_t nonce[16];     /* of CHECKSUM */
+    uint8_t tsig_nonce[8]; /* of the well-known key */
 };
 
 /* Write the request of a plan. `dice` takes the identifier and the cookie of the plan, where it has

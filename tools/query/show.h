@@ -14,7 +14,8 @@ void show_text(const struct plan *plan, const struct exchange *exchange,
                const struct response *response);
 
 /* RDATA of the answer section alone, a line each; the notes go to standard error. */
-void show_short(const struct exchange *exchange, const struct response *response);
+void show_short(const struct plan *plan, const struct exchange *exchange,
+                const struct response *response);
 
 /* One line of JSON: the members of RFC 8427 of request and response, and ours. `error`: why there is
  * no response. */
@@ -23,6 +24,9 @@ void show_json(const struct plan *plan, const struct exchange *exchange,
 
 /* The records of one section, as lines. */
 void show_section(const struct response *response, enum response_section section);
+
+/* Name of the value of a TSIG record's Error field; valid until the next call. */
+const char *show_tsig_error(uint16_t error);
 
 /* The time that is in `exchange`: "Sun Nov 22 17:00:00 UTC 2026". `text` has room for 64. */
 const char *show_when(const struct exchange *exchange, char *text);

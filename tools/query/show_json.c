@@ -198,6 +198,10 @@ void show_json(const struct plan *plan, const struct exchange *exchange,
     put_number(&object, "tries", exchange->tries);
     if (exchange->checksum != EXCHANGE_CHECKSUM_UNASKED)
         put_text(&object, "checksum", exchange_checksum_text(exchange->checksum));
+    if (exchange->tsig != EXCHANGE_TSIG_UNASKED)
+        put_text(&object, "tsig", exchange_tsig_text(exchange->tsig));
+    if (exchange->tsig != EXCHANGE_TSIG_UNASKED && exchange->tsig_error != 0)
+        put_text(&object, "tsigError", show_tsig_error(exchange->tsig_error));
     put_key(&object, "notes");
     putchar('[');
     for (unsigned i = 0; i < exchange->note_count; i++) {

@@ -4,6 +4,8 @@
 #include "server/address.h"
 #include "tools/query/option_text.h"
 
+#include <libknot/codes.h>
+#include <libknot/descriptor.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -34,17 +36,23 @@ static void show_record(const struct response_record *record)
            response_type_text(record->set.type, type), response_rdata_text(record));
 }
 
+/* TSIG has a place of its own. */
+static bool is_of(const struct response_record *record, enum response_section section)
+{
+    return record->section == section && record->set.type != KNOT_RRTYPE_TSIG;
+}
+
 void show_section(const struct response *response, enum response_section section)
 {
     for (size_t i = 0; i < response->record_count; i++)
-        if (response->records[i].section == section)
+        if (is_of(&response->records[i], section))
             show_record(&response->records[i]);
 }
 
 static bool has_records(const struct response *response, enum response_section section)
 {
     for (size_t i = 0; i < response->record_count; i++)
-        if (response->records[i].section == section)
+        if (is_of(&response->records[i], section))
             return true;
     return false;
 }
@@ -130,6 +138,30 @@ static void show_sections(const struct plan *plan, const struct response *respon
     }
 }
 
+static void show_tsig(const struct exchange *exchange, const struct response *response)
+{
+    for (size_t i = 0; i < response->record_count; i++) {
+        if (response->records[i].set.type != KNOT_RRTYPE_TSIG)
+            continue;
+        printf(";; TSIG PSEUDOSECTION:\n");
+        show_record(&response->records[i]);
+        printf("\n");
+    }
+    if (exchange->tsig == EXCHANGE_TSIG_UNASKED)
+        return;
+    printf(";; TSIG: %s", exchange_tsig_text(exchange->tsig));
+    if (exchange->tsig_error != 0)
+        printf(" (%s)", show_tsig_error(exchange->tsig_error));
+    printf("\n");
+}
+
+const char *show_tsig_error(uint16_t error)
+{
+    static char text[32];
+    const knot_lookup_t *found = knot_lookup_by_id(knot_tsig_rcode_names, error);
+    return found != NULL ? found->name : response_rcode_text(error, text);
+}
+
 static void show_statistics(const struct exchange *exchange)
 {
     char address[ADDRESS_TEXT_MAX], when[64];
@@ -160,13 +192,18 @@ void show_text(const struct plan *plan, const struct exchange *exchange,
     if (exchange->checksum != EXCHANGE_CHECKSUM_UNASKED && has_comments)
         printf(";; CHECKSUM: %s\n", exchange_checksum_text(exchange->checksum));
     show_sections(plan, response);
+    if (has_comments)
+        show_tsig(exchange, response);
     if (plan->show.has_statistics)
         show_statistics(exchange);
 }
 
-void show_short(const struct exchange *exchange, const struct response *response)
+void show_short(const struct plan *plan, const struct exchange *exchange,
+                const struct response *response)
 {
     show_notes(exchange, stderr);
+    if (!exchange_is_believed(plan, exchange))
+        return;
     for (size_t i = 0; response != NULL && i < response->record_count; i++)
         if (response->records[i].section == RESPONSE_ANSWER)
             puts(response_rdata_text(&response->records[i]));
