@@ -68,8 +68,18 @@ static const struct command commands[] = {
      "List the zones: name, serial, state, kind of signing, records, time of loading.\n"},
     {"zone", "remove", 1, 1, true, lethe_zone_remove, "lethe --db DIR zone remove NAME",
      "Remove zone NAME, while servers answer.\n"},
+    {"zone", "withhold", 1, 1, true, lethe_zone_withhold, "lethe --db DIR zone withhold NAME",
+     "Answer questions for zone NAME as if it were not there, until `zone serve`; loads and "
+     "changes\n"
+     "go on.\n"},
+    {"zone", "serve", 1, 1, true, lethe_zone_serve, "lethe --db DIR zone serve NAME",
+     "Answer from zone NAME again.\n"},
     {"zone", "stat", 0, 1, true, lethe_zone_stat, "lethe --db DIR zone stat [NAME] [--json]",
      "Show what the database knows of zone NAME, or of itself.\n"},
+    {"db", "set", 2, 2, true, lethe_db_set, "lethe --db DIR db set ns-ttl-cap SECONDS|off",
+     "Let no NS record at a zone's apex have a TTL above SECONDS, whatever is loaded; those that "
+     "are\n"
+     "there are cut at once.\n"},
     {"db", "copy", 1, 1, true, lethe_db_copy, "lethe --db DIR db copy TARGET",
      "Write a compacted copy of the database into directory TARGET (empty or not there yet),\n"
      "while others read and write.\n"},

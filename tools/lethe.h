@@ -37,8 +37,11 @@ int lethe_zone_check(const struct lethe_arguments *arguments);
 int lethe_zone_dump(const struct lethe_arguments *arguments);
 int lethe_zone_list(const struct lethe_arguments *arguments);
 int lethe_zone_remove(const struct lethe_arguments *arguments);
+int lethe_zone_serve(const struct lethe_arguments *arguments);
 int lethe_zone_stat(const struct lethe_arguments *arguments);
+int lethe_zone_withhold(const struct lethe_arguments *arguments);
 int lethe_db_copy(const struct lethe_arguments *arguments);
+int lethe_db_set(const struct lethe_arguments *arguments);
 
 /* The file is one of tinydns-data: by --format, or its name. */
 bool lethe_is_tinydns(const struct lethe_arguments *arguments, const char *file);
@@ -59,6 +62,12 @@ bool lethe_name(const char *text, uint8_t name[NAME_MAX_LEN]);
  * it is told, until lethe_waiting_ends(). */
 struct zonedb *lethe_open(const struct lethe_arguments *arguments, enum zonedb_mode mode);
 void lethe_waiting_ends(void);
+
+/* One transaction by `write`, again after the map has grown. No view of this process on `db` may be
+ * active. Returns what it or the commit returned. */
+struct zonedb_writer;
+typedef int lethe_writing(struct zonedb_writer *writer, void *context);
+int lethe_write(struct zonedb *db, lethe_writing *write, void *context);
 
 /* A string as JSON, quotes included. */
 void lethe_json_string(FILE *out, const char *text);

@@ -233,22 +233,9 @@ int lethe_zone_stat(const struct lethe_arguments *arguments)
 
 /* ---- remove ---- */
 
-static int remove_zone(struct zonedb *db, const uint8_t *apex)
+static int remove_zone(struct zonedb_writer *writer, void *apex)
 {
-    for (;;) {
-        struct zonedb_writer *writer;
-        int error = zonedb_writer_begin(db, &writer);
-        lethe_waiting_ends();
-        if (error != 0)
-            return error;
-        error = zonedb_writer_zone_remove(writer, apex);
-        if (error == 0)
-            error = zonedb_writer_commit(writer);
-        else
-            zonedb_writer_abort(writer);
-        if (error != -ENOSPC || (error = zonedb_grow(db)) != 0)
-            return error;
-    }
+    return zonedb_writer_zone_remove(writer, apex);
 }
 
 int lethe_zone_remove(const struct lethe_arguments *arguments)
@@ -260,7 +247,7 @@ int lethe_zone_remove(const struct lethe_arguments *arguments)
     struct zonedb *db = lethe_open(arguments, ZONEDB_WRITE);
     if (db == NULL)
         return EXIT_REFUSED;
-    const int error = remove_zone(db, apex);
+    const int error = lethe_write(db, remove_zone, apex);
     zonedb_close(db);
     return error == 0 ? EXIT_OK : fail_zone(arguments, error);
 }

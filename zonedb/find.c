@@ -384,11 +384,14 @@ enum find_outcome zonedb_find_key(struct zonedb_view *view, uint16_t qtype, stru
         /* Asked at a child's apex: the parent side answers, if it is ours too. */
         struct find_zone parent;
         MDB_val apex;
-        if (zone_above(view->zones, key, key->label_count - 1u, &parent, &apex) == 1)
+        if (zone_above(view->zones, key, key->label_count - 1u, &parent, &apex) == 1 &&
+            parent.state != ZONEDB_WITHHELD)
             found->zone = parent;
     }
-    if (status == 0)
+    if (status == 0 || (status == 1 && found->zone.state == ZONEDB_WITHHELD)) {
         found->outcome = FIND_NOT_AUTHORITATIVE;
+        return found->outcome;
+    }
     if (status != 1 || found->zone.depth > key->label_count)
         return found->outcome;
     store_be32(key->octets, found->zone.id);

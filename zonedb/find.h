@@ -51,7 +51,7 @@ struct find_recent {
 };
 
 enum find_outcome {
-    FIND_NOT_AUTHORITATIVE, /* no zone of ours holds the name */
+    FIND_NOT_AUTHORITATIVE, /* no zone of ours holds the name, or one that is withheld */
     FIND_NODE,              /* it exists: `node`, maybe an empty non-terminal */
     FIND_WILDCARD,          /* it does not, `node` is the source of synthesis (RFC 4592 3.3.1) */
     FIND_DELEGATION,        /* at or below the zone cut `node`, which has `node_depth` labels */

@@ -10,6 +10,7 @@
  *             "change", 8-octet        what that commit touched: 1 octet, 1 = everything; 0 = these
  *             version                  owners: zone id, 2-octet length of name key (65535: an
  *                                      NSEC3, no key follows), name key; of the last 256 commits
+ *             "ns-ttl-cap"             4 octets: the highest TTL of NS at an apex, if there is a limit
  *   zones     name key of the apex     zone record
  *   nodes     zone id, name key        block of nodes, the last of which has this key
  *   nsec3     zone id, 20-octet hash   RRsets: NSEC3 and its RRSIG

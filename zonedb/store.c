@@ -23,9 +23,10 @@ int zonedb_writer_begin(struct zonedb *db, struct zonedb_writer **writer_out)
         rc = mdb_cursor_open(writer->txn, db->nodes, &writer->nodes);
     if (rc == 0)
         rc = mdb_cursor_open(writer->txn, db->nsec3, &writer->nsec3);
+    rc = rc == 0 ? writer_cap_get(writer) : zonedb_errno(rc);
     if (rc != 0) {
         zonedb_writer_abort(writer);
-        return zonedb_errno(rc);
+        return rc;
     }
     *writer_out = writer;
     return 0;
@@ -35,6 +36,7 @@ static void writer_free(struct zonedb_writer *writer)
 {
     free(writer->builder.octets);
     free(writer->first);
+    free(writer->capped);
     free(writer);
 }
 
@@ -126,7 +128,8 @@ int zonedb_writer_zone_begin(struct zonedb_writer *writer, const uint8_t *apex)
     writer->has_former = rc == 1;
     writer_log_all(writer);
     writer->former_id = rc == 1 ? former.id : 0;
-    writer->zone = (struct find_zone){.depth = writer->apex_key.label_count};
+    writer->zone = (struct find_zone){.depth = writer->apex_key.label_count,
+                                      .state = rc == 1 ? former.state : ZONEDB_SERVING};
     writer->zone.block.apex = writer->apex_key.octets + ZONE_ID_LEN;
     writer->zone.block.apex_len = (size_t)writer->apex_key.end[writer->zone.depth] - ZONE_ID_LEN;
     writer->counts = (struct find_zone_counts){0};
@@ -294,6 +297,8 @@ int zonedb_writer_node(struct zonedb_writer *writer, const uint8_t *owner,
         return -EINVAL;
     if (writer->counts.node_count == 0 && key_len != apex_len)
         return -EINVAL;
+    if (key_len == apex_len && (rrsets = writer_cap(writer, rrsets, rrset_count)) == NULL)
+        return -ENOMEM;
     writer_see_wildcard(writer, owner);
     writer->counts.node_count++;
     count(writer, rrsets, rrset_count);
@@ -381,7 +386,7 @@ static size_t record_head(const struct zonedb_writer *writer, struct rrsets apex
     enum zonedb_signing signing = signing_of(writer, apex, param);
     uint8_t *out = head + 5;
     store_be32(head, writer->zone.id);
-    head[4] = (uint8_t)(ZONEDB_SERVING | (unsigned)signing << ZONE_SIGNING_SHIFT |
+    head[4] = (uint8_t)(writer->zone.state | (unsigned)signing << ZONE_SIGNING_SHIFT |
                         (writer->zone.has_wildcard ? ZONE_HAS_WILDCARD : 0) |
                         (writer->zone.next_len > 0 ? ZONE_HAS_NEXT : 0));
     out += number_put(out, loaded_s);
@@ -457,4 +462,30 @@ int zonedb_writer_zone_remove(struct zonedb_writer *writer, const uint8_t *apex)
     if (rc == 0)
         rc = id_remove(writer->nsec3, zone.id);
     return rc;
+}
+
+int zonedb_writer_zone_state(struct zonedb_writer *writer, const uint8_t *apex,
+                             enum zonedb_zone_state state)
+{
+    assert(!writer->is_in_zone);
+    struct find_key key;
+    struct find_zone zone;
+    find_key_set(&key, 0, apex);
+    int rc = writer_zone_find(writer, &key, &zone, NULL);
+    if (rc != 1)
+        return rc == 0 ? -ENOENT : rc;
+    if (zone.state == state)
+        return 0;
+    MDB_val k = zones_key(&key), value;
+    rc = mdb_get(writer->txn, writer->db->zones, &k, &value);
+    uint8_t *copy = rc == 0 ? malloc(value.mv_size) : NULL;
+    if (copy == NULL)
+        return rc == 0 ? -ENOMEM : zonedb_errno(rc);
+    memcpy(copy, value.mv_data, value.mv_size);
+    copy[4] = (uint8_t)((copy[4] & ~ZONE_STATE_MASK) | (unsigned)state);
+    value.mv_data = copy;
+    writer_log_all(writer);
+    rc = mdb_put(writer->txn, writer->db->zones, &k, &value, 0);
+    free(copy);
+    return zonedb_errno(rc);
 }

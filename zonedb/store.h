@@ -104,6 +104,22 @@ int zonedb_writer_change_end(struct zonedb_writer *writer, uint64_t loaded_s);
 /* Remove a zone. Outcomes: 0; -ENOENT; -ENOSPC; other negative errno. */
 int zonedb_writer_zone_remove(struct zonedb_writer *writer, const uint8_t *apex);
 
+/* Serve a zone, or withhold it: then respond() answers as if it were not there, on every path. Loads
+ * and changes leave the state as it is. Outcomes: 0; -ENOENT; -ENOSPC; other negative errno. */
+int zonedb_writer_zone_state(struct zonedb_writer *writer, const uint8_t *apex,
+                             enum zonedb_zone_state state);
+
+/* Give the NS RRset at the apex of a zone, and its RRSIGs, the TTL nearest to the one that it has
+ * between `ttl_min` and `ttl_max`. Outcomes: 0; -ENOENT no such zone; -ENOSPC; other negative
+ * errno. */
+int zonedb_writer_apex_ns_ttl(struct zonedb_writer *writer, const uint8_t *apex, uint32_t ttl_min,
+                              uint32_t ttl_max);
+
+/* From now on, no NS RRset at an apex gets into the database with a TTL above `cap_s`; those that are
+ * there are cut. UINT32_MAX: any TTL, those that were cut stay as they are.
+ * Outcomes: 0; -ENOSPC; other negative errno. */
+int zonedb_writer_ns_ttl_cap(struct zonedb_writer *writer, uint32_t cap_s);
+
 /* Make it all visible, on disk (synced) when this returns. Ends the writer in every case. */
 int zonedb_writer_commit(struct zonedb_writer *writer);
 

@@ -487,6 +487,9 @@ int zonedb_writer_change_node(struct zonedb_writer *writer, const uint8_t *owner
     assert(writer->is_in_zone);
     if (!name_is_at_or_below(owner, writer->apex))
         return -EINVAL;
+    if (name_equal(owner, writer->apex) &&
+        (rrsets = writer_cap(writer, rrsets, rrset_count)) == NULL && rrset_count > 0)
+        return -ENOMEM;
     find_key_set(&key, writer->zone.id, owner);
     writer_log_node(writer, &key);
     int rc = occluder_find(writer, &key);

@@ -38,6 +38,10 @@ struct zonedb_writer {
     uint8_t occluder[NAME_KEY_MAX];
     size_t occluder_len;
     uint8_t occluder_depth;
+    /* The TTL that NS at an apex may have; UINT32_MAX: any. */
+    uint32_t ns_ttl_cap;
+    struct zonedb_rrset *capped;
+    size_t capped_cap;
     /* What the commit will say that it touched; log_len 0: nothing was written. */
     size_t log_len;
     uint8_t log[WRITER_LOG_MAX];
@@ -84,6 +88,16 @@ int writer_zone_find(struct zonedb_writer *writer, struct find_key *key, struct 
 
 /* The zone's record anew, from its first block and what the writer has counted. */
 int writer_zone_put(struct zonedb_writer *writer, uint64_t loaded_s);
+
+/* ---- store_cap.c: the TTL of NS at an apex ---- */
+
+/* What the database allows. 0; negative errno. */
+int writer_cap_get(struct zonedb_writer *writer);
+
+/* The RRsets of an apex, with the TTL of NS and its RRSIGs cut to what is allowed: `rrsets` itself, or
+ * a copy that is valid until the next call; NULL: no memory. */
+const struct zonedb_rrset *writer_cap(struct zonedb_writer *writer,
+                                      const struct zonedb_rrset *rrsets, size_t rrset_count);
 
 /* ---- store_log.c: what the commit touches ---- */
 

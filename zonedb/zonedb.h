@@ -134,6 +134,15 @@ struct zonedb_rrset {
     uint32_t rdata_len; /* octets at rdata, all records with their lengths */
 };
 
+/* One RRset of the zone with exactly this apex, zone cuts and glue too. `rrset_out` is valid as long
+ * as the snapshot. Outcomes: 0; -ENOENT there is no such zone, owner or type; -EBADMSG. */
+int zonedb_rrset_get(struct zonedb_view *view, const uint8_t *apex, const uint8_t *owner,
+                     uint16_t type, struct zonedb_rrset *rrset_out);
+
+/* The highest TTL that NS at an apex may have here (see store.h); UINT32_MAX: any.
+ * Outcomes: 0; -EBADMSG; other negative errno. */
+int zonedb_ns_ttl_cap(struct zonedb_view *view, uint32_t *cap_s_out);
+
 /* Walk everything of a zone, in canonical order of owners, NSEC3 owners last.
  * Called once per RRset (RRSIGs come as an RRset of type 46 after what they cover).
  * `owner` is in wire format; pointers are valid during the call only. A value other than 0 from

@@ -99,6 +99,23 @@ int zonedb_zone_get(struct zonedb_view *view, const uint8_t *apex, struct zonedb
     return rc != 0 ? rc : zone_fill(&key, &value, zone_out);
 }
 
+int zonedb_rrset_get(struct zonedb_view *view, const uint8_t *apex, const uint8_t *owner,
+                     uint16_t type, struct zonedb_rrset *rrset_out)
+{
+    struct find_zone zone;
+    struct node node;
+    MDB_val key, value;
+    int rc = zone_get(view, apex, &key, &value);
+    if (rc != 0 || !name_is_at_or_below(owner, apex))
+        return rc != 0 ? rc : -ENOENT;
+    if (!find_zone_parse(key.mv_data, key.mv_size, value.mv_data, value.mv_size, &zone, NULL))
+        return -EBADMSG;
+    int status = zonedb_find_exact(view, &zone, owner, &node);
+    if (status == 1)
+        status = rrsets_find(node.rrsets, type, rrset_out, NULL);
+    return status == 1 ? 0 : status == 0 ? -ENOENT : -EBADMSG;
+}
+
 int zonedb_rrsets_visit(struct rrsets rrsets, const uint8_t *owner, zonedb_visit *visit,
                         void *context)
 {

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * lethe zone withhold, zone serve; lethe db set
+ */
+#include "tools/lethe.h"
+#include "zonedb/store.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TTL_MAX 0x7fffffffUL
+
+int lethe_write(struct zonedb *db, lethe_writing *write, void *context)
+{
+    for (;;) {
+        struct zonedb_writer *writer;
+        int error = zonedb_writer_begin(db, &writer);
+        lethe_waiting_ends();
+        if (error != 0)
+            return error;
+        error = write(writer, context);
+        if (error == 0)
+            error = zonedb_writer_commit(writer);
+        else
+            zonedb_writer_abort(writer);
+        if (error != -ENOSPC || (error = zonedb_grow(db)) != 0)
+            return error;
+    }
+}
+
+struct wanted {
+    uint8_t apex[NAME_MAX_LEN];
+    enum zonedb_zone_state state;
+    uint32_t cap_s;
+};
+
+static int write_state(struct zonedb_writer *writer, void *context)
+{
+    const struct wanted *wanted = context;
+
+    return zonedb_writer_zone_state(writer, wanted->apex, wanted->state);
+}
+
+static int write_cap(struct zonedb_writer *writer, void *context)
+{
+    const struct wanted *wanted = context;
+
+    return zonedb_writer_ns_ttl_cap(writer, wanted->cap_s);
+}
+
+static int change(const struct lethe_arguments *arguments, lethe_writing *write,
+                  struct wanted *wanted)
+{
+    struct zonedb *db = lethe_open(arguments, ZONEDB_WRITE);
+
+    if (db == NULL)
+        return EXIT_REFUSED;
+    const int error = lethe_write(db, write, wanted);
+    zonedb_close(db);
+    if (error == -ENOENT)
+        return lethe_fail("%s: no zone %s there; see: lethe --db %s zone list", arguments->db,
+                          arguments->words[0], arguments->db);
+    return error == 0 ? EXIT_OK : lethe_fail("%s: %s", arguments->db, strerror(-error));
+}
+
+int lethe_zone_withhold(const struct lethe_arguments *arguments)
+{
+    struct wanted wanted = {.state = ZONEDB_WITHHELD};
+
+    if (!lethe_name(arguments->words[0], wanted.apex))
+        return EXIT_USAGE;
+    return change(arguments, write_state, &wanted);
+}
+
+int lethe_zone_serve(const struct lethe_arguments *arguments)
+{
+    struct wanted wanted = {.state = ZONEDB_SERVING};
+
+    if (!lethe_name(arguments->words[0], wanted.apex))
+        return EXIT_USAGE;
+    return change(arguments, write_state, &wanted);
+}
+
+int lethe_db_set(const struct lethe_arguments *arguments)
+{
+    struct wanted wanted = {.cap_s = UINT32_MAX};
+    const char *value = arguments->words[1];
+    const size_t digits = strspn(value, "0123456789");
+
+    if (strcmp(arguments->words[0], "ns-ttl-cap") != 0)
+        return lethe_usage("no setting \"%s\"; there is: ns-ttl-cap", arguments->words[0]);
+    if (strcmp(value, "off") != 0) {
+        if (digits == 0 || digits > 10 || value[digits] != '\0' ||
+            strtoul(value, NULL, 10) > TTL_MAX)
+            return lethe_usage("ns-ttl-cap %s: neither seconds (0 to 2147483647) nor off", value);
+        wanted.cap_s = (uint32_t)strtoul(value, NULL, 10);
+    }
+    return change(arguments, write_cap, &wanted);
+}
