@@ -23,6 +23,9 @@
 
 #include "server/image_request.bpf.h"
 
+/* Larger bodies climb: a frame holds little more. */
+#define IMAGE_FRAME_BODY_MAX 1024u
+
 /* ---- the look-up ---- */
 
 enum image_found {
@@ -181,8 +184,10 @@ DRIVER_STEP enum image_found image_look_up(struct image_work *work, enum image_k
     work->place = place;
     uint32_t at = work->label_at[(work->label_count - depth) & 0x3f], len = work->name_len - at;
     if (page[block_at] == kind && page[block_at + 1] == len &&
-        image_is_same(page, block_at + sizeof(struct image_block), work, at, len))
+        image_is_same(page, block_at + sizeof(struct image_block), work, at, len)) {
+        work->block_flags = page[block_at + 3];
         return IMAGE_FOUND;
+    }
     return image_is_complete(work->last) ? IMAGE_ABSENT : IMAGE_CLIMB;
 }
 
@@ -208,7 +213,7 @@ DRIVER_INLINE uint32_t image_find_block(struct image_work *work, uint32_t apex_d
         return work->type == IMAGE_TYPE_DS && depth == work->label_count ? UINT32_MAX : depth;
     case IMAGE_ABSENT:
         work->place = apex_place;
-        return depth;
+        return work->block_flags & IMAGE_HAS_WILDCARD ? UINT32_MAX : depth;
     case IMAGE_CLIMB:
         break;
     }
@@ -274,7 +279,8 @@ DRIVER_INLINE bool image_take(struct image_work *work, uint32_t depth, uint32_t 
     work->len = work->question_end + body->len + (work->has_opt ? IMAGE_OPT_LEN : 0);
     uint32_t limit = work->payload < IMAGE_UDP_LEN_MIN ? IMAGE_UDP_LEN_MIN : work->payload;
     limit = limit > udp_payload ? udp_payload : limit;
-    if (body->len < 8 || body->len > IMAGE_BODY_MAX || work->body_at + body->len > IMAGE_PAGE_LEN ||
+    if (body->len < 8 || body->len > IMAGE_FRAME_BODY_MAX ||
+        work->body_at + body->len > IMAGE_PAGE_LEN ||
         work->pointers_at + 2u * body->pointer_count > IMAGE_PAGE_LEN ||
         (!is_tcp && work->len > limit) || image_has_child(block->children, work, depth))
         return false;
@@ -334,7 +340,7 @@ DRIVER_INLINE bool image_put_body(uint8_t *to, const uint8_t *end, const uint8_t
     if (last + 8 > end || last_from > IMAGE_PAGE_LEN - 8)
         return false;
     driver_store64(last, driver_load64(page + last_from));
-    for (unsigned i = 0; i < IMAGE_BODY_MAX / 32 && len >= 32; i++, len -= 32) {
+    for (unsigned i = 0; i < IMAGE_FRAME_BODY_MAX / 32 && len >= 32; i++, len -= 32) {
         IMAGE_KEEP(from);
         if (to + 32 > end || from > IMAGE_PAGE_LEN - 32)
             return false;

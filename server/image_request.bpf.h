@@ -17,7 +17,7 @@ enum {
     IMAGE_OPT_LEN = 11,
     IMAGE_TYPE_OPT = 41,
     IMAGE_TYPE_DS = 43,
-    IMAGE_TYPE_META = 128, /* from here on, but ANY */
+    IMAGE_TYPE_META = 128, /* from here on, below ANY */
     IMAGE_TYPE_ANY = 255,
     IMAGE_UDP_LEN_MIN = 512,
 };
@@ -42,6 +42,7 @@ struct image_work {
     uint64_t hashes[2]; /* of an apex, and of the name one label longer */
     uint64_t last;      /* place of its bucket */
     uint64_t place;     /* of the block, as in image.h */
+    uint32_t block_flags;
     uint32_t question_end;
     uint32_t body_at, body_len; /* from the page's begin */
     uint32_t pointers_at, pointer_count;
@@ -205,7 +206,7 @@ DRIVER_INLINE bool image_read_rest(struct driver_context *ctx, uint32_t at, uint
     work->is_do = 0;
     work->payload = 0;
     if ((type_and_class & 0xffff) != 1 ||
-        (work->type >= IMAGE_TYPE_META && work->type != IMAGE_TYPE_ANY))
+        (work->type >= IMAGE_TYPE_META && work->type < IMAGE_TYPE_ANY))
         return false;
     if (!work->has_opt)
         return behind == question_len;

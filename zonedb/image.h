@@ -5,8 +5,9 @@
  * What most clients of a zone of delegations get is a referral or NXDOMAIN. Both depend on a suffix
  * of the name asked for alone (template.h tells why): on the zone cut, or on the apex. An image
  * holds all of them of a snapshot, rendered, behind a hash directory: two or three cold cache lines
- * to an answer. It is memory only: made of the database and thrown away; the database is the truth.
- * Whatever an image does not hold climbs: respond() answers it.
+ * to an answer. So it does RRsets that are asked for by their type, as far as there is room.
+ * It is memory only: made of the database and thrown away; the database is the truth. Whatever an
+ * image does not hold climbs: respond() answers it.
  *
  *     pages of IMAGE_PAGE_LEN octets; no block crosses from one to the next
  *     +------+--------------------------+-------------------------+---+--------+--------+---
@@ -36,6 +37,12 @@
  * that could not take all of its names goes on elsewhere: its last entry, of fingerprint 0, has
  * IMAGE_PLACE_MORE and the place of one more bucket. Where that one is full too, IMAGE_PLACE_FULL
  * is in the last entry: what is not found there climbs.
+ *
+ * RRSETS. There is a block for each RRset of a name, found by the whole name and the type; and one of
+ * type 0, without bodies, for each name whose RRsets are there: for types that it has not the answer
+ * is the apex's body with RCODE 0, unless the name has an alias or the zone proves what is not
+ * there. They are looked for where a name is an apex, or where the name one label longer has no body.
+ * What is not there climbs.
  *
  * ANSWER. Header and question as they came (with the flags and counts of the body), the body, and
  * OPT if the request had one. The compression pointers in the body were written as if the
@@ -67,14 +74,20 @@
 
 /* Apexes with more labels have no block. */
 #define IMAGE_APEX_LABELS_MAX 8u
-#define IMAGE_BODY_MAX 1024u
+/* What a page has room for, but for names that are unusually long. */
+#define IMAGE_BODY_MAX 4016u
 #define IMAGE_POINTERS_MAX 64u
 #define IMAGE_CHILDREN_MAX 8u
 
 enum image_kind {
-    IMAGE_APEX = 1, /* bodies: NXDOMAIN */
-    IMAGE_CUT = 2,  /* bodies: the referral */
+    IMAGE_APEX = 1,  /* bodies: NXDOMAIN */
+    IMAGE_CUT = 2,   /* bodies: the referral */
+    IMAGE_RRSET = 3, /* bodies: the answer with all of a type; type 0: none, see RRSETS */
 };
+
+/* What a block tells besides. */
+#define IMAGE_HAS_WILDCARD 1u /* APEX: what does not exist right below it climbs */
+#define IMAGE_HAS_ALIAS 2u    /* RRSET, type 0: types that are not there climb */
 
 /* Page 0. */
 struct image_head {
@@ -106,13 +119,21 @@ struct image_block {
     uint8_t kind;
     uint8_t name_len;
     uint8_t label_count; /* without the root's */
-    uint8_t zeros[5];
+    uint8_t flags;
+    uint16_t type; /* of an RRset */
+    uint8_t zeros[2];
     uint8_t children[IMAGE_CHILDREN_MAX]; /* image_label_mark() of each; 0: none */
     struct image_body body[2];            /* [0] DO clear, [1] DO set */
 };
 
+/* What a block is of, besides the name. */
+static inline uint32_t image_what(enum image_kind kind, uint16_t type)
+{
+    return (uint32_t)kind | (uint32_t)type << 8;
+}
+
 /* The hash of a name is that of its words: eight octets each, of the wire format in lower case, as
- * read on a little-endian machine, the last one filled with zeros. Begin with the kind. */
+ * read on a little-endian machine, the last one filled with zeros. Begin with image_what(). */
 static inline uint64_t image_mix(uint64_t hash, uint64_t word)
 {
     hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);

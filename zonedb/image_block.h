@@ -12,6 +12,9 @@
 #include "zonedb/image.h"
 #include "zonedb/respond.h"
 
+/* Names with more types climb. */
+#define IMAGE_TYPES_MAX 32u
+
 /* What a block is made of: a name (lower case) of a zone, or its apex. */
 struct image_source {
     struct zonedb_view *view;
@@ -28,8 +31,8 @@ struct image_draft {
     size_t len; /* whole units; 0: there is none, the name climbs */
 };
 
-/* The apex's block. `has_negative`: names right below it that have no node do not exist. */
-void image_block_apex(const struct image_source *source, bool has_negative,
+/* The apex's block. `has_wildcard`: there is one right below it. */
+void image_block_apex(const struct image_source *source, bool has_wildcard,
                       struct image_draft *draft_out);
 
 /* The block of a zone cut, whose node is `node`. */
@@ -38,6 +41,14 @@ void image_block_cut(const struct image_source *source, const struct node *node,
 
 /* A block without bodies, of a name right below the apex: it climbs, and is known by its name. */
 void image_block_climb(const struct image_source *source, struct image_draft *draft_out);
+
+/* The block of the RRset of a type at `node`; without bodies, if there can't be any. */
+void image_block_rrset(const struct image_source *source, const struct node *node, uint16_t type,
+                       struct image_draft *draft_out);
+
+/* The block that tells that the RRsets of these types are there, and no others. */
+void image_block_types(const struct image_source *source, const uint16_t *types, unsigned count,
+                       bool has_alias, struct image_draft *draft_out);
 
 /* Octets that a block takes in the image. */
 size_t image_block_len(const struct image_block *block);

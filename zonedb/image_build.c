@@ -22,7 +22,8 @@ struct candidate {
     MDB_val apex; /* key in `zones`; of length 0 for the root */
     struct find_zone zone;
     uint64_t names, octets; /* that go into the image, and about how much their blocks take */
-    bool is_wanted;
+    uint64_t rrset_entries, rrset_octets; /* the same of RRsets, which come if there is room left */
+    bool is_wanted, has_rrsets;
 };
 
 struct build {
@@ -32,6 +33,7 @@ struct build {
     size_t count, cap, at; /* at: the one that is being put in */
     MDB_cursor *nodes;
     bool has_wildcard; /* right below the apex */
+    bool is_hidden;    /* another apex is at or below the last name right below it */
     struct image_draft draft;
 };
 
@@ -99,7 +101,8 @@ static int candidate_add(struct build *build, const MDB_val *key, const MDB_val 
     c->apex = *key;
     if (c->zone.depth == 0)
         c->apex.mv_size = 0;
-    c->names = c->octets = 0;
+    c->names = c->octets = c->rrset_entries = c->rrset_octets = 0;
+    c->has_rrsets = false;
     c->is_wanted = c->zone.state == ZONEDB_SERVING && c->zone.depth <= IMAGE_APEX_LABELS_MAX;
     build->count++;
     return 0;
@@ -121,15 +124,17 @@ static int candidates_list(struct build *build)
 
 /* ---- the nodes of a zone ---- */
 
-/* The apex, or the first node at or below a name right below it: the others of them are not met. */
+/* A node: the apex, or one at or below a name right below it. */
 struct met {
     const struct node *node;
     const uint8_t *key; /* of the node */
     size_t key_len;
-    size_t len; /* of the name's, at or below which it is */
+    size_t len;    /* of that name's, or the apex's */
+    bool is_first; /* of those at or below it */
 };
 
-/* Other values than 0 end the walk. */
+/* Nodes below that name that have no RRsets for an image are not met. Other values than 0 end the
+ * walk. */
 typedef int node_visit(struct build *build, const struct image_apex *apex, const struct met *met);
 
 struct walk {
@@ -144,10 +149,13 @@ static int node_meet(void *context, const uint8_t *key, size_t key_len, const st
 {
     struct walk *walk = context;
     const atomic_bool *stop = walk->build->image->stop;
-    struct met met = {node, key, key_len, walk->apex->key.mv_size};
+    struct met met = {node, key, key_len, walk->apex->key.mv_size, true};
     if (walk->last_len > 0 && key_len > walk->last_len &&
-        memcmp(key, walk->last, walk->last_len) == 0)
-        return 0;
+        memcmp(key, walk->last, walk->last_len) == 0) {
+        met.len = walk->last_len;
+        met.is_first = false;
+        return node->place == NODE_PLAIN ? walk->visit(walk->build, walk->apex, &met) : 0;
+    }
     if (stop != NULL && atomic_load_explicit(stop, memory_order_relaxed))
         return -ECANCELED;
     if (key_len > met.len) {
@@ -172,8 +180,15 @@ static int node_count(struct build *build, const struct image_apex *apex, const 
     struct candidate *c = &build->candidates[build->at];
     struct rrsets rest = met->node->rrsets;
     struct zonedb_rrset rrset;
+    uint64_t entries, octets;
     int status;
-    c->names++;
+    if (met->node->place == NODE_PLAIN) {
+        if (image_rrsets_count(met->node, met->key_len + 1, &entries, &octets) != 0)
+            return -EBADMSG;
+        c->rrset_entries += entries;
+        c->rrset_octets += octets;
+    }
+    c->names += met->is_first;
     if (met->key_len != met->len || met->node->place != NODE_CUT)
         return 0;
     c->octets += NAME_OCTETS_MORE + met->key_len;
@@ -184,31 +199,46 @@ static int node_count(struct build *build, const struct image_apex *apex, const 
     return status < 0 ? -EBADMSG : 0;
 }
 
-/* A zone that is too large for what room is left climbs as a whole. */
-static int zones_count(struct build *build, size_t room, uint64_t *names_out, uint64_t *octets_out)
+/* What there will be of all zones. */
+struct totals {
+    uint64_t names, entries, octets;
+};
+
+static bool totals_add(struct totals *totals, uint64_t entries, uint64_t octets, uint64_t room)
 {
-    uint64_t names = 0, octets = 0;
+    if (totals->octets + octets + (totals->entries + entries) * NAME_OCTETS_DIRECTORY > room)
+        return false;
+    totals->entries += entries;
+    totals->octets += octets;
+    return true;
+}
+
+/* A zone that is too large for what room is left climbs as a whole; and its RRsets do, when all
+ * delegations are in, if they are too many for the rest of `rrset_room`. */
+static int zones_count(struct build *build, size_t room, size_t rrset_room, struct totals *totals)
+{
+    *totals = (struct totals){.entries = build->count};
     for (build->at = 0; build->at < build->count; build->at++) {
         struct candidate *c = &build->candidates[build->at];
         struct image_apex apex;
-        names++;
         if (!c->is_wanted)
             continue;
         if (!image_apex_set(&apex, build->view, &c->apex, &c->zone))
             return -EBADMSG;
-        c->names = c->octets = 0;
+        c->names = c->octets = c->rrset_entries = c->rrset_octets = 0;
         int rc = nodes_walk(build, &apex, node_count);
         if (rc != 0)
             return rc;
-        if (octets + c->octets + (names + c->names) * NAME_OCTETS_DIRECTORY > room) {
-            c->is_wanted = false;
-            continue;
-        }
-        names += c->names;
-        octets += c->octets;
+        c->is_wanted = totals_add(totals, c->names, c->octets, room);
+        if (c->is_wanted)
+            totals->names += c->names;
     }
-    *names_out = names;
-    *octets_out = octets;
+    totals->names += build->count;
+    for (size_t i = 0; i < build->count; i++) {
+        struct candidate *c = &build->candidates[i];
+        c->has_rrsets =
+            c->is_wanted && totals_add(totals, c->rrset_entries, c->rrset_octets, rrset_room);
+    }
     return 0;
 }
 
@@ -217,7 +247,8 @@ static int zones_count(struct build *build, size_t room, uint64_t *names_out, ui
 static void climb_add(struct build *build, const uint8_t *name, size_t len)
 {
     if (image_entry_find(build->image, IMAGE_CUT, name, len) == NULL)
-        image_entry_add(build->image, image_name_hash(IMAGE_CUT, name, len), IMAGE_PLACE_CLIMB);
+        image_entry_add(build->image, IMAGE_CUT, image_name_hash(IMAGE_CUT, name, len),
+                        IMAGE_PLACE_CLIMB);
 }
 
 /* The name whose key ends behind the first label at or after `at`. Returns its length, 0: damaged.
@@ -262,7 +293,8 @@ static int name_add(struct build *build, const struct image_apex *apex, const st
                     const uint8_t *name, size_t len)
 {
     struct image *image = build->image;
-    if (image_entry_find(image, IMAGE_CUT, name, len) != NULL)
+    build->is_hidden = image_entry_find(image, IMAGE_CUT, name, len) != NULL;
+    if (build->is_hidden)
         return 0; /* it climbs: an apex lies there */
     build->draft.len = 0;
     if (node->place == NODE_CUT) {
@@ -272,7 +304,7 @@ static int name_add(struct build *build, const struct image_apex *apex, const st
     uint64_t hash = image_name_hash(IMAGE_CUT, name, len), place = IMAGE_PLACE_CLIMB;
     if (build->draft.len > 0 && (place = image_block_put(image, hash, &build->draft)) == 0)
         return -ENOSPC;
-    image_entry_add(image, hash, place);
+    image_entry_add(image, IMAGE_CUT, hash, place);
     if (place != IMAGE_PLACE_CLIMB)
         image_hosts_note(image, apex, name, len, node, place);
     return 0;
@@ -286,9 +318,24 @@ static int apex_add(struct build *build, const struct image_apex *apex, bool has
     uint64_t place = image_block_put(image, hash, &build->draft);
     if (place == 0)
         return -ENOSPC;
-    image_entry_add(image, hash, place);
+    image_entry_add(image, IMAGE_APEX, hash, place);
     image_head_of(image)->apex_depths |= UINT32_C(1) << apex->zone->depth;
     return 0;
+}
+
+/* The RRsets of a node. Those of literal wildcards are asked for by nobody. */
+static int rrsets_add(struct build *build, const struct image_apex *apex, const struct met *met)
+{
+    uint8_t name[NAME_MAX_LEN];
+    if (met->node->place != NODE_PLAIN || build->is_hidden ||
+        !build->candidates[build->at].has_rrsets)
+        return 0;
+    size_t len = name_from_key(met->key, met->key_len, name);
+    if (len == 0)
+        return -EBADMSG;
+    if (name[0] == 1 && name[1] == '*')
+        return 0;
+    return image_rrsets_add(build->image, apex, name, len, met->node, &build->draft);
 }
 
 /* Returns 0; 1: nothing of the zone can be in an image; negative errno. */
@@ -296,15 +343,20 @@ static int node_add(struct build *build, const struct image_apex *apex, const st
 {
     uint8_t name[NAME_MAX_LEN];
     struct node node = *met->node;
-    if (met->len == apex->key.mv_size) /* a DNAME there hides all names below */
-        return node.place == NODE_DNAME;
+    if (met->len == apex->key.mv_size) { /* a DNAME there hides all names below */
+        build->is_hidden = false;
+        return node.place == NODE_DNAME ? 1 : rrsets_add(build, apex, met);
+    }
+    if (!met->is_first)
+        return rrsets_add(build, apex, met);
     size_t len = met->len > met->key_len ? 0 : name_from_key(met->key, met->len, name);
     if (len == 0)
         return -EBADMSG;
     build->has_wildcard |= name[0] == 1 && name[1] == '*';
     if (met->key_len > met->len)
         node.place = NODE_PLAIN; /* of a name below: this one is an empty non-terminal */
-    return name_add(build, apex, &node, name, len);
+    int rc = name_add(build, apex, &node, name, len);
+    return rc == 0 ? rrsets_add(build, apex, met) : rc;
 }
 
 /* Without its apex's entry, nothing that was entered for a zone is ever looked up. */
@@ -351,16 +403,17 @@ static int keeper_begin(struct build *build, uint64_t name_count)
     return image_hosts_begin(image, name_count);
 }
 
-static int zones_add(struct build *build, struct image_memory memory)
+static int zones_add(struct build *build, struct image_memory memory, size_t rrset_room)
 {
     struct image *image = build->image;
-    uint64_t names, octets;
-    int rc = zones_count(build, memory.len, &names, &octets);
+    struct totals totals;
+    int rc = zones_count(build, memory.len, rrset_room, &totals);
     build->at = build->count;
+    image->has_rrsets = rrset_room > 0;
     if (rc == 0)
-        rc = keeper_begin(build, names);
+        rc = keeper_begin(build, totals.names);
     if (rc == 0)
-        rc = image_room_begin(image, memory, names, octets);
+        rc = image_room_begin(image, memory, totals.names, totals.entries, totals.octets);
     if (rc == 0)
         rc = nested_add(build);
     for (build->at = rc == 0 ? 0 : build->count; build->at < build->count; build->at++) {
@@ -374,16 +427,19 @@ static int zones_add(struct build *build, struct image_memory memory)
     return rc < 0 ? rc : 0;
 }
 
-/* Where it turns out that a zone does not fit, it and what comes behind it are left out. */
+/* Where it turns out that not all fits, it is done again without RRsets; then the zone that does not
+ * fit and what comes behind it are left out. */
 static int image_fill(struct build *build, struct image_memory memory)
 {
     int rc = candidates_list(build);
     if (rc == 0)
-        rc = zones_add(build, memory);
+        rc = zones_add(build, memory, memory.len - memory.len / 8);
+    if (rc == -ENOSPC)
+        rc = zones_add(build, memory, 0);
     if (rc == -ENOSPC && build->at < build->count) {
         for (size_t i = build->at; i < build->count; i++)
             build->candidates[i].is_wanted = false;
-        rc = zones_add(build, memory);
+        rc = zones_add(build, memory, 0);
     }
     if (rc == 0)
         qsort(build->image->zones, build->image->zone_count, sizeof *build->image->zones,

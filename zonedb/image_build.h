@@ -72,6 +72,7 @@ size_t image_used(const struct image *image);
 /* What the image was made of. */
 struct image_counts {
     uint64_t delegations; /* right below an apex */
+    uint64_t rrsets;      /* of other names, as they were when it was made */
     uint64_t zones;
     uint64_t zones_out; /* that climb as a whole */
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Whose referrals have the addresses of a host: of a hoster's, many delegations do. A filter tells
+ * Whose referrals, or other answers, have the addresses of a host: of a hoster's, many delegations do. A filter tells
  * for nearly all other names at once that none has; else the notes are looked through one by one,
  * which for a million delegations takes some milliseconds. A note is the host's fingerprint and the
  * place of the block, as in a directory entry. Notes of blocks that were replaced stay until there
@@ -48,10 +48,11 @@ static const struct image_block *block_of_note(struct image *image, uint64_t not
     uint64_t place = note & IMAGE_PLACE_MASK;
     const struct image_block *block = image_block_of(image, place);
     size_t room = IMAGE_PAGE_LEN - place * IMAGE_UNIT_LEN % IMAGE_PAGE_LEN;
-    if (block->kind != IMAGE_CUT || sizeof *block + block->name_len > room)
+    if ((block->kind != IMAGE_CUT && block->kind != IMAGE_RRSET) ||
+        sizeof *block + block->name_len > room)
         return NULL;
-    const uint64_t *entry =
-        image_entry_find(image, IMAGE_CUT, (const uint8_t *)(block + 1), block->name_len);
+    const uint64_t *entry = image_entry_find(image, image_what(block->kind, block->type),
+                                             (const uint8_t *)(block + 1), block->name_len);
     return entry != NULL && (*entry & IMAGE_PLACE_MASK) == place ? block : NULL;
 }
 
@@ -84,10 +85,17 @@ static bool note_add(struct image_hosts *hosts, uint64_t note)
     return true;
 }
 
+static void host_note(struct image_hosts *hosts, const uint8_t *host, uint64_t place)
+{
+    uint64_t hash = host_hash(host), bit = hash & hosts->filter_mask;
+    hosts->filter[bit / 64] |= UINT64_C(1) << bit % 64;
+    if (!note_add(hosts, image_fingerprint(hash) << IMAGE_FINGERPRINT_SHIFT | place))
+        hosts->has_lost = true;
+}
+
 void image_hosts_note(struct image *image, const struct image_apex *apex, const uint8_t *cut,
                       size_t cut_len, const struct node *node, uint64_t place)
 {
-    struct image_hosts *hosts = &image->hosts;
     struct zonedb_rrset ns;
     const uint8_t *rdata;
     uint16_t rdata_len;
@@ -96,13 +104,28 @@ void image_hosts_note(struct image *image, const struct image_apex *apex, const 
     for (struct rdata_cursor cursor = rdata_begin(&ns);
          rdata_next(&cursor, &rdata, &rdata_len) == 1;) {
         size_t len = name_len(rdata, rdata_len);
-        if (len == 0 || !name_ends_in(rdata, len, apex->name, apex->len) ||
-            name_ends_in(rdata, len, cut, cut_len))
-            continue;
-        uint64_t hash = host_hash(rdata), bit = hash & hosts->filter_mask;
-        hosts->filter[bit / 64] |= UINT64_C(1) << bit % 64;
-        if (!note_add(hosts, image_fingerprint(hash) << IMAGE_FINGERPRINT_SHIFT | place))
-            hosts->has_lost = true;
+        if (len != 0 && name_ends_in(rdata, len, apex->name, apex->len) &&
+            !name_ends_in(rdata, len, cut, cut_len))
+            host_note(&image->hosts, rdata, place);
+    }
+}
+
+void image_hosts_note_rrset(struct image *image, const struct image_apex *apex, const uint8_t *name,
+                            size_t len, const struct zonedb_rrset *rrset, uint64_t place)
+{
+    const struct rdata_shape shape = rdata_shape(rrset->type);
+    const uint8_t *rdata;
+    uint16_t rdata_len;
+    if (shape.name_count != 1)
+        return;
+    for (struct rdata_cursor cursor = rdata_begin(rrset);
+         rdata_next(&cursor, &rdata, &rdata_len) == 1;) {
+        const uint8_t *host = rdata + shape.prefix_len;
+        size_t host_len =
+            rdata_len > shape.prefix_len ? name_len(host, (size_t)rdata_len - shape.prefix_len) : 0;
+        if (host_len != 0 && name_ends_in(host, host_len, apex->name, apex->len) &&
+            !(host_len == len && name_equal(host, name)))
+            host_note(&image->hosts, host, place);
     }
 }
 

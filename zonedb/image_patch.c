@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * An owner that a commit touched changes, in the image, the block of the name right below the apex
- * that it is at or below, or the apex's; and where it is a host, the blocks of cuts elsewhere that
- * name it (image_hosts.c).
+ * that it is at or below, or the apex's; those of its RRsets; and where it is a host, the blocks of
+ * cuts and RRsets elsewhere that name it (image_hosts.c).
  *
  * An entry that says IMAGE_PLACE_CLIMB stays: it may stand for another name with the same
  * fingerprint too. So here names that climb get blocks without bodies instead, which tell whose
@@ -75,12 +75,12 @@ static void block_retire(struct patch *patch, uint64_t place)
 
 /* The name gets this place (0: it is gone), in place of the one that it has. If it climbs, so it
  * stays. */
-static void entry_renew(struct patch *patch, enum image_kind kind, const uint8_t *name, size_t len,
+static void entry_renew(struct patch *patch, uint32_t what, const uint8_t *name, size_t len,
                         uint64_t place)
 {
-    uint64_t *entry = image_entry_find(patch->image, kind, name, len);
+    uint64_t *entry = image_entry_find(patch->image, what, name, len);
     if (entry == NULL && place != 0) {
-        image_entry_add(patch->image, image_name_hash(kind, name, len), place);
+        image_entry_add(patch->image, what, image_name_hash(what, name, len), place);
     } else if (entry != NULL && (*entry & IMAGE_PLACE_MASK) == IMAGE_PLACE_CLIMB) {
         if (place != 0)
             image_block_give(patch->image, place);
@@ -162,6 +162,48 @@ static int apex_renew(struct patch *patch)
     return 0;
 }
 
+/* ---- RRsets ---- */
+
+/* What the image has of them goes. Outcomes: 0; IMAGE_OUTDATED: that is not known. */
+static int rrsets_remove(struct patch *patch, const uint8_t *name, size_t len)
+{
+    struct image *image = patch->image;
+    const uint32_t what = image_what(IMAGE_RRSET, 0);
+    const uint64_t *entry = image_entry_find(image, what, name, len);
+    uint16_t types[IMAGE_TYPES_MAX];
+    if (entry == NULL)
+        return image_entry_may_be_lost(image, image_name_hash(what, name, len)) ? IMAGE_OUTDATED
+                                                                                : 0;
+    if ((*entry & IMAGE_PLACE_MASK) == IMAGE_PLACE_CLIMB)
+        return IMAGE_OUTDATED;
+    const struct image_block *block = image_block_of(image, *entry & IMAGE_PLACE_MASK);
+    unsigned count = block->body[0].pointer_count;
+    assert(count <= IMAGE_TYPES_MAX);
+    memcpy(types, (const uint8_t *)block + block->body[0].pointers_at, count * sizeof *types);
+    for (unsigned i = 0; i < count; i++)
+        entry_renew(patch, image_what(IMAGE_RRSET, types[i]), name, len, 0);
+    entry_renew(patch, what, name, len, 0);
+    return 0;
+}
+
+/* They are as the view has them, unless the name is in another zone, or occluded. Outcomes: 0;
+ * IMAGE_OUTDATED; negative errno. */
+static int rrsets_renew(struct patch *patch, const uint8_t *name, size_t len)
+{
+    struct found found;
+    int rc = rrsets_remove(patch, name, len);
+    if (rc != 0 || !patch->image->has_rrsets || (name[0] == 1 && name[1] == '*'))
+        return rc;
+    enum find_outcome outcome = zonedb_find(patch->view, name, RR_A, &found);
+    if (outcome == FIND_CORRUPT)
+        return -EBADMSG;
+    if (outcome != FIND_NODE || found.is_empty_non_terminal || found.node.place != NODE_PLAIN ||
+        found.zone.id != patch->zone.id)
+        return 0;
+    rc = image_rrsets_add(patch->image, &patch->apex, name, len, &found.node, &patch->draft);
+    return rc == -ENOSPC ? IMAGE_OUTDATED : rc;
+}
+
 /* ---- what was touched ---- */
 
 static int zones_compare(const void *id, const void *zone)
@@ -209,8 +251,10 @@ static int zone_enter(struct patch *patch, uint32_t zone_id)
 static int owner_renew(struct patch *patch, const uint8_t *owner)
 {
     unsigned labels = name_label_count(owner), depth = patch->zone.depth;
-    if (labels <= depth)
-        return apex_renew(patch);
+    uint8_t lower[NAME_MAX_LEN];
+    int outcome = rrsets_renew(patch, lower, name_copy_lower(lower, owner));
+    if (outcome != 0 || labels <= depth)
+        return outcome != 0 ? outcome : apex_renew(patch);
     const uint8_t *name = name_skip(owner, labels - depth - 1);
     size_t len = name_len(name, NAME_MAX_LEN);
     if (len == patch->done_len && memcmp(name, patch->done, len) == 0)
@@ -243,14 +287,14 @@ static int host_renew(void *context, const struct image_block *block)
 {
     struct patch *patch = context;
     uint8_t name[NAME_MAX_LEN];
-    if (block->label_count != patch->zone.depth + 1 ||
-        !name_ends_in((const uint8_t *)(block + 1), block->name_len, patch->apex.name,
-                      patch->apex.len))
+    size_t len = block->name_len;
+    if ((block->kind == IMAGE_CUT && block->label_count != patch->zone.depth + 1) ||
+        !name_ends_in((const uint8_t *)(block + 1), len, patch->apex.name, patch->apex.len))
         return 0; /* of another zone, with the same fingerprint */
     if (++patch->renewed > RENEWED_MAX)
         return IMAGE_OUTDATED;
-    memcpy(name, block + 1, block->name_len);
-    return name_renew(patch, name, block->name_len);
+    memcpy(name, block + 1, len);
+    return block->kind == IMAGE_CUT ? name_renew(patch, name, len) : rrsets_renew(patch, name, len);
 }
 
 static int hosts_renew(struct patch *patch)

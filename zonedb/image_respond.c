@@ -91,7 +91,7 @@ static size_t request_read(const uint8_t *request, size_t len, struct asked *ask
     if (asked->name_len == 0 || len < end)
         return 0;
     asked->qtype = load_be16(request + end - 4);
-    if (load_be16(request + end - 2) != CLASS_IN || (asked->qtype >= 128 && asked->qtype != RR_ANY))
+    if (load_be16(request + end - 2) != CLASS_IN || (asked->qtype >= 128 && asked->qtype < RR_ANY))
         return 0;
     if (!opt_read(request + end, len - end, opt_count, asked))
         return 0;
@@ -136,10 +136,9 @@ static bool names_equal(const uint8_t *name, const uint8_t *of_block, size_t len
     return load_word(name + len - 8) == load_word(of_block + len - 8);
 }
 
-static bool block_is_of(const struct block *block, enum image_kind kind, const uint8_t *name,
-                        size_t len)
+static bool block_is_of(const struct block *block, uint32_t what, const uint8_t *name, size_t len)
 {
-    return block->at->kind == kind && block->at->name_len == len &&
+    return image_what(block->at->kind, block->at->type) == what && block->at->name_len == len &&
            sizeof *block->at + len <= block->room &&
            names_equal(name, (const uint8_t *)(block->at + 1), len);
 }
@@ -149,9 +148,9 @@ static size_t suffix_at(const struct asked *asked, unsigned depth)
     return asked->label_at[asked->label_count - depth];
 }
 
-static uint64_t suffix_hash(const struct asked *asked, enum image_kind kind, unsigned depth)
+static uint64_t suffix_hash(const struct asked *asked, uint32_t what, unsigned depth)
 {
-    uint64_t hash = kind;
+    uint64_t hash = what;
     for (size_t at = suffix_at(asked, depth); at < asked->name_len; at += 8)
         hash = image_mix(hash, load_word(asked->lower + at));
     return hash;
@@ -168,9 +167,8 @@ static bool filter_has(const struct place *image, uint64_t hash)
 }
 
 /* The suffix of `depth` labels in the directory. */
-static enum lookup lookup(const struct place *image, enum image_kind kind,
-                          const struct asked *asked, unsigned depth, uint64_t hash,
-                          struct block *block_out)
+static enum lookup lookup(const struct place *image, uint32_t what, const struct asked *asked,
+                          unsigned depth, uint64_t hash, struct block *block_out)
 {
     const uint8_t *name = asked->lower + suffix_at(asked, depth);
     size_t len = asked->name_len - suffix_at(asked, depth);
@@ -187,7 +185,7 @@ static enum lookup lookup(const struct place *image, enum image_kind kind,
                 continue;
             if (place <= IMAGE_PLACE_FULL || !block_at(image, place, block_out))
                 return LOOKUP_CLIMB;
-            if (block_is_of(block_out, kind, name, len))
+            if (block_is_of(block_out, what, name, len))
                 return LOOKUP_BLOCK;
         }
         if ((entry & IMAGE_PLACE_MORE) == 0)
@@ -199,9 +197,42 @@ static enum lookup lookup(const struct place *image, enum image_kind kind,
     return LOOKUP_CLIMB;
 }
 
-/* The block that answers, and how many labels it has. Returns false: it climbs. */
+/* What answers. */
+struct answered {
+    struct block block;
+    unsigned depth;        /* labels of the block's name */
+    bool is_without_rcode; /* not as for a name that does not exist */
+};
+
+/* The RRset asked for, or that the name, which exists, has none of that type. `out` has the apex. */
+static bool rrset_find(const struct place *image, const struct asked *asked, struct answered *out)
+{
+    struct block block;
+    uint32_t what = image_what(IMAGE_RRSET, asked->qtype);
+    unsigned depth = asked->label_count;
+    switch (lookup(image, what, asked, depth, suffix_hash(asked, what, depth), &block)) {
+    case LOOKUP_BLOCK:
+        out->block = block;
+        out->depth = depth;
+        return true;
+    case LOOKUP_ABSENT:
+        break;
+    case LOOKUP_CLIMB:
+        return false;
+    }
+    if (asked->qtype == RR_ANY || asked->qtype == RR_RRSIG || asked->qtype == RR_NSEC ||
+        asked->qtype == RR_DS)
+        return false;
+    what = image_what(IMAGE_RRSET, 0);
+    out->is_without_rcode = true;
+    return lookup(image, what, asked, depth, suffix_hash(asked, what, depth), &block) ==
+               LOOKUP_BLOCK &&
+           (block.at->flags & IMAGE_HAS_ALIAS) == 0;
+}
+
+/* Returns false: it climbs. */
 static bool block_find(const struct place *image, uint32_t apex_depths, const struct asked *asked,
-                       struct block *block_out, unsigned *depth_out)
+                       struct answered *out)
 {
     struct block cut;
     enum lookup found = LOOKUP_ABSENT;
@@ -211,21 +242,25 @@ static bool block_find(const struct place *image, uint32_t apex_depths, const st
         if (apex_depths >> 31 == 0)
             continue;
         found = lookup(image, IMAGE_APEX, asked, depth, suffix_hash(asked, IMAGE_APEX, depth),
-                       block_out);
+                       &out->block);
         if (found != LOOKUP_ABSENT)
             break;
     }
-    if (found != LOOKUP_BLOCK || depth == asked->label_count)
-        return false;
-    *depth_out = depth;
-    uint64_t hash = suffix_hash(asked, IMAGE_CUT, depth + 1);
-    if (!filter_has(image, hash))
-        return true;
-    found = lookup(image, IMAGE_CUT, asked, depth + 1, hash, &cut);
+    out->depth = depth;
+    out->is_without_rcode = false;
     if (found != LOOKUP_BLOCK)
-        return found == LOOKUP_ABSENT;
-    *block_out = cut;
-    *depth_out = depth + 1;
+        return false;
+    if (depth == asked->label_count) /* the parent's side answers for DS */
+        return asked->qtype != RR_DS && rrset_find(image, asked, out);
+    uint64_t hash = suffix_hash(asked, IMAGE_CUT, depth + 1);
+    found = filter_has(image, hash) ? lookup(image, IMAGE_CUT, asked, depth + 1, hash, &cut)
+                                    : LOOKUP_ABSENT;
+    if (found == LOOKUP_ABSENT)
+        return (out->block.at->flags & IMAGE_HAS_WILDCARD) == 0;
+    if (found == LOOKUP_CLIMB || cut.at->body[asked->is_do].len == 0)
+        return rrset_find(image, asked, out);
+    out->block = cut;
+    out->depth = depth + 1;
     /* The parent's side of the cut answers for DS itself. */
     return asked->qtype != RR_DS || depth + 1 != asked->label_count;
 }
@@ -316,8 +351,7 @@ size_t image_respond(const void *image, size_t image_len, bool is_tcp, const uin
     const struct image_head *head = image;
     struct asked asked;
     struct image_body body;
-    struct block block;
-    unsigned depth;
+    struct answered found;
     size_t question_end = request_read(request, request_len, &asked);
     if (question_end == 0 || image_len < IMAGE_PAGE_LEN)
         return 0;
@@ -325,20 +359,22 @@ size_t image_respond(const void *image, size_t image_len, bool is_tcp, const uin
     struct place place;
     if (!place_read(image, image_len, &place))
         return 0;
-    if (!block_find(&place, head->apex_depths, &asked, &block, &depth) ||
-        has_child(block.at, &asked, depth))
+    if (!block_find(&place, head->apex_depths, &asked, &found) ||
+        has_child(found.block.at, &asked, found.depth))
         return 0;
-    memcpy(&body, &block.at->body[asked.is_do], sizeof body); /* once: it may be changed */
+    memcpy(&body, &found.block.at->body[asked.is_do], sizeof body); /* once: it may be changed */
+    if (found.is_without_rcode)
+        body.flags &= FLAG_AA;
     size_t len = question_end + body.len + (asked.has_opt ? OPT_LEN : 0);
-    if (!body_lies_within(&body, block.room) ||
+    if (!body_lies_within(&body, found.block.room) ||
         len > limit_of(&asked, is_tcp, head->udp_payload, response_cap))
         return 0;
-    const uint8_t *octets = (const uint8_t *)block.at;
+    const uint8_t *octets = (const uint8_t *)found.block.at;
     memcpy(response, request, question_end);
     header_write(response, &asked, &body);
     memcpy(response + question_end, octets + body.at, body.len);
     if (!pointers_move(response + question_end, &body, octets + body.pointers_at,
-                       suffix_at(&asked, depth)))
+                       suffix_at(&asked, found.depth)))
         return 0;
     if (asked.has_opt)
         opt_write(response + question_end + body.len, head->udp_payload, asked.is_do);

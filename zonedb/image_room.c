@@ -14,9 +14,9 @@
 /* Bits of the filter for a name, at least: a name that does not exist is met by one in sixteen. */
 #define FILTER_BITS 16
 
-uint64_t image_name_hash(enum image_kind kind, const uint8_t *name, size_t len)
+uint64_t image_name_hash(uint32_t what, const uint8_t *name, size_t len)
 {
-    uint64_t hash = kind, last = 0;
+    uint64_t hash = what, last = 0;
     for (; len > 8; len -= 8, name += 8)
         hash = image_mix(hash, load_word(name));
     memcpy(&last, name, len);
@@ -55,10 +55,10 @@ static uint32_t filter_bits(uint64_t name_count)
 }
 
 int image_room_begin(struct image *image, struct image_memory memory, uint64_t name_count,
-                     uint64_t octet_count)
+                     uint64_t entry_count, uint64_t octet_count)
 {
     uint64_t buckets = BUCKETS_MIN;
-    while (buckets * BUCKET_LOAD < name_count && buckets <= UINT32_MAX / 2)
+    while (buckets * BUCKET_LOAD < entry_count && buckets <= UINT32_MAX / 2)
         buckets *= 2;
     image->octets = memory.octets;
     image->len = memory.len - memory.len % IMAGE_PAGE_LEN;
@@ -167,23 +167,36 @@ static bool entry_is_of(uint64_t entry, uint64_t fingerprint)
            place != IMAGE_PLACE_FULL && place < IMAGE_PLACE_MORE;
 }
 
-uint64_t *image_entry_find(struct image *image, enum image_kind kind, const uint8_t *name,
-                           size_t len)
+static bool block_is_of(const struct image_block *block, uint32_t what, const uint8_t *name,
+                        size_t len)
 {
-    uint64_t hash = image_name_hash(kind, name, len);
+    return image_what(block->kind, block->type) == what && block->name_len == len &&
+           memcmp(block + 1, name, len) == 0;
+}
+
+uint64_t *image_entry_find(struct image *image, uint32_t what, const uint8_t *name, size_t len)
+{
+    uint64_t hash = image_name_hash(what, name, len);
     uint64_t *bucket = bucket_of(image, hash);
     for (; bucket != NULL; bucket = bucket_more(image, bucket)) {
         for (uint64_t *entry = bucket; entry < bucket + IMAGE_WAYS; entry++) {
             if (!entry_is_of(*entry, image_fingerprint(hash)))
                 continue;
             uint64_t place = entry_place(*entry);
-            const struct image_block *block = image_block_of(image, place);
-            if (place == IMAGE_PLACE_CLIMB || (block->kind == kind && block->name_len == len &&
-                                               memcmp(block + 1, name, len) == 0))
+            if (place == IMAGE_PLACE_CLIMB ||
+                block_is_of(image_block_of(image, place), what, name, len))
                 return entry;
         }
     }
     return NULL;
+}
+
+bool image_entry_may_be_lost(const struct image *image, uint64_t hash)
+{
+    const uint64_t *bucket = bucket_of(image, hash), *more;
+    while ((more = bucket_more(image, bucket)) != NULL)
+        bucket = more;
+    return bucket[IMAGE_WAYS - 1] == IMAGE_PLACE_FULL;
 }
 
 void image_entry_set(uint64_t *entry, uint64_t place)
@@ -213,10 +226,11 @@ static bool bucket_extend(struct image *image, uint64_t hash, uint64_t *bucket)
     return true;
 }
 
-void image_entry_add(struct image *image, uint64_t hash, uint64_t place)
+void image_entry_add(struct image *image, uint32_t what, uint64_t hash, uint64_t place)
 {
     uint64_t *bucket = bucket_of(image, hash), *first = bucket, *last = NULL, *unused = NULL;
-    filter_add(image, hash);
+    if (what == IMAGE_CUT)
+        filter_add(image, hash);
     for (; bucket != NULL; bucket = bucket_more(image, bucket)) {
         last = bucket + IMAGE_WAYS - 1;
         for (uint64_t *entry = bucket; entry <= last; entry++) {

@@ -52,6 +52,7 @@ struct image {
     uint8_t *apexes; /* their names */
     size_t apexes_len;
     struct image_counts counts;
+    bool has_rrsets;  /* there was room for some */
     uint64_t version; /* of the snapshot that it was made or patched of last; 0: none */
     const atomic_bool *stop;
     struct image_hosts hosts;
@@ -83,8 +84,28 @@ void image_draft_climb(const struct image *image, const struct image_apex *apex,
 void image_draft_apex(const struct image *image, const struct image_apex *apex, bool has_wildcard,
                       struct image_draft *draft_out);
 
+/* Those of an RRset, and of the types of a name. */
+void image_draft_rrset(const struct image *image, const struct image_apex *apex,
+                       const uint8_t *name, size_t len, const struct node *node, uint16_t type,
+                       struct image_draft *draft_out);
+void image_draft_types(const struct image *image, const struct image_apex *apex,
+                       const uint8_t *name, size_t len, const uint16_t *types, unsigned count,
+                       bool has_alias, struct image_draft *draft_out);
+
 /* In the head. What is written afterwards may be seen before it: fence. */
 void image_version_set(struct image *image, uint64_t version);
+
+/* ---- image_rrsets.c ---- */
+
+/* What the image could have of a node's RRsets: how many entries, and about how many octets of
+ * blocks. Both 0: nothing, they climb. Returns 0; -EBADMSG. */
+int image_rrsets_count(const struct node *node, size_t name_len, uint64_t *entries_out,
+                       uint64_t *octets_out);
+
+/* Put them in, for a name that has none there yet, of a node in which nothing is occluded. `draft`:
+ * room to work in. Outcomes: 0; -ENOSPC; -EBADMSG. */
+int image_rrsets_add(struct image *image, const struct image_apex *apex, const uint8_t *name,
+                     size_t len, const struct node *node, struct image_draft *draft);
 
 /* ---- image_hosts.c ---- */
 
@@ -96,13 +117,18 @@ void image_hosts_end(struct image *image);
 void image_hosts_note(struct image *image, const struct image_apex *apex, const uint8_t *cut,
                       size_t cut_len, const struct node *node, uint64_t place);
 
+/* The same for the answer with this RRset of a name. */
+void image_hosts_note_rrset(struct image *image, const struct image_apex *apex, const uint8_t *name,
+                            size_t len, const struct zonedb_rrset *rrset, uint64_t place);
+
 /* Forget what is out of date, now and then. */
 void image_hosts_clean(struct image *image);
 
-/* False: no referral has the addresses of this name (in any case), but those of cuts above it. */
+/* False: no block has the addresses of this name (in any case), but those of cuts above it and of the
+ * name itself. */
 bool image_hosts_may_have(const struct image *image, const uint8_t *host);
 
-/* Call `visit` with the block of each cut that may have them, some twice; it may change the image.
+/* Call `visit` with the block of each cut or RRset that may have them, some twice; it may change the image.
  * A value other than 0 ends it and is returned. Outcomes else: 0; -ENOMEM, not all were noted. */
 typedef int image_host_visit(void *context, const struct image_block *block);
 int image_hosts_visit(struct image *image, const uint8_t *host, image_host_visit *visit,
@@ -110,10 +136,10 @@ int image_hosts_visit(struct image *image, const uint8_t *host, image_host_visit
 
 /* ---- image_room.c ---- */
 
-/* No names and no blocks; a directory for so many names, whose blocks will take so many octets.
- * Outcomes: 0; -ENOSPC not even that fits; -ENOMEM. */
+/* No names and no blocks; a filter for so many names, and a directory for so many entries, whose
+ * blocks will take so many octets. Outcomes: 0; -ENOSPC not even that fits; -ENOMEM. */
 int image_room_begin(struct image *image, struct image_memory memory, uint64_t name_count,
-                     uint64_t octet_count);
+                     uint64_t entry_count, uint64_t octet_count);
 
 static inline struct image_head *image_head_of(const struct image *image)
 {
@@ -125,8 +151,8 @@ static inline const struct image_block *image_block_of(const struct image *image
     return (const struct image_block *)(const void *)(image->octets + place * IMAGE_UNIT_LEN);
 }
 
-/* `name`: wire format in lower case. */
-uint64_t image_name_hash(enum image_kind kind, const uint8_t *name, size_t len);
+/* `what`: image_what(), here and below. `name`: wire format in lower case. */
+uint64_t image_name_hash(uint32_t what, const uint8_t *name, size_t len);
 
 /* Copy a draft into free room, near the bucket of the hash. Returns its place, 0: there is no room.
  */
@@ -137,12 +163,14 @@ void image_block_give(struct image *image, uint64_t place);
 
 /* The entry of this name, which may be of another one with the same fingerprint if it is
  * IMAGE_PLACE_CLIMB; NULL: there is none. */
-uint64_t *image_entry_find(struct image *image, enum image_kind kind, const uint8_t *name,
-                           size_t len);
+uint64_t *image_entry_find(struct image *image, uint32_t what, const uint8_t *name, size_t len);
+
+/* Has the bucket of this hash lost names, which climb? */
+bool image_entry_may_be_lost(const struct image *image, uint64_t hash);
 
 /* Enter a name that has no entry. Where there is no room, or the same fingerprint, it climbs, and
  * may make another name climb; their blocks' room is lost. */
-void image_entry_add(struct image *image, uint64_t hash, uint64_t place);
+void image_entry_add(struct image *image, uint32_t what, uint64_t hash, uint64_t place);
 
 /* Exchange an entry's place; 0: no entry any more. */
 void image_entry_set(uint64_t *entry, uint64_t place);

@@ -42,12 +42,28 @@ void image_draft_climb(const struct image *image, const struct image_apex *apex,
     image_block_climb(&source, draft_out);
 }
 
+void image_draft_rrset(const struct image *image, const struct image_apex *apex,
+                       const uint8_t *name, size_t len, const struct node *node, uint16_t type,
+                       struct image_draft *draft_out)
+{
+    const struct image_source source = source_of(image, apex, name, len, name_label_count(name));
+    image_block_rrset(&source, node, type, draft_out);
+}
+
+void image_draft_types(const struct image *image, const struct image_apex *apex,
+                       const uint8_t *name, size_t len, const uint16_t *types, unsigned count,
+                       bool has_alias, struct image_draft *draft_out)
+{
+    const struct image_source source = source_of(image, apex, name, len, name_label_count(name));
+    image_block_types(&source, types, count, has_alias, draft_out);
+}
+
 void image_draft_apex(const struct image *image, const struct image_apex *apex, bool has_wildcard,
                       struct image_draft *draft_out)
 {
     const struct image_source source =
         source_of(image, apex, apex->name, apex->len, apex->zone->depth);
-    image_block_apex(&source, !has_wildcard, draft_out);
+    image_block_apex(&source, has_wildcard, draft_out);
 }
 
 void image_version_set(struct image *image, uint64_t version)

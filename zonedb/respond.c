@@ -506,7 +506,8 @@ void answer_as_found(struct answer *a, const struct found *found)
 {
     struct subject subject = {a->query->qname, HEADER_LEN};
     struct chain chain;
-    assert(found->outcome == FIND_DELEGATION || found->outcome == FIND_NO_NODE);
+    assert(found->outcome == FIND_DELEGATION || found->outcome == FIND_NO_NODE ||
+           found->outcome == FIND_NODE);
     chain_begin(&chain, subject.name);
     answer_found(a, &chain, &subject, found);
     additional(a);

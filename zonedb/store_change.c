@@ -309,6 +309,8 @@ static int places_update(struct zonedb_writer *writer, const struct block *block
         bool has_servers = rrsets_find(walk.node.rrsets, RR_NS, &rrset, NULL) == 1;
         bool has_dname = rrsets_find(walk.node.rrsets, RR_DNAME, &rrset, NULL) == 1;
         uint8_t place = writer_classify(writer, walk.key, walk.key_len, has_servers, has_dname);
+        if (place != walk.node.place)
+            writer_log_key(writer, walk.key, walk.key_len);
         has_changed |= place != walk.node.place;
         octets[walk.stored - block->octets] = place;
     }

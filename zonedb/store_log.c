@@ -66,6 +66,11 @@ void writer_log_node(struct zonedb_writer *writer, const struct find_key *key)
     log_entry(writer, key->octets + ZONE_ID_LEN, (unsigned)len, len);
 }
 
+void writer_log_key(struct zonedb_writer *writer, const uint8_t *key, size_t key_len)
+{
+    log_entry(writer, key, (unsigned)key_len, key_len);
+}
+
 void writer_log_nsec3(struct zonedb_writer *writer)
 {
     log_entry(writer, NULL, LOG_IS_NSEC3, 0);

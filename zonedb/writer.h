@@ -107,8 +107,10 @@ void writer_log_all(struct zonedb_writer *writer);
 /* What is told from now on, unless it is everything already. */
 void writer_log_begin(struct zonedb_writer *writer);
 
-/* An owner of the zone that is being written; some NSEC3 of it. After writer_log_begin(). */
+/* An owner of the zone that is being written, also by its key without id; some NSEC3 of it. After
+ * writer_log_begin(). */
 void writer_log_node(struct zonedb_writer *writer, const struct find_key *key);
+void writer_log_key(struct zonedb_writer *writer, const uint8_t *key, size_t key_len);
 void writer_log_nsec3(struct zonedb_writer *writer);
 
 /* Write it down, before the commit. */

@@ -157,8 +157,8 @@ int zonedb_zone_walk(struct zonedb_view *view, const uint8_t *apex, zonedb_visit
 
 /* What the commits after snapshot `since` touched, up to that of the view: `visit` is called for
  * each owner that was changed, added or removed (`owner` in wire format, lower case, valid during
- * the call), or with NULL for NSEC3 records of the zone, maybe several times; the apex's is among
- * them if the SOA is. A value other than 0 from `visit` ends it and is returned. Outcomes else: 0,
+ * the call), or whose records are no more, or again, hidden by a zone cut above them; or with NULL
+ * for NSEC3 records of the zone, maybe several times; the apex's is among them if the SOA is. A value other than 0 from `visit` ends it and is returned. Outcomes else: 0,
  * nothing but these differs; ZONEDB_CHANGES_UNKNOWN, anything may differ (a zone was loaded or
  * removed, too much changed, too long ago, or by a program that keeps no such log); -EBADMSG. */
 typedef int zonedb_changed(void *context, uint32_t zone_id, const uint8_t *owner);

@@ -17,11 +17,12 @@
 
 static const char zone_text[] =
     "$ORIGIN example.\n$TTL 60\n@ SOA ns1 host 7 3600 900 604800 300\n@ NS ns1\n"
-    "ns1 A 192.0.2.1\na.ent A 192.0.2.3\nold DNAME new\n"
+    "ns1 A 192.0.2.1\na.ent A 192.0.2.3\nold DNAME new\nalias CNAME ns1\n@ MX 1 ns1\n"
     "sub NS ns.sub\nns.sub A 192.0.2.4\nsub DS 1 8 1 0000000000000000000000000000000000000000\n";
 static const char signed_text[] =
     "@ 60 SOA a.signed. b 1 2 3 4 5\n@ 60 NS a.signed.\n@ 60 NSEC a.signed. SOA NS NSEC\n"
     "a 60 A 192.0.2.1\na 60 NSEC cut.signed. A NSEC\n"
+    "a 60 RRSIG A 13 2 60 20300101000000 20200101000000 1 signed. AAAA\n"
     "cut 60 NS ns.cut.signed.\nns.cut 60 A 192.0.2.2\ncut 60 NSEC signed. NS NSEC\n";
 
 static struct fixture fixture;

@@ -71,8 +71,8 @@ static void bed_close(struct bed *bed)
 
 /* The RRsets of one owner, put together. */
 struct content {
-    struct zonedb_rrset rrsets[8];
-    uint8_t rdata[8][600];
+    struct zonedb_rrset rrsets[9];
+    uint8_t rdata[9][600];
     size_t count;
 };
 
@@ -144,6 +144,14 @@ static void name_change(struct bed *bed, struct zonedb_writer *writer, unsigned 
         content_address(bed, &below); /* an empty non-terminal */
     } else if (kind == 7) {
         content_name(&c, RR_DNAME, "target.example.");
+    } else if (kind == 9) { /* answers with the addresses of others, or its own */
+        static const char *const hosts[] = {"\0\12\1a\7servers\7example", "\0\12\2ns\2n3\7example",
+                                            "\0\12\2n5\7example", "\0\12\2n7\7example"};
+        static const size_t lens[] = {21, 17, 14, 14};
+        unsigned which = roll(bed, 4);
+        content_address(bed, &c);
+        content_add(&c, RR_MX, 300, hosts[which], lens[which]);
+        content_add(&c, RR_TXT, 300, "\1a", 2);
     }
     if (kind == 3 || kind == 1)
         content_add(&c, RR_DS, 300, ds, sizeof ds);
@@ -151,6 +159,29 @@ static void name_change(struct bed *bed, struct zonedb_writer *writer, unsigned 
     content_end(bed, &below, kind < 5);
     put(writer, name, &c);
     put(writer, host, &below);
+}
+
+/* Names deeper down, and what hides them. */
+static void deep_change(struct bed *bed, struct zonedb_writer *writer)
+{
+    unsigned number = 10 + roll(bed, 5), kind = roll(bed, 6);
+    struct content c = {.count = 0}, below = {.count = 0};
+    char name[64], host[80];
+    snprintf(name, sizeof name, "y.n%u.example.", number);
+    snprintf(host, sizeof host, "x.%s", name);
+    if (kind == 0)
+        content_name(&c, RR_NS, "ns1.elsewhere.net.");
+    else if (kind == 1)
+        content_name(&c, RR_DNAME, "target.example.");
+    else if (kind < 4)
+        content_address(bed, &c);
+    content_end(bed, &c, false);
+    put(writer, name, &c);
+    if (roll(bed, 2) == 0) {
+        content_address(bed, &below);
+        content_end(bed, &below, kind < 2);
+        put(writer, host, &below);
+    }
 }
 
 static int apex_copy(void *context, const uint8_t *owner, const struct zonedb_rrset *rrset)
@@ -203,10 +234,12 @@ static void change_some(struct bed *bed)
             number = 0;
         if (number == 3 && roll(bed, 2) > 0)
             continue; /* others name its host */
-        if (kind >= 5 && roll(bed, 4) > 0)
+        if (kind >= 5 && kind < 9 && roll(bed, 4) > 0)
             kind = kind % 2 == 0 ? 2 : 8;
         name_change(bed, writer, number, kind);
     }
+    if (roll(bed, 3) == 0)
+        deep_change(bed, writer);
     if (roll(bed, 4) == 0) { /* the address of a host that many name */
         struct content c = {.count = 0};
         content_address(bed, &c);
@@ -232,7 +265,10 @@ static void check_question(struct bed *bed, const char *prefix, unsigned number,
     static uint8_t plain[RESPOND_MESSAGE_MAX], response[RESPOND_MESSAGE_MAX];
     uint8_t request[300] = {1, 2, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1}, opt[11] = {0, 0, 41, 4, 0xd0};
     char text[80];
-    snprintf(text, sizeof text, "%sn%u.example.", prefix, number);
+    if (number == 0)
+        snprintf(text, sizeof text, "%s", prefix);
+    else
+        snprintf(text, sizeof text, "%sn%u.example.", prefix, number);
     size_t len = 12 + name_from_text(text, request + 12);
     store_be16(request + len, type);
     store_be16(request + len + 2, CLASS_IN);
@@ -260,6 +296,16 @@ static void check_all(struct bed *bed)
         check_question(bed, "ns.", number, RR_A, true);
         check_question(bed, "a.b.", number, RR_TXT, false);
         check_question(bed, "", number, RR_DS, number % 2 == 0);
+        check_question(bed, "", number, number % 3 == 0 ? RR_TXT : RR_MX, number % 2 == 0);
+        check_question(bed, "y.", number, RR_A, number % 3 == 0);
+        check_question(bed, "x.y.", number, number % 4 == 0 ? RR_NS : RR_A, number % 5 == 0);
+    }
+    static const char *const others[] = {"example.", "a.servers.example.", "servers.example.",
+                                         "*.example.", "ns.n3.example."};
+    static const uint16_t types[] = {RR_A, RR_NS, RR_SOA, RR_MX, RR_NSEC};
+    for (unsigned i = 0; i < 25; i++) {
+        check_question(bed, others[i / 5], 0, types[i % 5], false);
+        check_question(bed, others[i / 5], 0, types[i % 5], true);
     }
 }
 
@@ -458,7 +504,7 @@ START_TEST(test_what_climbs_by_its_fingerprint_stays)
     check_question(&bed, "x.", 50, RR_A, false);
     ck_assert_uint_eq(bed.answered, 1);
     /* Another name with the fingerprint of the apex. */
-    image_entry_add(bed.image, image_name_hash(IMAGE_APEX, apex, sizeof apex), 4711);
+    image_entry_add(bed.image, IMAGE_APEX, image_name_hash(IMAGE_APEX, apex, sizeof apex), 4711);
     struct zonedb_writer *writer = commit_begin(&bed);
     apex_change(&bed, writer);
     commit_end(&bed, writer);

@@ -15,11 +15,12 @@
 #include <errno.h>
 
 #define MEMORY_LEN ((size_t)1 << 20)
-#define ZONE                                                                                 \
-    "$ORIGIN example.\n$TTL 3600\n@ SOA ns1 host 7 3600 900 604800 300\n@ NS ns1\n"          \
-    "ns1 A 192.0.2.1\nold DNAME new\nx.ent A 192.0.2.2\ncut NS ns.cut\nns.cut A 192.0.2.3\n" \
-    "cut DS 1 8 1 0000000000000000000000000000000000000000\nsibling NS ns.cut\nfar NS "      \
-    "a.far.net.\n"                                                                           \
+#define ZONE                                                                                  \
+    "$ORIGIN example.\n$TTL 3600\n@ SOA ns1 host 7 3600 900 604800 300\n@ NS ns1\n"           \
+    "ns1 A 192.0.2.1\nold DNAME new\nx.ent A 192.0.2.2\ncut NS ns.cut\nns.cut A 192.0.2.3\n"  \
+    "cut DS 1 8 1 0000000000000000000000000000000000000000\nsibling NS ns.cut\nfar NS "       \
+    "a.far.net.\n"                                                                            \
+    "alias CNAME ns1\nmail MX 1 mx\nmx AAAA 2001:db8::1\nmx TXT a\nmail CAA 0 issue \"ca\"\n" \
     "below NS x\ndeep.er NS ns.cut\nholder NS a.far.net.\n"
 #define PLAIN(NAME) "@ 60 SOA a b 1 2 3 4 5\n@ 60 NS " NAME "\n"
 
@@ -101,16 +102,113 @@ START_TEST(test_what_is_answered)
 }
 END_TEST
 
+/* Records in the answer, in the authority section, in the additional one less OPT. */
+static void check_counts(unsigned answer, unsigned authority, unsigned additional)
+{
+    ck_assert_uint_eq(rcode(), 0);
+    ck_assert_uint_eq(response[2] & 4, 4);
+    ck_assert_uint_eq(response[7], answer);
+    ck_assert_uint_eq(response[9], authority);
+    ck_assert_uint_eq(response[11], additional);
+}
+
+START_TEST(test_rrsets)
+{
+    static const struct {
+        const char *name;
+        unsigned type, answer, additional;
+    } cases[] = {
+        {"example.", RR_SOA, 1, 0},
+        {"eXAMPLe.", RR_NS, 1, 1},
+        {"ns1.example.", RR_A, 1, 0},
+        {"NS1.example.", RR_AAAA, 0, 0},
+        {"example.", RR_A, 0, 0},
+        {"mail.example.", RR_MX, 1, 1},
+        {"mail.example.", 257, 1, 0},
+        {"mail.example.", 256, 0, 0},
+        {"MX.example.", RR_TXT, 1, 0},
+        {"mx.example.", RR_A, 0, 0},
+        {"x.ent.example.", RR_A, 1, 0},
+        {"x.ent.example.", RR_MX, 0, 0},
+        {"alias.example.", RR_CNAME, 1, 0},
+        {"child.example.", RR_NS, 1, 0},
+        {"wild.", RR_MX, 0, 0},
+    };
+    for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+        bool is_there = cases[i].answer > 0;
+        for (unsigned is_do = 0; is_do < 2; is_do++) {
+            /* A name that would be compressed otherwise than in NXDOMAIN climbs. */
+            if (ask(cases[i].name, cases[i].type, 1232, is_do) == 0)
+                ck_assert_msg(!is_there && i == 3, "%s %u", cases[i].name, cases[i].type);
+            else
+                check_counts(cases[i].answer, !is_there, cases[i].additional + 1);
+        }
+        if (is_there) {
+            ck_assert_uint_gt(ask(cases[i].name, cases[i].type, 0, false), 0);
+            check_counts(cases[i].answer, 0, cases[i].additional);
+        }
+    }
+    static const unsigned climbing[] = {RR_RRSIG, RR_NSEC, RR_ANY, RR_DS, 0, 200};
+    for (unsigned i = 0; i < sizeof climbing / sizeof *climbing; i++) {
+        ck_assert_uint_eq(ask("mail.example.", climbing[i], 0, false), 0);
+        ck_assert_uint_eq(ask("example.", climbing[i], 0, false), 0);
+    }
+}
+END_TEST
+
+/* Over UDP what is longer than the limit climbs, and in a page there is room for so much. */
+START_TEST(test_long_rrsets)
+{
+    static char text[40000];
+    for (unsigned strings = 1; strings <= 40; strings++) {
+        char *at = text + sprintf(text, "%shost 60 TXT", PLAIN("a.far.net."));
+        for (unsigned i = 0; i < strings; i++)
+            at += sprintf(at, " %0*u", 99, i);
+        sprintf(at, "\n");
+        fixture_load(&fixture, "long.", text);
+        ck_assert_int_eq(image_build(image, memory, fixture.view), 0);
+        uint8_t request[512];
+        size_t len = request_make(request, "host.long.", RR_TXT, 1232, false, NULL, 0);
+        size_t whole = len + 12 + 100 * strings;
+        bool is_in = whole - len + 11 + sizeof(struct image_block) + 12 <= IMAGE_PAGE_LEN;
+        if (strings < 39 || strings > 40)
+            ck_assert_uint_eq(ask_octets(request, len, true, sizeof response), is_in ? whole : 0);
+        ck_assert_uint_eq(ask_octets(request, len, false, sizeof response),
+                          whole <= 1232 ? whole : 0);
+    }
+    ck_assert_uint_gt(ask("host.long.", RR_A, 0, false), 0);
+}
+END_TEST
+
+/* Names below an apex that is in the way are of that zone, whatever the one above has there. */
+START_TEST(test_rrsets_of_zones_in_each_other)
+{
+    fixture_load(&fixture, "outer.",
+                 PLAIN("a.far.net.") "a.b 60 A 192.0.2.1\nb.x 60 A 192.0.2.1\n"
+                                     "b 60 A 192.0.2.2\n");
+    fixture_load(&fixture, "a.b.outer.", PLAIN("a.far.net.") "c 60 A 192.0.2.3\n");
+    ck_assert_int_eq(image_build(image, memory, fixture.view), 0);
+    ck_assert_uint_gt(ask("b.x.outer.", RR_A, 0, false), 0);
+    check_counts(1, 0, 0);
+    ck_assert_uint_gt(ask("a.b.outer.", RR_A, 0, false), 0);
+    check_counts(0, 1, 0);
+    ck_assert_uint_gt(ask("c.a.b.outer.", RR_A, 0, false), 0);
+    check_counts(1, 0, 0);
+    ck_assert_uint_eq(ask("b.outer.", RR_A, 0, false), 0);
+}
+END_TEST
+
 START_TEST(test_what_climbs)
 {
     static const char *const names[] = {
-        /* Not right below an apex, not a cut, or nothing of ours. */
-        "example.", "ns1.example.", "x.ns1.example.", "x.old.example.", "ent.example.",
-        "y.ent.example.", "x.deep.er.example.", "other.", ".", "child.example.",
+        /* Below a name that exists, empty, or nothing of ours. */
+        "x.ns1.example.", "x.old.example.", "ent.example.", "y.ent.example.", "x.deep.er.example.",
+        "deep.er.example.", "other.", ".", "old.example.", "alias.example.",
         /* Another zone is at or below the cut. */
-        "holder.example.", "a.holder.example.", "x.holder.example.",
+        "holder.example.", "a.holder.example.", "a.x.y.holder.example.",
         /* Wildcards; a DNAME for all; too deep an apex. */
-        "nope.wild.", "x.dname.", "cut.1.2.3.4.5.6.7.8.9.", "x.1.2.3.4.5.6.7.8.9."};
+        "nope.wild.", "*.wild.", "x.dname.", "dname.", "cut.1.2.3.4.5.6.7.8.9.",
+        "x.1.2.3.4.5.6.7.8.9."};
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
         ck_assert_msg(ask(names[i], 1, 0, false) == 0, "%s", names[i]);
     ck_assert_uint_eq(ask("cut.example.", 43, 1232, true), 0); /* DS is the parent's */
@@ -282,7 +380,8 @@ START_TEST(test_layout)
     ck_assert_uint_eq(cut->children[0], image_label_mark(2, 'n', 's'));
     ck_assert_uint_eq(cut->children[1], 0);
     ck_assert_uint_eq(apex->body[0].flags, 0x0403);
-    ck_assert_uint_eq(wild->body[0].len + wild->body[1].len, 0);
+    ck_assert_uint_eq(apex->flags, 0);
+    ck_assert_uint_eq(wild->flags, IMAGE_HAS_WILDCARD);
     ck_assert_uint_eq(head->apex_depths, 1u << 1 | 1u << 2 | 1u << 3);
     ck_assert_uint_eq(head->udp_payload, policy.udp_payload);
     ck_assert_ptr_null(block_of(IMAGE_APEX, "dname."));
@@ -308,18 +407,20 @@ START_TEST(test_a_full_bucket_goes_on_elsewhere)
     size_t used = image_used(image);
     for (; added < IMAGE_WAYS; added++) {
         ck_assert_uint_gt(ask("nope.example.", 1, 0, false), 0);
-        image_entry_add(image, hash_beside("nope.example.", 1 + added), IMAGE_PLACE_CLIMB);
+        image_entry_add(image, IMAGE_CUT, hash_beside("nope.example.", 1 + added),
+                        IMAGE_PLACE_CLIMB);
     }
     ck_assert_uint_le(image_used(image), used + IMAGE_PAGE_LEN);
     /* It holds twice as many, less one; then what is not found may have found no room. */
     while (ask("nope.example.", 1, 0, false) > 0) {
-        image_entry_add(image, hash_beside("nope.example.", 1 + added), IMAGE_PLACE_CLIMB);
+        image_entry_add(image, IMAGE_CUT, hash_beside("nope.example.", 1 + added),
+                        IMAGE_PLACE_CLIMB);
         ck_assert_uint_le(++added, 2 * IMAGE_WAYS);
     }
     ck_assert_uint_ge(added, 2 * IMAGE_WAYS - 4);
     /* What was in it is found all the same, and so is what comes then. */
     for (unsigned i = 0; i < IMAGE_WAYS; i++)
-        image_entry_add(image, hash_beside("cut.example.", 1 + i), IMAGE_PLACE_CLIMB);
+        image_entry_add(image, IMAGE_CUT, hash_beside("cut.example.", 1 + i), IMAGE_PLACE_CLIMB);
     ck_assert_uint_gt(ask("cut.example.", 1, 0, false), 0);
     uint8_t name[NAME_MAX_LEN];
     size_t len = name_from_text("cut.example.", name);
@@ -327,7 +428,7 @@ START_TEST(test_a_full_bucket_goes_on_elsewhere)
     ck_assert_ptr_nonnull(entry);
     uint64_t place = *entry & IMAGE_PLACE_MASK;
     image_entry_set(entry, 0);
-    image_entry_add(image, image_name_hash(IMAGE_CUT, name, len), place);
+    image_entry_add(image, IMAGE_CUT, image_name_hash(IMAGE_CUT, name, len), place);
     ck_assert_uint_gt(ask("cut.example.", 1, 0, false), 0);
 }
 END_TEST
@@ -395,7 +496,7 @@ START_TEST(test_the_same_fingerprint_climbs)
     size_t len = name_from_text("cut.example.", name);
     uint64_t fingerprint = image_fingerprint(image_name_hash(IMAGE_CUT, name, len));
     ck_assert_uint_gt(ask("cut.example.", 1, 0, false), 0);
-    image_entry_add(image, hash_beside("cut.example.", fingerprint), 4711);
+    image_entry_add(image, IMAGE_CUT, hash_beside("cut.example.", fingerprint), 4711);
     ck_assert_uint_eq(ask("cut.example.", 1, 0, false), 0);
     ck_assert_uint_gt(ask("far.example.", 1, 0, false), 0);
 }
@@ -436,6 +537,9 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {test_what_is_answered,
+                                  test_rrsets,
+                                  test_long_rrsets,
+                                  test_rrsets_of_zones_in_each_other,
                                   test_what_climbs,
                                   test_header_must_be_usual,
                                   test_rest_must_be_usual,

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The RRsets of a name in an image: a block for each, and one that tells which there are.
+ */
+#include "zonedb/image_room.h"
+
+#include <errno.h>
+
+/* What the block of an RRset takes besides its name and records, and each record. */
+#define RRSET_OCTETS_MORE 72
+#define RR_OCTETS_MORE 12
+/* From here on, a block takes the rest of its page too. */
+#define RRSET_OCTETS_LARGE 1024
+
+/* Signatures and proofs of non-existence are asked for by hardly anybody. */
+static bool is_kept(uint16_t type)
+{
+    return type != RR_RRSIG && type != RR_NSEC && type != 0 && (type < 128 || type > 255);
+}
+
+int image_rrsets_count(const struct node *node, size_t name_len, uint64_t *entries_out,
+                       uint64_t *octets_out)
+{
+    struct rrsets rest = node->rrsets;
+    struct zonedb_rrset rrset;
+    uint64_t entries = 0, octets = 0, last = 0;
+    int status;
+    while ((status = rrsets_next(&rest, &rrset)) == 1) {
+        uint64_t content = rrset.rdata_len + (uint64_t)RR_OCTETS_MORE * rrset.rr_count;
+        if (is_kept(rrset.type)) {
+            last = RRSET_OCTETS_MORE + name_len;
+            octets += last;
+            entries++;
+        } else if (rrset.type != RR_RRSIG) {
+            last = 0;
+        }
+        if (last + content > IMAGE_PAGE_LEN)
+            content = 0; /* in no block */
+        else if (content > RRSET_OCTETS_LARGE)
+            content = IMAGE_PAGE_LEN;
+        octets += last != 0 ? content : 0;
+    }
+    bool is_in = entries > 0 && entries <= IMAGE_TYPES_MAX;
+    *entries_out = is_in ? entries + 1 : 0;
+    *octets_out = is_in ? octets + RRSET_OCTETS_MORE + name_len : 0;
+    return status < 0 ? -EBADMSG : 0;
+}
+
+static int block_add(struct image *image, uint16_t type, const uint8_t *name, size_t len,
+                     const struct image_draft *draft, uint64_t *place_out)
+{
+    uint32_t what = image_what(IMAGE_RRSET, type);
+    uint64_t hash = image_name_hash(what, name, len);
+    *place_out = image_block_put(image, hash, draft);
+    if (*place_out == 0)
+        return -ENOSPC;
+    image_entry_add(image, what, hash, *place_out);
+    return 0;
+}
+
+int image_rrsets_add(struct image *image, const struct image_apex *apex, const uint8_t *name,
+                     size_t len, const struct node *node, struct image_draft *draft)
+{
+    struct rrsets rest = node->rrsets;
+    struct zonedb_rrset rrset;
+    uint16_t types[IMAGE_TYPES_MAX];
+    uint64_t entries, octets, place;
+    unsigned count = 0;
+    bool has_alias = false;
+    int rc = image_rrsets_count(node, len, &entries, &octets);
+    if (rc != 0 || entries == 0)
+        return rc;
+    while (rrsets_next(&rest, &rrset) == 1) {
+        has_alias |= rrset.type == RR_CNAME;
+        if (!is_kept(rrset.type))
+            continue;
+        image_draft_rrset(image, apex, name, len, node, rrset.type, draft);
+        rc = block_add(image, rrset.type, name, len, draft, &place);
+        if (rc != 0)
+            return rc;
+        image_hosts_note_rrset(image, apex, name, len, &rrset, place);
+        types[count++] = rrset.type;
+    }
+    image_draft_types(image, apex, name, len, types, count, has_alias, draft);
+    image->counts.rrsets += count;
+    return block_add(image, 0, name, len, draft, &place);
+}
