@@ -136,9 +136,16 @@ static bool names_equal(const uint8_t *name, const uint8_t *of_block, size_t len
     return load_word(name + len - 8) == load_word(of_block + len - 8);
 }
 
-static bool block_is_of(const struct block *block, uint32_t what, const uint8_t *name, size_t len)
+/* All that a block begins with but for label count and flags. */
+#define BLOCK_WORD_MASK UINT64_C(0x0000ffff0000ffff)
+static uint64_t block_word(uint32_t what, size_t name_len)
 {
-    return image_what(block->at->kind, block->at->type) == what && block->at->name_len == len &&
+    return (what & 0xff) | name_len << 8 | (uint64_t)(what >> 8) << 32;
+}
+
+static bool block_is_of(const struct block *block, uint64_t word, const uint8_t *name, size_t len)
+{
+    return (load_word((const uint8_t *)block->at) & BLOCK_WORD_MASK) == word &&
            sizeof *block->at + len <= block->room &&
            names_equal(name, (const uint8_t *)(block->at + 1), len);
 }
@@ -166,13 +173,16 @@ static bool filter_has(const struct place *image, uint64_t hash)
     return (__atomic_load_n(filter + bit / 8, __ATOMIC_ACQUIRE) >> bit % 8 & 1) != 0;
 }
 
-/* The suffix of `depth` labels in the directory. */
-static enum lookup lookup(const struct place *image, uint32_t what, const struct asked *asked,
-                          unsigned depth, uint64_t hash, struct block *block_out)
+/* The suffix of `depth` labels in the directory. Within its callers, of which the usual ones call
+ * it twice: a twentieth of all instructions. */
+__attribute__((always_inline)) static inline enum lookup
+lookup(const struct place *image, uint32_t what, const struct asked *asked, unsigned depth,
+       uint64_t hash, struct block *block_out)
 {
     const uint8_t *name = asked->lower + suffix_at(asked, depth);
     size_t len = asked->name_len - suffix_at(asked, depth);
-    uint64_t fingerprint = image_fingerprint(hash), entry = 0;
+    uint64_t word = block_word(what, len);
+    uint64_t fingerprint = hash & ~IMAGE_PLACE_MASK, entry = 0;
     uint64_t number = image_bucket(hash, image->bucket_mask);
     uint64_t at = IMAGE_PAGE_LEN * image_bucket_page(number, image->bucket_shift) +
                   image_bucket_at(number, image->bucket_shift);
@@ -180,12 +190,12 @@ static enum lookup lookup(const struct place *image, uint32_t what, const struct
         const uint64_t *entries = (const uint64_t *)(const void *)(image->octets + at);
         for (unsigned i = 0; i < IMAGE_WAYS; i++) {
             entry = __atomic_load_n(entries + i, __ATOMIC_ACQUIRE);
-            uint64_t place = entry & IMAGE_PLACE_MASK;
-            if (entry >> IMAGE_FINGERPRINT_SHIFT != fingerprint || place == 0)
+            uint64_t place = entry ^ fingerprint;
+            if (place > IMAGE_PLACE_MASK || place == 0)
                 continue;
             if (place <= IMAGE_PLACE_FULL || !block_at(image, place, block_out))
                 return LOOKUP_CLIMB;
-            if (block_is_of(block_out, what, name, len))
+            if (block_is_of(block_out, word, name, len))
                 return LOOKUP_BLOCK;
         }
         if ((entry & IMAGE_PLACE_MORE) == 0)
@@ -205,7 +215,8 @@ struct answered {
 };
 
 /* The RRset asked for, or that the name, which exists, has none of that type. `out` has the apex. */
-static bool rrset_find(const struct place *image, const struct asked *asked, struct answered *out)
+__attribute__((noinline)) static bool rrset_find(const struct place *image,
+                                                 const struct asked *asked, struct answered *out)
 {
     struct block block;
     uint32_t what = image_what(IMAGE_RRSET, asked->qtype);

@@ -27,7 +27,7 @@ BENCHES = {
         "referral+do+cold", "ds+cold", "nxdomain+do+cold", "tld/outside+edns+cold",
         "tld/inside+edns+cold", "tld/glue+edns+cold", "tld/nxdomain+edns+cold",
         "tld/mix+edns+cold", "tld/mix+edns", "referral+image", "referral+do+image", "nxdomain+image",
-        "tld/outside+edns+image", "tld/glue+edns+image", "tld/nxdomain+edns+image",
+        "apex+image", "apex+do+image", "tld/outside+edns+image", "tld/glue+edns+image", "tld/nxdomain+edns+image",
         "tld/mix+edns+cold+image")),
     "frames": ("measured*", "respond", 1024, 256 * 1024, (
         "udp4", "udp6", "udp4-many", "syn4", "syn6", "ack4", "request4", "request6", "next4",
