@@ -11,7 +11,13 @@
  *                                          16 octets (experimental algorithm 240; its key is the
  *                                          nonce followed by 8 octets of zero)
  *
- * The digest covers the whole message from the DNS header on, with the DIGEST field zero.
+ * The digest covers the whole message from the DNS header on, with the DIGEST field zero. So every
+ * altered octet is found, but one: whoever makes the option unrecognisable (its code or length, OPT's
+ * type, ALGORITHM, the counts in front of it) makes it absent. A client that knows that a server
+ * has CHECKSUM should take absent for bad.
+ *
+ * Needs nothing else of Lethe: installed as <lethe/checksum.h>, with liblethe-checksum.a, which
+ * needs nettle (pkg-config lethe-checksum).
  *
  * Pure; any thread.
  */
@@ -21,6 +27,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 #define CHECKSUM_ALGORITHM_SHA1 1
 #define CHECKSUM_ALGORITHM_SHA256 2
@@ -46,5 +56,9 @@ enum checksum_verdict {
  */
 enum checksum_verdict checksum_verify(const uint8_t *message, size_t message_len, uint16_t code,
                                       enum checksum_layout layout, const uint8_t *nonce);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

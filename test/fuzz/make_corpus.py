@@ -139,6 +139,7 @@ def main():
     make_proxied(os.path.join(top, "proxy"), requests)
     make_client(os.path.join(top, "client"))
     make_goaways(os.path.join(top, "goaway"))
+    make_responses(top)
     make_dialogues(os.path.join(top, "dialogue"))
 
 
@@ -278,6 +279,41 @@ def make_goaways(directory):
     for title, octets in (("v4", packet), ("v6", b"\x60\0\0\0\0\x14\6\x40" + bytes(32) + segment)):
         with open(os.path.join(directory, "captured-" + title), "wb") as file:
             file.write(b"\x08" + octets)
+
+
+def make_responses(top):
+    """For fuzz_checksum.c and fuzz_received.c: messages with many kinds of records and options."""
+    pointed = lambda rtype, rdata: b"\xc0\x0c" + struct.pack(">HHIH", rtype, 1, 60, len(rdata)) + rdata
+    records = [pointed(1, b"\xc0\0\2\1"), pointed(2, b"\2ns\xc0\x0c"), pointed(15, b"\0\1\xc0\x0c"),
+               pointed(16, b"\3abc\0"), pointed(28, b"a" * 16), pointed(47, b"\1a\xc0\x0c\0\1\x40"),
+               pointed(6, b"\1a\xc0\x0c\xc0\x0c" + bytes(20)), pointed(64, b"\0\1\0\0\1\0\3\2h2"),
+               pointed(46, b"\0\1\5\2" + bytes(14) + b"\xc0\x0csig"), pointed(999, b"\1\2"),
+               pointed(250, name("hmac-sha256.") + bytes(8) + b"\0\4abcd" + bytes(6))]
+    types = [1, 2, 5, 6, 12, 13, 14, 15, 16, 17, 18, 21, 24, 25, 28, 29, 33, 35, 36, 37, 39, 42, 43, 44, 45,
+             46, 47, 48, 49, 50, 51, 52, 53, 55, 59, 60, 61, 62, 63, 64, 65, 99, 104, 105, 106, 107, 108,
+             109, 249, 250, 256, 257, 260, 65535]
+    rdata = [b"\1\0\0\1\2ab\4abcd\0\1\x40", b"\0\1\1\2\3ns1\0\0\1\0\2h2" + bytes(20), bytes(48),
+             b"\1\1\1\1\2\xab\xcd\x14" + b"h" * 20 + b"\0\6\x40\0\0\0\0\3", b"\5a b c\1\0\1;"]
+    options = b"".join(option(code, data) for code, data in (
+        (3, b"id"), (8, b"\0\1\x18\0\xc0\0\2"), (10, b"c" * 16), (11, b"\0\7"), (12, bytes(5)),
+        (15, b"\0\x12no"), (18, name("r.example.")), (19, b"\1\0\0\0\0\7")))
+    digests = {"01": b"n" * 8 + b"\2" + bytes(32), "00": b"n" * 16 + b"\0\1" + bytes(20),
+               "siphash": b"n" * 8 + b"\xf0" + bytes(16)}
+    asked = name("www.example.") + b"\0\1\0\1"
+    for kind, choices in (("checksum", (0, 1, 2, 3)), ("received", (0, 1, 2, 3, 7))):
+        os.makedirs(os.path.join(top, kind), exist_ok=True)
+        for title, digest in digests.items():
+            for count in (0, 1, len(records)):
+                body = asked + b"".join(records[:count]) + opt(options + option(65002, digest))
+                octets = struct.pack(">6H", 7, 0x8400, 1, count, 0, 1) + body
+                for choice in choices:
+                    with open(os.path.join(top, kind, f"{title}-{count}-{choice}"), "wb") as file:
+                        file.write(bytes([choice]) + octets)
+    for rtype in types:
+        for i, octets in enumerate(rdata):
+            body = asked + pointed(rtype, octets) + pointed(rtype, octets[:-1])
+            with open(os.path.join(top, "received", f"type{rtype}-{i}"), "wb") as file:
+                file.write(b"\2" + struct.pack(">6H", 7, 0x8400, 1, 2, 0, 0) + body)
 
 
 def make_client(directory):

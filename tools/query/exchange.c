@@ -3,7 +3,7 @@
 
 #include "server/address.h"
 #include "tools/query/protection.h"
-#include "tools/query/response.h"
+#include "tools/query/received.h"
 #include "tools/query/socket.h"
 
 #include <assert.h>
@@ -85,12 +85,12 @@ static int make_request(struct run *run)
 }
 
 /* RFC 7873 5.3: BADCOOKIE brings a new cookie; it is tried once. */
-static enum step take_cookie(struct run *run, const struct response *response)
+static enum step take_cookie(struct run *run, const struct received *response)
 {
     uint16_t code, len;
     const uint8_t *data;
     struct plan_edns *edns = &run->plan.edns;
-    for (size_t at = 0; response_option_next(response, &at, &code, &data, &len);) {
+    for (size_t at = 0; received_option_next(response, &at, &code, &data, &len);) {
         if (code != KNOT_EDNS_OPTION_COOKIE || len < 16 || len > sizeof edns->cookie ||
             memcmp(data, run->to->dice.cookie, 8) != 0 || run->has_new_cookie)
             continue;
@@ -145,13 +145,13 @@ static enum step judge_response(struct run *run)
     enum step signature = judge_tsig(run);
     if (signature != STEP_DONE && signature != STEP_KEEP)
         return signature;
-    bool is_cut = (octets_be16(to->response + 2) & RESPONSE_TC) != 0;
+    bool is_cut = (octets_be16(to->response + 2) & RECEIVED_TC) != 0;
     if (is_cut && !run->plan.is_tc_ignored && !to->is_tcp) {
         note(to, "response from %s: truncated, asking over TCP", whom(run));
         return STEP_TCP;
     }
-    struct response response;
-    response_begin(to->response, to->response_len, &response);
+    struct received response;
+    received_begin(to->response, to->response_len, &response);
     if (response.fault[0] != '\0') {
         note(to, "response from %s: malformed: %s%s", whom(run), response.fault,
              is_cut ? "" : ": discarded");
@@ -159,7 +159,7 @@ static enum step judge_response(struct run *run)
     } else if (response.rcode == KNOT_RCODE_BADCOOKIE && run->plan.edns.has_cookie) {
         step = take_cookie(run, &response);
     }
-    response_end(&response);
+    received_end(&response);
     return step == STEP_DONE && !to->is_tcp ? signature : step;
 }
 

@@ -27,7 +27,7 @@ static void work_fail(struct work *work, int exit_code)
 }
 
 static void show(const struct plan *plan, const struct exchange *exchange,
-                 const struct response *response, const char *error)
+                 const struct received *response, const char *error)
 {
     switch (plan->show.format) {
     case PLAN_FORMAT_TEXT:
@@ -59,10 +59,10 @@ static void run_plan(struct work *work, const struct plan *plan)
         work_fail(work, EXIT_NO_REPLY);
         return;
     }
-    struct response response;
-    response_begin(exchange->response, exchange->response_len, &response);
+    struct received response;
+    received_begin(exchange->response, exchange->response_len, &response);
     show(plan, exchange, &response, NULL);
-    response_end(&response);
+    received_end(&response);
     if (!exchange_is_believed(plan, exchange)) {
         fprintf(stderr, "lethe-query: TSIG %s: the response proves nothing\n",
                 exchange_tsig_text(exchange->tsig));

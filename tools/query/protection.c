@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tools/query/protection.h"
 
-#include "tools/query/response.h"
+#include "tools/query/received.h"
 
 #include <string.h>
 
@@ -45,14 +45,14 @@ enum exchange_checksum protection_checksum(const struct plan *plan, const struct
 static void clear_digest(const struct plan_edns *edns, uint8_t *message, size_t len)
 {
     size_t head_len = edns->checksum_layout == CHECKSUM_LAYOUT_00 ? 18 : 9;
-    struct response response;
+    struct received response;
     uint16_t code, data_len;
     const uint8_t *data;
-    response_begin(message, len, &response);
-    for (size_t at = 0; response_option_next(&response, &at, &code, &data, &data_len);)
+    received_begin(message, len, &response);
+    for (size_t at = 0; received_option_next(&response, &at, &code, &data, &data_len);)
         if (code == edns->checksum_code && data_len > head_len)
             memset(message + (data - message) + head_len, 0, data_len - head_len);
-    response_end(&response);
+    received_end(&response);
 }
 
 enum exchange_tsig protection_tsig(const struct plan *plan, const struct exchange *exchange,

@@ -6,24 +6,24 @@
 #define TOOLS_QUERY_SHOW_H
 
 #include "tools/query/exchange.h"
-#include "tools/query/response.h"
+#include "tools/query/received.h"
 
 /* The exchange as text on standard output: comments, sections, statistics, as plan->show wants.
  * `response`: NULL where there is none; then only the notes, on standard error. */
 void show_text(const struct plan *plan, const struct exchange *exchange,
-               const struct response *response);
+               const struct received *response);
 
 /* RDATA of the answer section alone, a line each; the notes go to standard error. */
 void show_short(const struct plan *plan, const struct exchange *exchange,
-                const struct response *response);
+                const struct received *response);
 
 /* One line of JSON: the members of RFC 8427 of request and response, and ours. `error`: why there is
  * no response. */
 void show_json(const struct plan *plan, const struct exchange *exchange,
-               const struct response *response, const char *error);
+               const struct received *response, const char *error);
 
 /* The records of one section, as lines. */
-void show_section(const struct response *response, enum response_section section);
+void show_section(const struct received *response, enum received_section section);
 
 /* Name of the value of a TSIG record's Error field; valid until the next call. */
 const char *show_tsig_error(uint16_t error);

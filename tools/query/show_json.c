@@ -51,13 +51,13 @@ static void put_hex(struct object *object, const char *key, const uint8_t *data,
     put_text(object, key, option_hex(data, len, text));
 }
 
-static void put_header(struct object *object, const struct response *m)
+static void put_header(struct object *object, const struct received *m)
 {
     static const struct {
         const char *name;
         uint16_t bit;
-    } flags[] = {{"AA", RESPONSE_AA}, {"TC", RESPONSE_TC}, {"RD", RESPONSE_RD},
-                 {"RA", RESPONSE_RA}, {"AD", RESPONSE_AD}, {"CD", RESPONSE_CD}};
+    } flags[] = {{"AA", RECEIVED_AA}, {"TC", RECEIVED_TC}, {"RD", RECEIVED_RD},
+                 {"RA", RECEIVED_RA}, {"AD", RECEIVED_AD}, {"CD", RECEIVED_CD}};
     static const char *const counts[] = {"QDCOUNT", "ANCOUNT", "NSCOUNT", "ARCOUNT"};
     char text[32];
     put_number(object, "ID", m->id);
@@ -66,45 +66,45 @@ static void put_header(struct object *object, const struct response *m)
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         put_number(object, flags[i].name, (m->flags & flags[i].bit) != 0);
     put_number(object, "RCODE", m->rcode);
-    put_text(object, "RCODEname", response_rcode_text(m->rcode, text));
+    put_text(object, "RCODEname", received_rcode_text(m->rcode, text));
     for (unsigned i = 0; i < 4; i++)
         put_number(object, counts[i], m->counts[i]);
     put_number(object, "messageOctets", (long long)m->len);
 }
 
-static void put_question(struct object *object, const struct response *m)
+static void put_question(struct object *object, const struct received *m)
 {
     char name[NAME_TEXT_MAX], text[32];
     if (m->question_count == 0)
         return;
-    const struct response_question *question = &m->questions[0];
+    const struct received_question *question = &m->questions[0];
     put_text(object, "QNAME", name_to_text(question->name, name));
     put_number(object, "QTYPE", question->type);
-    put_text(object, "QTYPEname", response_type_text(question->type, text));
+    put_text(object, "QTYPEname", received_type_text(question->type, text));
     put_number(object, "QCLASS", question->class);
-    put_text(object, "QCLASSname", response_class_text(question->class, text));
+    put_text(object, "QCLASSname", received_class_text(question->class, text));
 }
 
-static void put_record(const struct response_record *record)
+static void put_record(const struct received_record *record)
 {
     char name[NAME_TEXT_MAX], type[32], class[32], key[40];
     struct object object = {false};
     putchar('{');
     put_text(&object, "NAME", name_to_text(record->set.owner, name));
     put_number(&object, "TYPE", record->set.type);
-    put_text(&object, "TYPEname", response_type_text(record->set.type, type));
+    put_text(&object, "TYPEname", received_type_text(record->set.type, type));
     put_number(&object, "CLASS", record->set.rclass);
-    put_text(&object, "CLASSname", response_class_text(record->set.rclass, class));
+    put_text(&object, "CLASSname", received_class_text(record->set.rclass, class));
     put_number(&object, "TTL", record->set.ttl);
     put_number(&object, "RDLENGTH", record->set.rrs.rdata->len);
     put_hex(&object, "RDATAHEX", record->set.rrs.rdata->data, record->set.rrs.rdata->len);
     snprintf(key, sizeof key, "rdata%s", type);
-    put_text(&object, key, response_rdata_text(record));
+    put_text(&object, key, received_rdata_text(record));
     putchar('}');
 }
 
-static void put_section(struct object *object, const struct response *m,
-                        enum response_section section)
+static void put_section(struct object *object, const struct received *m,
+                        enum received_section section)
 {
     static const char *const names[] = {"", "answerRRs", "authorityRRs", "additionalRRs"};
     bool has_any = false;
@@ -121,7 +121,7 @@ static void put_section(struct object *object, const struct response *m,
 }
 
 static void put_edns(struct object *object, const struct plan *plan,
-                     const struct request_dice *dice, const struct response *m)
+                     const struct request_dice *dice, const struct received *m)
 {
     static char text[OPTION_TEXT_MAX];
     char name[32];
@@ -139,7 +139,7 @@ static void put_edns(struct object *object, const struct plan *plan,
     put_number(&edns, "Z", m->opt_flags & 0x7fff);
     put_key(&edns, "options");
     putchar('[');
-    for (size_t at = 0; response_option_next(m, &at, &code, &data, &len); has_any = true) {
+    for (size_t at = 0; received_option_next(m, &at, &code, &data, &len); has_any = true) {
         struct object option = {false};
         printf("%s{", has_any ? ", " : "");
         put_number(&option, "code", code);
@@ -153,7 +153,7 @@ static void put_edns(struct object *object, const struct plan *plan,
 }
 
 static void put_message(struct object *object, const char *key, const struct plan *plan,
-                        const struct request_dice *dice, const struct response *m)
+                        const struct request_dice *dice, const struct received *m)
 {
     struct object message = {false};
     put_key(object, key);
@@ -161,7 +161,7 @@ static void put_message(struct object *object, const char *key, const struct pla
     put_header(&message, m);
     put_question(&message, m);
     put_edns(&message, plan, dice, m);
-    for (enum response_section section = RESPONSE_ANSWER; section < RESPONSE_SECTIONS; section++)
+    for (enum received_section section = RECEIVED_ANSWER; section < RECEIVED_SECTIONS; section++)
         put_section(&message, m, section);
     if (m->fault[0] != '\0')
         put_text(&message, "malformed", m->fault);
@@ -187,7 +187,7 @@ static void put_exchange(struct object *object, const struct exchange *exchange)
 }
 
 void show_json(const struct plan *plan, const struct exchange *exchange,
-               const struct response *response, const char *error)
+               const struct received *response, const char *error)
 {
     struct object object = {false};
     putchar('{');
@@ -210,10 +210,10 @@ void show_json(const struct plan *plan, const struct exchange *exchange,
     }
     putchar(']');
     if (exchange->request_len > 0) {
-        struct response request;
-        response_begin(exchange->request, exchange->request_len, &request);
+        struct received request;
+        received_begin(exchange->request, exchange->request_len, &request);
         put_message(&object, "queryMessage", plan, &exchange->dice, &request);
-        response_end(&request);
+        received_end(&request);
     }
     if (response != NULL)
         put_message(&object, "responseMessage", plan, &exchange->dice, response);

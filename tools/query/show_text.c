@@ -28,28 +28,28 @@ static void show_notes(const struct exchange *exchange, FILE *to)
         fprintf(to, ";; %s\n", exchange->notes[i]);
 }
 
-static void show_record(const struct response_record *record)
+static void show_record(const struct received_record *record)
 {
     char owner[NAME_TEXT_MAX], type[32], class[32];
     printf("%-*s %u\t%s\t%s\t%s\n", NAME_COLUMN, name_to_text(record->set.owner, owner),
-           (unsigned)record->set.ttl, response_class_text(record->set.rclass, class),
-           response_type_text(record->set.type, type), response_rdata_text(record));
+           (unsigned)record->set.ttl, received_class_text(record->set.rclass, class),
+           received_type_text(record->set.type, type), received_rdata_text(record));
 }
 
 /* TSIG has a place of its own. */
-static bool is_of(const struct response_record *record, enum response_section section)
+static bool is_of(const struct received_record *record, enum received_section section)
 {
     return record->section == section && record->set.type != KNOT_RRTYPE_TSIG;
 }
 
-void show_section(const struct response *response, enum response_section section)
+void show_section(const struct received *response, enum received_section section)
 {
     for (size_t i = 0; i < response->record_count; i++)
         if (is_of(&response->records[i], section))
             show_record(&response->records[i]);
 }
 
-static bool has_records(const struct response *response, enum response_section section)
+static bool has_records(const struct received *response, enum received_section section)
 {
     for (size_t i = 0; i < response->record_count; i++)
         if (is_of(&response->records[i], section))
@@ -63,20 +63,20 @@ static void show_flags(uint16_t flags)
         uint16_t bit;
         const char *name;
     } names[] = {
-        {RESPONSE_QR, "qr"}, {RESPONSE_AA, "aa"}, {RESPONSE_TC, "tc"}, {RESPONSE_RD, "rd"},
-        {RESPONSE_RA, "ra"}, {RESPONSE_Z, "z"},   {RESPONSE_AD, "ad"}, {RESPONSE_CD, "cd"},
+        {RECEIVED_QR, "qr"}, {RECEIVED_AA, "aa"}, {RECEIVED_TC, "tc"}, {RECEIVED_RD, "rd"},
+        {RECEIVED_RA, "ra"}, {RECEIVED_Z, "z"},   {RECEIVED_AD, "ad"}, {RECEIVED_CD, "cd"},
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (flags & names[i].bit)
             printf(" %s", names[i].name);
 }
 
-static void show_header(const struct response *response)
+static void show_header(const struct received *response)
 {
     char opcode[32], rcode[32];
     printf(";; ->>HEADER<<- opcode: %s, status: %s, id: %u\n",
-           response_opcode_text(response->flags >> 11 & 15, opcode),
-           response_rcode_text(response->rcode, rcode), response->id);
+           received_opcode_text(response->flags >> 11 & 15, opcode),
+           received_rcode_text(response->rcode, rcode), response->id);
     printf(";; flags:");
     show_flags(response->flags);
     printf("; QUERY: %u, ANSWER: %u, AUTHORITY: %u, ADDITIONAL: %u\n", response->counts[0],
@@ -91,7 +91,7 @@ static void show_header(const struct response *response)
 }
 
 static void show_opt(const struct plan *plan, const struct exchange *exchange,
-                     const struct response *response)
+                     const struct received *response)
 {
     static char text[OPTION_TEXT_MAX];
     char name[32];
@@ -99,7 +99,7 @@ static void show_opt(const struct plan *plan, const struct exchange *exchange,
     const uint8_t *data;
     printf(";; OPT PSEUDOSECTION:\n; EDNS: version: %u, flags:%s; udp: %u\n", response->opt_version,
            response->opt_flags & 0x8000 ? " do" : "", response->opt_payload);
-    for (size_t at = 0; response_option_next(response, &at, &code, &data, &len);) {
+    for (size_t at = 0; received_option_next(response, &at, &code, &data, &len);) {
         printf("; %s:", option_name(&plan->edns, code, name));
         if (len > 0)
             printf(" %s", option_text(&plan->edns, &exchange->dice, code, data, len, text));
@@ -107,29 +107,29 @@ static void show_opt(const struct plan *plan, const struct exchange *exchange,
     }
 }
 
-static void show_question(const struct response *response)
+static void show_question(const struct received *response)
 {
     char name[NAME_TEXT_MAX], type[32], class[32];
     for (size_t i = 0; i < response->question_count; i++) {
-        const struct response_question *question = &response->questions[i];
+        const struct received_question *question = &response->questions[i];
         printf(";%-*s\t%s\t%s\n", NAME_COLUMN, name_to_text(question->name, name),
-               response_class_text(question->class, class),
-               response_type_text(question->type, type));
+               received_class_text(question->class, class),
+               received_type_text(question->type, type));
     }
 }
 
-static void show_sections(const struct plan *plan, const struct response *response)
+static void show_sections(const struct plan *plan, const struct received *response)
 {
     const bool is_shown[] = {plan->show.has_question, plan->show.has_answer,
                              plan->show.has_authority, plan->show.has_additional};
-    for (enum response_section section = 0; section < RESPONSE_SECTIONS; section++) {
-        bool is_there = section == RESPONSE_QUESTION ? response->question_count > 0
+    for (enum received_section section = 0; section < RECEIVED_SECTIONS; section++) {
+        bool is_there = section == RECEIVED_QUESTION ? response->question_count > 0
                                                      : has_records(response, section);
         if (!is_shown[section] || !is_there)
             continue;
         if (plan->show.has_comments)
             printf(";; %s SECTION:\n", section_titles[section]);
-        if (section == RESPONSE_QUESTION)
+        if (section == RECEIVED_QUESTION)
             show_question(response);
         else
             show_section(response, section);
@@ -138,7 +138,7 @@ static void show_sections(const struct plan *plan, const struct response *respon
     }
 }
 
-static void show_tsig(const struct exchange *exchange, const struct response *response)
+static void show_tsig(const struct exchange *exchange, const struct received *response)
 {
     for (size_t i = 0; i < response->record_count; i++) {
         if (response->records[i].set.type != KNOT_RRTYPE_TSIG)
@@ -159,7 +159,7 @@ const char *show_tsig_error(uint16_t error)
 {
     static char text[32];
     const knot_lookup_t *found = knot_lookup_by_id(knot_tsig_rcode_names, error);
-    return found != NULL ? found->name : response_rcode_text(error, text);
+    return found != NULL ? found->name : received_rcode_text(error, text);
 }
 
 static void show_statistics(const struct exchange *exchange)
@@ -177,7 +177,7 @@ static void show_statistics(const struct exchange *exchange)
 }
 
 void show_text(const struct plan *plan, const struct exchange *exchange,
-               const struct response *response)
+               const struct received *response)
 {
     bool has_comments = plan->show.has_comments;
     show_notes(exchange, response != NULL && has_comments ? stdout : stderr);
@@ -199,12 +199,12 @@ void show_text(const struct plan *plan, const struct exchange *exchange,
 }
 
 void show_short(const struct plan *plan, const struct exchange *exchange,
-                const struct response *response)
+                const struct received *response)
 {
     show_notes(exchange, stderr);
     if (!exchange_is_believed(plan, exchange))
         return;
     for (size_t i = 0; response != NULL && i < response->record_count; i++)
-        if (response->records[i].section == RESPONSE_ANSWER)
-            puts(response_rdata_text(&response->records[i]));
+        if (response->records[i].section == RECEIVED_ANSWER)
+            puts(received_rdata_text(&response->records[i]));
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * response.h - a message taken apart, as far as it can be. Whoever sent it may mean harm.
+ * received.h - a message taken apart, as far as it can be. Whoever sent it may mean harm.
  */
-#ifndef TOOLS_QUERY_RESPONSE_H
-#define TOOLS_QUERY_RESPONSE_H
+#ifndef TOOLS_QUERY_RECEIVED_H
+#define TOOLS_QUERY_RECEIVED_H
 
 #include "zonedb/name.h"
 
@@ -12,32 +12,32 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum response_section {
-    RESPONSE_QUESTION,
-    RESPONSE_ANSWER,
-    RESPONSE_AUTHORITY,
-    RESPONSE_ADDITIONAL,
-    RESPONSE_SECTIONS,
+enum received_section {
+    RECEIVED_QUESTION,
+    RECEIVED_ANSWER,
+    RECEIVED_AUTHORITY,
+    RECEIVED_ADDITIONAL,
+    RECEIVED_SECTIONS,
 };
 
 enum {
-    RESPONSE_QR = 0x8000,
-    RESPONSE_AA = 0x0400,
-    RESPONSE_TC = 0x0200,
-    RESPONSE_RD = 0x0100,
-    RESPONSE_RA = 0x0080,
-    RESPONSE_Z = 0x0040,
-    RESPONSE_AD = 0x0020,
-    RESPONSE_CD = 0x0010,
+    RECEIVED_QR = 0x8000,
+    RECEIVED_AA = 0x0400,
+    RECEIVED_TC = 0x0200,
+    RECEIVED_RD = 0x0100,
+    RECEIVED_RA = 0x0080,
+    RECEIVED_Z = 0x0040,
+    RECEIVED_AD = 0x0020,
+    RECEIVED_CD = 0x0010,
 };
 
-struct response_question {
+struct received_question {
     uint8_t name[NAME_MAX_LEN];
     uint16_t type, class;
 };
 
-struct response_record {
-    enum response_section section;
+struct received_record {
+    enum received_section section;
     size_t at;       /* the record in the message */
     size_t rdata_at; /* its RDATA, as it came */
     uint16_t rdata_len;
@@ -45,15 +45,15 @@ struct response_record {
     knot_rrset_t set;  /* this record alone, names expanded */
 };
 
-struct response {
+struct received {
     const uint8_t *octets; /* the message; not owned */
     size_t len;
     uint16_t id, flags;
-    uint16_t counts[RESPONSE_SECTIONS]; /* as the header has them */
+    uint16_t counts[RECEIVED_SECTIONS]; /* as the header has them */
     uint16_t rcode;                     /* with EDNS' eight bits */
-    struct response_question *questions;
+    struct received_question *questions;
     size_t question_count;
-    struct response_record *records; /* without OPT */
+    struct received_record *records; /* without OPT */
     size_t record_count;
     /* OPT record: */
     bool has_opt;
@@ -67,21 +67,21 @@ struct response {
 };
 
 /* Take a message apart. `octets`: 12 to 65535 of them, which must outlive *response_out. Where they
- * are malformed `fault` says so, and what came before is there. response_end() it. */
-void response_begin(const uint8_t *octets, size_t len, struct response *response_out);
-void response_end(struct response *response);
+ * are malformed `fault` says so, and what came before is there. received_end() it. */
+void received_begin(const uint8_t *octets, size_t len, struct received *response_out);
+void received_end(struct received *response);
 
 /* Step through options: `at` is 0 first. False: there are no more. */
-bool response_option_next(const struct response *response, size_t *at, uint16_t *code_out,
+bool received_option_next(const struct received *response, size_t *at, uint16_t *code_out,
                           const uint8_t **data_out, uint16_t *len_out);
 
 /* RDATA as text; "\# ..." if it is malformed or unknown. The text is valid until the next call. */
-const char *response_rdata_text(const struct response_record *record);
+const char *received_rdata_text(const struct received_record *record);
 
 /* Names of numbers. `text` has room for 32. Return `text`, or a constant. */
-const char *response_type_text(uint16_t type, char *text);
-const char *response_class_text(uint16_t class, char *text);
-const char *response_rcode_text(uint16_t rcode, char *text);
-const char *response_opcode_text(uint8_t opcode, char *text);
+const char *received_type_text(uint16_t type, char *text);
+const char *received_class_text(uint16_t class, char *text);
+const char *received_rcode_text(uint16_t rcode, char *text);
+const char *received_opcode_text(uint8_t opcode, char *text);
 
 #endif
