@@ -50,6 +50,7 @@ struct image_work {
     uint32_t counts[2]; /* the second and third word of the response's header */
     uint32_t opt[2];    /* the first eight octets of its OPT */
     uint32_t len;       /* of the response */
+    uint32_t segments;  /* that it takes; 0: there is none */
     uint32_t fence;     /* nothing is kept here */
     uint64_t sum;
 };

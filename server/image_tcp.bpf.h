@@ -11,8 +11,23 @@
 #include "server/image_answer.bpf.h"
 #include "stateless_tcp/io/xdp/request.bpf.h"
 
+/* What image_tcp() found, written into the frame, or into a copy of it. */
+DRIVER_INLINE enum driver_verdict
+image_tcp_put(struct driver_context *ctx, const struct driver_work *driver, struct image_work *work)
+{
+    uint32_t at = (driver->frame.tcp_at & 0x7f) + (driver->segment.header_len & 0x3c) + LENGTH_LEN;
+    enum driver_verdict verdict = driver_resize(ctx, at + work->len, at + work->question_end);
+    if (verdict != DRIVER_TX)
+        return verdict;
+    return driver_request_put(driver_begin(ctx), driver_end(ctx), driver, work->len, work->sum) &&
+                   image_put(ctx, at, work)
+               ? DRIVER_TX
+               : DRIVER_DROP;
+}
+
 /* DRIVER_TX: the frame is the answer now, and *note_out what the cache shall know of it.
- * DRIVER_CLIMB: the frame is as it came. DRIVER_DROP: the image was taken away meanwhile, and the
+ * DRIVER_CLIMB: the frame is as it came; if work->segments is 1, it lacks nothing but room.
+ * DRIVER_DROP: the image was taken away meanwhile, and the
  * frame is lost; its sender will send it again. */
 DRIVER_INLINE enum driver_verdict image_tcp(struct driver_context *ctx,
                                             const struct driver_config *config,
@@ -21,18 +36,16 @@ DRIVER_INLINE enum driver_verdict image_tcp(struct driver_context *ctx,
 {
     uint32_t len = 0;
     uint32_t at = driver_request_find(driver_begin(ctx), driver_end(ctx), driver, &len);
+    work->segments = 0;
     if (driver->decision.room == 0 || at == 0 || !image_find(ctx, at, len, true, work) ||
         work->len + LENGTH_LEN > driver->decision.room ||
         !driver_request_is_sum_good(driver, config, work->request_sum))
         return DRIVER_CLIMB;
-    enum driver_verdict verdict = driver_resize(ctx, at + work->len, at + work->question_end);
-    if (verdict != DRIVER_TX)
-        return verdict;
-    if (!driver_request_put(driver_begin(ctx), driver_end(ctx), driver, work->len, work->sum) ||
-        !image_put(ctx, at, work))
-        return DRIVER_DROP;
-    driver_request_note(driver, work->len, (uint32_t)work->version, note_out);
-    return DRIVER_TX;
+    work->segments = 1;
+    enum driver_verdict verdict = image_tcp_put(ctx, driver, work);
+    if (verdict == DRIVER_TX)
+        driver_request_note(driver, work->len, (uint32_t)work->version, note_out);
+    return verdict;
 }
 
 #ifdef __bpf__
@@ -44,17 +57,21 @@ struct {
     __type(value, struct recent_note);
 } driver_notes SEC(".maps");
 
+/* The place of the note; NULL never happens. */
+static __always_inline struct recent_note *image_tcp_note(const struct driver_work *driver)
+{
+    uint32_t place = recent_note_place(driver->decision.place.connection);
+    return bpf_map_lookup_elem(&driver_notes, &place);
+}
+
 /* The same, the note in its place. */
 static __always_inline enum driver_verdict image_tcp_answer(struct xdp_md *ctx,
                                                             const struct driver_config *config,
                                                             const struct driver_work *driver,
                                                             struct image_work *work)
 {
-    uint32_t place = recent_note_place(driver->decision.place.connection);
-    struct recent_note *note = bpf_map_lookup_elem(&driver_notes, &place);
-    if (!note)
-        return DRIVER_CLIMB;
-    return image_tcp(ctx, config, driver, work, note);
+    struct recent_note *note = image_tcp_note(driver);
+    return note ? image_tcp(ctx, config, driver, work, note) : DRIVER_CLIMB;
 }
 #endif
 

@@ -438,10 +438,11 @@ void raw_worker_count_lost(const struct raw_worker *worker, struct io_lost *lost
         worker->backend->count_lost(worker->io, lost_out);
 }
 
-uint64_t raw_worker_count_answered(const struct raw_worker *worker)
+void raw_worker_count_answered(const struct raw_worker *worker, struct io_answered *answered_out)
 {
-    return worker->backend->count_answered != NULL ? worker->backend->count_answered(worker->io)
-                                                   : 0;
+    *answered_out = (struct io_answered){0};
+    if (worker->backend->count_answered != NULL)
+        worker->backend->count_answered(worker->io, answered_out);
 }
 
 const char *raw_worker_backend(const struct raw_worker *worker)

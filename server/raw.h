@@ -95,8 +95,8 @@ unsigned raw_worker_count(const struct raw_worker *worker);
 /* Frames for us that were lost because they came too fast, since the capture was opened. */
 void raw_worker_count_lost(const struct raw_worker *worker, struct io_lost *lost_out);
 
-/* Requests that a program in the interface's driver has answered, since the process began. */
-uint64_t raw_worker_count_answered(const struct raw_worker *worker);
+/* What a program in the interface's driver has done, since the process began. */
+void raw_worker_count_answered(const struct raw_worker *worker, struct io_answered *answered_out);
 
 /* The name of the backend that carries the frames, and why it is not a better one, for people; "":
  * it is the best, or the one asked for. */

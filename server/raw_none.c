@@ -60,10 +60,10 @@ void raw_worker_count_lost(const struct raw_worker *worker, struct io_lost *lost
     *lost_out = (struct io_lost){0};
 }
 
-uint64_t raw_worker_count_answered(const struct raw_worker *worker)
+void raw_worker_count_answered(const struct raw_worker *worker, struct io_answered *answered_out)
 {
     (void)worker;
-    return 0;
+    *answered_out = (struct io_answered){0};
 }
 
 const char *raw_worker_backend(const struct raw_worker *worker)

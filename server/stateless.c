@@ -173,8 +173,9 @@ static uint64_t now_us(void)
 static void member_shut(struct stateless *member, bool is_leaving)
 {
     struct io_lost lost = {0}, some;
-    uint64_t answered =
-        member->crew_count != 0 ? raw_worker_count_answered(member->crew[0].raw) : 0;
+    struct io_answered answered = {0};
+    if (member->crew_count != 0)
+        raw_worker_count_answered(member->crew[0].raw, &answered);
     if (member->crew_count != 0 && !is_leaving)
         raw_worker_unguard(member->crew[0].raw);
     member->until_us = now_us();
@@ -192,9 +193,12 @@ static void member_shut(struct stateless *member, bool is_leaving)
         crew->raw = NULL;
     }
     member->crew_count = 0;
-    if (answered != 0)
-        log_write(LOG_LEVEL_INFO, "interface %s: %ju requests were answered in the driver",
-                  member->interface, (uintmax_t)answered);
+    if (answered.requests != 0)
+        log_write(LOG_LEVEL_INFO,
+                  "interface %s: %ju requests were answered in the driver (%ju in copies of their "
+                  "frames), %ju frames by the workers",
+                  member->interface, (uintmax_t)answered.requests, (uintmax_t)answered.copied,
+                  (uintmax_t)answered.climbed);
     if (lost.syns + lost.others != 0)
         log_write(LOG_LEVEL_INFO,
                   "interface %s: %ju frames were lost because they came too fast, %ju of them SYNs",

@@ -110,9 +110,9 @@ static void driver_learn(struct io *io, const struct io_frame *frame, const stru
                   train->len);
 }
 
-static uint64_t driver_count_answered(const struct io *io)
+static void driver_count_answered(const struct io *io, struct io_answered *answered_out)
 {
-    return loader_answered(io->loader);
+    *answered_out = loader_answered(io->loader);
 }
 
 static const struct recent_note *driver_notes(const struct io *io)

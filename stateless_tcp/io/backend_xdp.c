@@ -579,9 +579,9 @@ static void xdp_learn(struct io *io, const struct io_frame *frame, const struct 
                   train->len);
 }
 
-static uint64_t xdp_count_answered(const struct io *io)
+static void xdp_count_answered(const struct io *io, struct io_answered *answered_out)
 {
-    return loader_answered(io->loader);
+    *answered_out = loader_answered(io->loader);
 }
 
 static const struct recent_note *xdp_notes(const struct io *io)

@@ -88,6 +88,13 @@ struct io_lost {
     uint64_t others;
 };
 
+/* What a program in an interface's driver has done. */
+struct io_answered {
+    uint64_t requests; /* answered */
+    uint64_t copied;   /* of these, with copies of the frame, for which there was no room */
+    uint64_t climbed;  /* frames that it left to the workers */
+};
+
 struct io_backend {
     const char *name;
     bool is_automatic; /* may be chosen where none was asked for */
@@ -114,8 +121,8 @@ struct io_backend {
     /* Frames for us that were lost since open, because they came faster than they were taken. NULL:
      * this one does not know. */
     void (*count_lost)(struct io *io, struct io_lost *lost_out);
-    /* Requests that a program in the driver has answered since it was loaded. NULL: none are. */
-    uint64_t (*count_answered)(const struct io *io);
+    /* What a program in the driver has done since it was loaded. NULL: there is none. */
+    void (*count_answered)(const struct io *io, struct io_answered *answered_out);
     /* For the same backends and thread, where UDP answers may be given again. lease(): what was
      * learned, and what follows, is right until `until_ns` (CLOCK_MONOTONIC); is_changed: only what
      * follows. learn(): `train` answers `frame`, and would whoever sends that, the ID aside. NULL:

@@ -13,7 +13,7 @@ enum { ROOM_LEN = 4096, HEADROOM = 256 };
 
 static struct image_made made;
 static uint8_t frame[FRAME_CAP], answer[TRAIN_CAP];
-static unsigned answered, climbed, roomless, moved, unread;
+static unsigned answered, climbed, roomless, moved, unread, copied;
 
 /* What there is in front of a frame and behind it, on interfaces of several kinds. */
 static struct driver_context place(size_t len, uint32_t seed, uint8_t *room)
@@ -38,6 +38,20 @@ static bool has_room_for(const struct driver_context *ctx, size_t answer_len)
            (in_front >= DRIVER_FRONT_MAX && behind + DRIVER_FRONT_MAX >= answer_len);
 }
 
+/* The answer that had no room, in a copy of its request's frame. */
+static void check_copy(struct driver_context *ctx, uint32_t number, size_t answer_len)
+{
+    static uint8_t page[IMAGE_PAGE_LEN];
+    struct driver_context copy;
+    if (!image_front_copy(ctx, number, page, &copy))
+        return;
+    MUST(image_udp_put(&copy, &image_front_driver, &image_front_work) == DRIVER_TX);
+    MUST((size_t)(copy.data_end - copy.data) == answer_len);
+    MUST(memcmp(copy.data, answer, answer_len) == 0);
+    MUST(driver_ticket_is_none(&copy));
+    copied++;
+}
+
 static void check(enum packet_checksum_policy policy, size_t len, uint32_t seed, bool is_whole)
 {
     struct driver_frame found;
@@ -53,6 +67,11 @@ static void check(enum packet_checksum_policy policy, size_t len, uint32_t seed,
     case DRIVER_CLIMB:
         MUST(memcmp(&ctx, &before, sizeof ctx) == 0 && memcmp(ctx.data, frame, len) == 0);
         bool has_room = has_room_for(&ctx, answer_len);
+        MUST(image_front_work.segments == 0 || !is_whole || (answer_len > 0 && !has_room));
+        MUST(image_front_work.segments == 1 || has_room || answer_len == 0 || !is_whole ||
+             !is_short);
+        if (image_front_work.segments > 0 && is_whole)
+            check_copy(&ctx, seed, answer_len);
         MUST(answer_len == 0 || !is_short || !has_room || !is_whole);
         roomless += answer_len > 0 && !has_room;
         unread += answer_len > 0 && !is_short;
@@ -121,9 +140,10 @@ int main(void)
         }
         MUST(answered > whole);
     }
-    printf("%u answered (%u moved to the front), %u climbed (%u for want of room, %u too long)\n",
-           answered, moved, climbed, roomless, unread);
+    printf("%u answered (%u moved to the front), %u climbed (%u for want of room, %u too long), "
+           "%u copied\n",
+           answered, moved, climbed, roomless, unread, copied);
     MUST(answered > IMAGE_FRAMES_IMAGES * FRAMES / 4 && moved > 1000 && roomless > 100 &&
-         unread > 100 && climbed > IMAGE_FRAMES_IMAGES * FRAMES / 8);
+         copied > 100 && unread > 100 && climbed > IMAGE_FRAMES_IMAGES * FRAMES / 8);
     return EXIT_SUCCESS;
 }

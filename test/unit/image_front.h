@@ -7,6 +7,7 @@
 #define TEST_UNIT_IMAGE_FRONT_H
 
 #include "server/image_udp.bpf.h"
+#include "stateless_tcp/io/xdp/copies.bpf.h"
 #include "test/must.h"
 
 static inline unsigned image_front_get16(const uint8_t *p)
@@ -37,16 +38,46 @@ static inline bool image_front_find(const uint8_t *frame, size_t len,
     return is_v4 ? frame[ip_at] == 0x45 : frame[ip_at + 6] == 17;
 }
 
-/* What the program behind it does then. In its memory is what the frame before left there. */
+/* What the programs behind it work in. What the frame before left there stays. */
+static struct driver_work image_front_driver;
+static struct image_work image_front_work;
+
+/* What the program behind it does then. */
 static inline enum driver_verdict image_front(enum packet_checksum_policy policy,
                                               const struct driver_frame *found,
                                               struct driver_context *ctx)
 {
-    static struct driver_work driver;
-    static struct image_work work;
     const struct driver_config config = {.checksum_policy = (uint8_t)policy};
-    driver.frame = *found;
-    return image_udp(ctx, &config, &driver, &work);
+    image_front_driver.frame = *found;
+    return image_udp(ctx, &config, &image_front_driver, &image_front_work);
+}
+
+/* Behind that where there was no room: a copy as the kernel makes it, on a page. Returns false if
+ * not even a ticket has room. */
+static inline bool image_front_copy(struct driver_context *ctx, uint32_t number,
+                                    uint8_t page[IMAGE_PAGE_LEN], struct driver_context *copy_out)
+{
+    enum { TAIL = 320 }; /* the kernel keeps that */
+    uint32_t taken = ~number;
+    struct driver_context before = *ctx;
+    size_t in_front = (size_t)(ctx->data - ctx->room);
+    MUST(driver_ticket_is_none(ctx));
+    if (!driver_ticket_put(ctx, number)) {
+        MUST(memcmp(ctx, &before, sizeof before) == 0 && in_front < DRIVER_TICKET_LEN);
+        return false;
+    }
+    MUST(!driver_ticket_is_none(ctx));
+    size_t len = (size_t)(ctx->data_end - ctx->data);
+    in_front -= DRIVER_TICKET_LEN;
+    memset(page, 0x5a, IMAGE_PAGE_LEN);
+    memcpy(page + in_front, ctx->data, len);
+    *copy_out = (struct driver_context){.data = page + in_front,
+                                        .data_end = page + in_front + len,
+                                        .room = page,
+                                        .room_end = page + IMAGE_PAGE_LEN - TAIL};
+    MUST(driver_ticket_take(copy_out, &taken) && taken == number);
+    MUST(driver_ticket_take(ctx, &taken) && memcmp(ctx, &before, sizeof before) == 0);
+    return true;
 }
 
 /* Hold that against what user space, which serves the same zones, answered to the frame. Ends the

@@ -9,6 +9,8 @@
  * It differs on purpose in one thing: frames beyond DRIVER_FRAME_MAX are passed, ours or not.
  */
 #include "stateless_tcp/io/xdp/maps.bpf.h"
+/* after it */
+#include "stateless_tcp/io/xdp/copies.bpf.h"
 
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
@@ -32,6 +34,14 @@ struct {
     __type(key, uint32_t);
     __type(value, uint32_t);
 } driver_next SEC(".maps");
+
+/* And where frames with a ticket go on. */
+struct {
+    __uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, uint32_t);
+    __type(value, uint32_t);
+} driver_finish SEC(".maps");
 
 volatile uint32_t driver_bank; /* which of driver_configs counts */
 
@@ -331,6 +341,16 @@ int lethe_driver(struct xdp_md *ctx)
     if (is_request && config->has_next)
         bpf_tail_call(ctx, &driver_next, 0); /* comes back if there is none */
     return driver_climb_up(ctx);
+}
+
+/* All that leaves by driver_out goes through here first. */
+SEC("xdp/devmap")
+int lethe_out(struct xdp_md *ctx)
+{
+    if (driver_ticket_is_none(ctx))
+        return XDP_PASS;
+    bpf_tail_call(ctx, &driver_finish, 0);
+    return XDP_DROP;
 }
 
 /* None of the functions that the kernel keeps for GPL programs is called. */

@@ -22,6 +22,8 @@
  *     driver_peers       trie   struct driver_prefix -> 1
  *     driver_configs     array  two banks of struct driver_config; driver_bank says which counts
  *     driver_next        program entered with driver_works saying what is known of the frame
+ *     driver_out         devmap the interface itself, once; driver_out_2 and so on as often
+ *     driver_finish      program entered where frames with a ticket leave (copies.bpf.h)
  *     driver_works       array  one struct driver_work (tcp.bpf.h), for each processor
  *     driver_sockets     xskmap queue -> AF_XDP socket
  *     driver_counters    array  enum driver_counter -> uint64_t, for each processor
@@ -40,6 +42,7 @@
 #define DRIVER_ENDPOINTS_MAX 1024
 #define DRIVER_PEERS_MAX 1024
 #define DRIVER_QUEUES_MAX 128
+#define DRIVER_COPIES_MAX 4 /* of a frame that leaves, itself included */
 
 /* A frame's place in the memory of an AF_XDP socket, and what the kernel keeps in front of it. */
 #define DRIVER_CHUNK_LEN 2048u
@@ -88,6 +91,7 @@ struct driver_config {
     uint8_t has_hot;      /* UDP answers are given again */
     uint8_t has_next;     /* what is not answered here goes on to the program in driver_next */
     uint8_t has_redirect; /* send by redirecting to the interface itself, not by XDP_TX */
+    uint8_t has_copies;   /* and several times, where there is no room */
     uint8_t has_peers;
     uint16_t port_low; /* no endpoint has a port beyond these two */
     uint16_t port_high;
@@ -109,6 +113,7 @@ enum driver_counter {
     DRIVER_COUNT_HOT,     /* a UDP answer that user space gave before */
     DRIVER_COUNT_REQUEST, /* over TCP, answered */
     DRIVER_COUNT_IMAGE,   /* over UDP, by the next program */
+    DRIVER_COUNT_COPIED,  /* beside those two: with copies of the frame (copies.bpf.h) */
     DRIVER_COUNTERS,
 };
 

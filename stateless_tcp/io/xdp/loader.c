@@ -3,6 +3,7 @@
 
 #include "stateless_tcp/io/xdp/mute.h"
 #include "stateless_tcp/io/xdp/next.h"
+#include "stateless_tcp/io/xdp/out.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -30,9 +31,10 @@ struct loader {
     char interface[IF_NAMESIZE];
     int interface_index;
     bool is_native;
+    bool has_broadcast, has_copies;
     struct bpf_object *object;
     int program, link;
-    int endpoints_map, peers_map, configs_map, sockets_map, counters_map, next_map;
+    int endpoints_map, peers_map, configs_map, sockets_map, counters_map, next_map, finish_map;
     volatile uint32_t *bank; /* the program's variable, mapped */
     struct driver_hot_answer *hot_answers;
     struct driver_hot_lease *hot_lease; /* both mapped, if there is hot */
@@ -149,6 +151,8 @@ static int loader_load(struct loader *loader, bool has_hot, struct io_error *err
     loader->sockets_map = bpf_object__find_map_fd_by_name(object, "driver_sockets");
     loader->counters_map = bpf_object__find_map_fd_by_name(object, "driver_counters");
     loader->next_map = bpf_object__find_map_fd_by_name(object, "driver_next");
+    loader->finish_map = bpf_object__find_map_fd_by_name(object, "driver_finish");
+    loader->has_broadcast = out_has_broadcast();
     int variables = bpf_object__find_map_fd_by_name(object, ".bss");
     void *bank =
         mmap(NULL, sizeof(*loader->bank), PROT_READ | PROT_WRITE, MAP_SHARED, variables, 0);
@@ -288,6 +292,7 @@ static int loader_hold(const char *interface, bool has_hot, struct loader **load
         }
         loader_counters(loader, counters);
         mute_begin(&loader->mute, interface, counters);
+        loader->has_copies = out_open(loader->object, index) == 0 && loader->has_broadcast;
     }
     if (result != 0)
         return result;
@@ -386,12 +391,15 @@ static int loader_give_pages(const struct loader *loader, size_t page_count, int
                              struct io_error *error)
 {
     const uint32_t zero = 0;
-    int program;
-    int result = next_load(loader->next, *pages, page_count, &program, pages, error);
+    struct next_programs programs;
+    int result = next_load(loader->next, *pages, page_count, &programs, pages, error);
     if (result != 0)
         return result;
-    result = bpf_map_update_elem(loader->next_map, &zero, &program, BPF_ANY);
-    close(program);
+    result = bpf_map_update_elem(loader->finish_map, &zero, &programs.finish, BPF_ANY);
+    if (result == 0)
+        result = bpf_map_update_elem(loader->next_map, &zero, &programs.next, BPF_ANY);
+    close(programs.next);
+    close(programs.finish);
     return result == 0 ? 0
                        : loader_fail(loader->interface, result, error,
                                      "cannot go on to another program: %s", strerror(-result));
@@ -417,8 +425,10 @@ static void pages_take(void)
     const uint32_t zero = 0;
     pthread_mutex_lock(&loaders_lock);
     for (const struct loader *loader = loaders; loader != NULL; loader = loader->next_loader)
-        if (loader->next != NULL)
+        if (loader->next != NULL) {
             bpf_map_delete_elem(loader->next_map, &zero);
+            bpf_map_delete_elem(loader->finish_map, &zero);
+        }
     pthread_mutex_unlock(&loaders_lock);
 }
 
@@ -474,19 +484,6 @@ static int tell_endpoints(struct loader *loader, uint32_t transports, const stru
     return result;
 }
 
-static bool is_same_prefix(const struct prefix *a, const struct prefix *b)
-{
-    return a->len == b->len && packet_address_equal(&a->address, &b->address);
-}
-
-static bool is_same_peers(const struct loader *loader, const struct loader_wish *wish)
-{
-    bool is_same = loader->peer_count == wish->peer_count;
-    for (size_t i = 0; is_same && i < wish->peer_count; i++)
-        is_same = is_same_prefix(&loader->peers[i], &wish->peers[i]);
-    return is_same;
-}
-
 static int tell_peers(struct loader *loader, const struct loader_wish *wish)
 {
     const uint32_t one = 1;
@@ -521,6 +518,7 @@ static int tell_config(struct loader *loader, const struct loader_wish *wish,
         .has_hot = wish->has_hot && loader->hot != NULL && !loader->mute.is_noticed,
         .has_next = wish->has_next && loader->next != NULL && !loader->mute.is_noticed,
         .has_redirect = loader->is_native && loader->mute.is_veth,
+        .has_copies = loader->is_native && loader->mute.is_veth && loader->has_copies,
         .has_peers = wish->peer_count > 0,
         .port_low = UINT16_MAX,
     };
@@ -559,7 +557,7 @@ int loader_tell(struct loader *loader, const struct loader_wish *wish, const str
     pthread_mutex_lock(&loader->lock);
     int result = 0;
     /* A new peer must be known before its TCP could be ours. */
-    if (!is_same_peers(loader, wish))
+    if (!loader_wish_has_peers(wish, loader->peers, loader->peer_count))
         result = tell_peers(loader, wish);
     if (result == 0)
         result = tell_endpoints(loader, transports, facts);
@@ -583,10 +581,14 @@ void loader_counters(const struct loader *loader, uint64_t counters_out[DRIVER_C
     free(values);
 }
 
-uint64_t loader_answered(const struct loader *loader)
+struct io_answered loader_answered(const struct loader *loader)
 {
     uint64_t counters[DRIVER_COUNTERS];
     loader_counters(loader, counters);
-    return counters[DRIVER_COUNT_HOT] + counters[DRIVER_COUNT_REQUEST] +
-           counters[DRIVER_COUNT_IMAGE];
+    return (struct io_answered){
+        .requests = counters[DRIVER_COUNT_HOT] + counters[DRIVER_COUNT_REQUEST] +
+                    counters[DRIVER_COUNT_IMAGE],
+        .copied = counters[DRIVER_COUNT_COPIED],
+        .climbed = counters[DRIVER_COUNT_CLIMBED],
+    };
 }

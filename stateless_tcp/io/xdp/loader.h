@@ -50,6 +50,10 @@ struct loader_wish {
 int loader_wish_make(const struct io_config *config, struct loader_wish *wish_out);
 void loader_wish_free(struct loader_wish *wish);
 
+/* Whether these are its peers, in this order. */
+bool loader_wish_has_peers(const struct loader_wish *wish, const struct prefix *peers,
+                           size_t count);
+
 /* Tell the program. Frames that come meanwhile meet the facts of before or of now, keys never half
  * changed if they change less than once in a millisecond. Endpoints beyond DRIVER_ENDPOINTS_MAX are
  * left out. Answers that the interface does not send (mute.h) are noticed here: from then on the
@@ -72,8 +76,8 @@ const struct recent_note *loader_notes(const struct loader *loader);
 /* Of all loaders: see io.h. */
 extern const struct io_pages loader_pages;
 
-/* How many requests it and the next program have answered. */
-uint64_t loader_answered(const struct loader *loader);
+/* The same, in short, the next program's included. */
+struct io_answered loader_answered(const struct loader *loader);
 
 /* The UDP answers that it gives again; NULL: no room for any. Valid as long as the loader. */
 struct hot *loader_hot(const struct loader *loader);

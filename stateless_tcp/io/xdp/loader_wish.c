@@ -25,3 +25,16 @@ void loader_wish_free(struct loader_wish *wish)
     free(wish->peers);
     wish->peers = NULL;
 }
+
+static bool is_same_prefix(const struct prefix *a, const struct prefix *b)
+{
+    return a->len == b->len && packet_address_equal(&a->address, &b->address);
+}
+
+bool loader_wish_has_peers(const struct loader_wish *wish, const struct prefix *peers, size_t count)
+{
+    bool is_same = count == wish->peer_count;
+    for (size_t i = 0; is_same && i < count; i++)
+        is_same = is_same_prefix(&peers[i], &wish->peers[i]);
+    return is_same;
+}

@@ -35,6 +35,19 @@ struct {
     __type(value, uint64_t);
 } driver_counters SEC(".maps");
 
+/* The interface itself, as often as a frame is to leave, always by lethe_out (copies.bpf.h). */
+#define DRIVER_OUT(name, count)               \
+    struct {                                  \
+        __uint(type, BPF_MAP_TYPE_DEVMAP);    \
+        __uint(max_entries, count);           \
+        __type(key, uint32_t);                \
+        __type(value, struct bpf_devmap_val); \
+    } name SEC(".maps")
+DRIVER_OUT(driver_out, 1);
+DRIVER_OUT(driver_out_2, 2);
+DRIVER_OUT(driver_out_3, 3);
+DRIVER_OUT(driver_out_4, 4);
+
 static __always_inline void driver_count(enum driver_counter counter)
 {
     uint32_t key = counter;
@@ -56,7 +69,18 @@ static __always_inline int driver_send(struct xdp_md *ctx, const struct driver_c
     driver_count(DRIVER_COUNT_ANSWERED);
     /* A veth wakes the other end after XDP_TX only if that has a program of its own; after a
      * redirect generic receive offload does too. */
-    return config->has_redirect ? (int)bpf_redirect(ctx->ingress_ifindex, 0) : XDP_TX;
+    return config->has_redirect ? (int)bpf_redirect_map(&driver_out, 0, XDP_TX) : XDP_TX;
+}
+
+/* The frame has a ticket: it goes to lethe_out so often, DRIVER_COPIES_MAX times at most. */
+static __always_inline int driver_send_copies(uint32_t count)
+{
+    driver_count(DRIVER_COUNT_ANSWERED);
+    driver_count(DRIVER_COUNT_COPIED);
+    if (count <= 2)
+        return (int)bpf_redirect_map(&driver_out_2, 0, BPF_F_BROADCAST);
+    return (int)(count == 3 ? bpf_redirect_map(&driver_out_3, 0, BPF_F_BROADCAST)
+                            : bpf_redirect_map(&driver_out_4, 0, BPF_F_BROADCAST));
 }
 
 #endif

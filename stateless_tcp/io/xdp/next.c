@@ -18,7 +18,7 @@
 
 /* The map with the pages, by its name in the program. */
 #define PAGES_NAME "image_pages"
-#define FDS_MAX 2
+#define FDS_MAX 3
 
 struct next {
     pid_t keeper;
@@ -170,19 +170,21 @@ static void keeper_load(int fd, const struct io_program *program, const struct n
     const struct bpf_object_open_opts options = {.sz = sizeof(options),
                                                  .object_name = "lethe_next"};
     struct delivery delivery = {0};
-    int fds[FDS_MAX] = {-1, -1};
+    int fds[FDS_MAX] = {-1, -1, -1};
     last_words[0] = '\0';
     struct bpf_object *object = bpf_object__open_mem(program->octets, program->len, &options);
     int result = object == NULL ? -errno : keeper_prepare(object, maps, map_count, order, pages_fd);
     if (result == 0)
         result = bpf_object__load(object);
     if (result == 0) {
-        fds[0] = bpf_program__fd(bpf_object__next_program(object, NULL));
-        fds[1] = bpf_object__find_map_fd_by_name(object, PAGES_NAME);
+        struct bpf_program *first = bpf_object__next_program(object, NULL);
+        fds[0] = bpf_program__fd(first);
+        fds[1] = bpf_program__fd(bpf_object__next_program(object, first));
+        fds[2] = bpf_object__find_map_fd_by_name(object, PAGES_NAME);
     }
     delivery.result = result;
     memcpy(delivery.words, last_words, sizeof(last_words));
-    fds_send(fd, &delivery, sizeof(delivery), fds, result != 0 ? 0 : pages_fd >= 0 ? 1 : 2);
+    fds_send(fd, &delivery, sizeof(delivery), fds, result != 0 ? 0 : pages_fd >= 0 ? 2 : 3);
     bpf_object__close(object);
 }
 
@@ -233,24 +235,24 @@ int next_open(const struct io_program *program, const struct next_map *maps, siz
     return 0;
 }
 
-int next_load(struct next *next, int pages_fd, size_t page_count, int *program_out, int *pages_out,
-              struct io_error *error)
+int next_load(struct next *next, int pages_fd, size_t page_count,
+              struct next_programs *programs_out, int *pages_out, struct io_error *error)
 {
     struct order order = {.page_count = page_count};
     struct delivery delivery;
-    int fds[FDS_MAX] = {-1, -1};
+    int fds[FDS_MAX] = {-1, -1, -1};
     if (page_count > UINT32_MAX)
         return next_fail(error, -E2BIG, "cannot load", "too many pages");
     if (fds_send(next->fd, &order, sizeof(order), &pages_fd, pages_fd >= 0) !=
             (ssize_t)sizeof(order) ||
         fds_receive(next->fd, &delivery, sizeof(delivery), fds) != (ssize_t)sizeof(delivery))
         return next_fail(error, -EPIPE, "cannot load", "the process that loads it is gone");
-    if (delivery.result == 0 && (fds[0] < 0 || (pages_fd < 0 && fds[1] < 0)))
+    if (delivery.result == 0 && (fds[1] < 0 || (pages_fd < 0 && fds[2] < 0)))
         delivery.result = -EMFILE;
     if (delivery.result == 0) {
-        *program_out = fds[0];
+        *programs_out = (struct next_programs){fds[0], fds[1]};
         if (pages_fd < 0)
-            *pages_out = fds[1];
+            *pages_out = fds[2];
         return 0;
     }
     for (unsigned i = 0; i < FDS_MAX; i++)

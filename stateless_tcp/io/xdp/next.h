@@ -20,19 +20,24 @@ struct next_map {
     const char *name;
     int fd;
 };
-#define NEXT_MAPS_MAX 16
+#define NEXT_MAPS_MAX 32
 
 /* Fork the process. Needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN (or CAP_SYS_ADMIN), for it to
  * keep. Outcomes: 0 with *next_out, the caller's; negative errno with `error`. */
 int next_open(const struct io_program *program, const struct next_map *maps, size_t map_count,
               struct next **next_out, struct io_error *error);
 
-/* Have it load the program. `pages_fd`: the memory to answer from; negative: make one, of
+/* What it loads: the program that goes on after lethe_driver, and the one after lethe_out. */
+struct next_programs {
+    int next, finish;
+};
+
+/* Have it load the programs. `pages_fd`: the memory to answer from; negative: make one, of
  * `page_count` pages of zeros. Takes as long as the kernel needs to check the program and to find
- * the memory. Outcomes: 0, *program_out and, where one was made, *pages_out are the caller's to
+ * the memory. Outcomes: 0, *programs_out and, where one was made, *pages_out are the caller's to
  * close; -EPIPE the process is gone; other negative errno; `error` says what failed. */
-int next_load(struct next *next, int pages_fd, size_t page_count, int *program_out, int *pages_out,
-              struct io_error *error);
+int next_load(struct next *next, int pages_fd, size_t page_count,
+              struct next_programs *programs_out, int *pages_out, struct io_error *error);
 
 /* End the process. NULL is allowed. */
 void next_close(struct next *next);
