@@ -26,7 +26,7 @@ size_t answer_request(struct zonedb_view *view, const struct answer_image *image
                       size_t response_cap)
 {
     size_t len = 0;
-    if (image != NULL)
+    if (image != NULL && client->restraint == RESPOND_FREELY)
         len = answer_from_image(view, image, client->transport == RESPOND_TCP, request, request_len,
                                 response, response_cap);
     return len != 0 ? len

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "server/config.h"
+#include "server/buckets.h"
 #include "stateless_tcp/stateless_tcp.h"
 
 #include <assert.h>
@@ -16,6 +17,7 @@ static const char *const udp_choices[] = {"socket", "fast", NULL};
 static const char *const switch_choices[] = {"off", "on", NULL};
 static const char *const any_choices[] = {"minimal", "full", NULL};
 static const char *const profile_choices[] = {"classic", "modern", NULL};
+static const char *const when_choices[] = {"off", "over-rate", "always", NULL};
 static const char *const verify_choices[] = {"auto", "always", "never", NULL};
 
 #define MEMBER(member) .offset = offsetof(struct config, member)
@@ -89,6 +91,32 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
         "take the key that everybody knows, too (default: off)", SWITCH(has_tsig_well_known)},
     [CONFIG_KEY_TSIG_SHA1] = {"tsig", "sha1", "tsig-sha1", .help =
         "take keys of HMAC-SHA1 (default: off)", SWITCH(has_tsig_sha1)},
+    [CONFIG_KEY_COOKIE_ENABLED] = {"cookie", "enabled", "cookie", .help =
+        "answer DNS cookies (default: on)", SWITCH(has_cookie)},
+    [CONFIG_KEY_COOKIE_KEY_FILE] = {"cookie", "key-file", "cookie-key-file", "FILE",
+        "their secrets, for servers that share them (default: random)", TEXT(cookie_key_file)},
+    [CONFIG_KEY_POLICY_RATE_LIMIT] = {"policy", "rate-limit", "policy-rate-limit", "COUNT",
+        "UDP queries a second of one prefix, 0: any number (default: 0)",
+        NUMBER(rate_limit, 0, BUCKETS_RATE_MAX)},
+    [CONFIG_KEY_POLICY_SLIP] = {"policy", "slip", "policy-slip", "COUNT",
+        "beyond that, answer one in so many, 0: none (default: 1)", NUMBER(slip, 0, 100)},
+    [CONFIG_KEY_POLICY_IPV4_PREFIX_LENGTH] = {"policy", "ipv4-prefix-length",
+        "policy-ipv4-prefix-length", "BITS", "IPv4 addresses of one prefix (default: 24)",
+        NUMBER(rate_ipv4_len, 1, 32)},
+    [CONFIG_KEY_POLICY_IPV6_PREFIX_LENGTH] = {"policy", "ipv6-prefix-length",
+        "policy-ipv6-prefix-length", "BITS", "IPv6 addresses of one prefix (default: 56)",
+        NUMBER(rate_ipv6_len, 1, 128)},
+    [CONFIG_KEY_POLICY_TABLE_SIZE] = {"policy", "table-size", "policy-table-size", .help =
+        "memory for rates (default: 1M)",
+        SIZE(rate_table_size, BUCKETS_SIZE_MIN, BUCKETS_SIZE_MAX)},
+    [CONFIG_KEY_POLICY_REQUIRE_COOKIE] = {"policy", "require-cookie", "policy-require-cookie",
+        "off|over-rate|always", "who has a good cookie is answered (default: over-rate)",
+        CHOICE(require_cookie, when_choices)},
+    [CONFIG_KEY_POLICY_TCP_ONLY] = {"policy", "tcp-only", "policy-tcp-only",
+        "off|over-rate|always", "over UDP nothing but TC=1 (default: off)",
+        CHOICE(tcp_only, when_choices)},
+    [CONFIG_KEY_POLICY_ALLOW_LIST] = {"policy", "allow-list", "policy-allow-list", .help =
+        "who is answered in any case; may be repeated", PREFIXES(allow_list)},
     [CONFIG_KEY_TCP_IDLE_TIMEOUT] = {"tcp", "idle-timeout", "tcp-idle-timeout", "SECONDS",
         "kernel TCP: close an idle connection after (default: 10)",
         NUMBER(tcp_idle_timeout_s, 1, CONFIG_IDLE_TIMEOUT_MAX_S)},
@@ -137,6 +165,12 @@ void config_init(struct config *config)
     config->has_checksum = policy.has_checksum;
     config->checksum_code = policy.checksum_code;
     config->has_checksum_siphash = policy.has_checksum_siphash;
+    config->has_cookie = true;
+    config->slip = 1;
+    config->rate_ipv4_len = 24;
+    config->rate_ipv6_len = 56;
+    config->rate_table_size = BUCKETS_SIZE_DEFAULT;
+    config->require_cookie = RESTRAIN_WHEN_OVER_RATE;
     config->tcp_idle_timeout_s = 10;
     config->tcp_connections_max = 1000;
     config->tcp_profile = CONFIG_TCP_PROFILE_MODERN;
@@ -286,8 +320,8 @@ void config_clear(struct config *config, const struct config_key *key)
     memset((char *)config + key->offset, 0, sizeof(struct config_prefixes));
 }
 
-static int config_add_prefix(struct config_prefixes *prefixes, const char *value,
-                             struct config_error *error)
+static int config_add_prefix(struct config_prefixes *prefixes, const struct config_key *key,
+                             const char *value, struct config_error *error)
 {
     char text[ADDRESS_TEXT_MAX];
     struct prefix prefix;
@@ -307,7 +341,9 @@ static int config_add_prefix(struct config_prefixes *prefixes, const char *value
                              address_prefix_to_text(&prefix, text));
     }
     if (prefix.len == 0)
-        return config_refuse(error, "\"%.100s\" is everybody; for that say tcp: kernel", value);
+        return config_refuse(
+            error, "\"%.100s\" is everybody%s", value,
+            key == &config_keys[CONFIG_KEY_TCP_TRANSFER_PEERS] ? "; for that say tcp: kernel" : "");
     if (prefixes->count == CONFIG_PREFIXES_MAX)
         return config_refuse(error, "more than %d of them", CONFIG_PREFIXES_MAX);
     prefixes->items[prefixes->count++] = prefix;
@@ -347,7 +383,7 @@ int config_set(struct config *config, const struct config_key *key, const char *
             *(unsigned *)(void *)member = (unsigned)choice;
         return choice >= 0 ? 0 : -EINVAL;
     case CONFIG_KIND_PREFIXES:
-        return config_add_prefix((struct config_prefixes *)(void *)member, value, error);
+        return config_add_prefix((struct config_prefixes *)(void *)member, key, value, error);
     }
     return -EINVAL;
 }
@@ -408,6 +444,33 @@ static bool config_is_same_value(const struct config *a, const struct config *b,
     return false;
 }
 
+struct restrain_config config_restrain(const struct config *config)
+{
+    return (struct restrain_config){.rate = config->rate_limit,
+                                    .slip = config->slip,
+                                    .ipv4_len = config->rate_ipv4_len,
+                                    .ipv6_len = config->rate_ipv6_len,
+                                    .table_size = config->rate_table_size,
+                                    .require_cookie = (enum restrain_when)config->require_cookie,
+                                    .tcp_only = (enum restrain_when)config->tcp_only,
+                                    .allowed = config->allow_list.items,
+                                    .allowed_count = config->allow_list.count};
+}
+
+bool config_is_same_restrain(const struct config *a, const struct config *b)
+{
+    for (unsigned k = CONFIG_KEY_POLICY_RATE_LIMIT; k <= CONFIG_KEY_POLICY_ALLOW_LIST; k++)
+        if (!config_is_same_value(a, b, &config_keys[k]))
+            return false;
+    return true;
+}
+
+static bool is_restrained(const struct config *config)
+{
+    const struct restrain_config restrain = config_restrain(config);
+    return restrain_is_wanted(&restrain);
+}
+
 bool config_is_same_stateless(const struct config *a, const struct config *b)
 {
     for (unsigned k = CONFIG_KEY_TCP_PROFILE; k < CONFIG_KEY_COUNT; k++)
@@ -415,7 +478,8 @@ bool config_is_same_stateless(const struct config *a, const struct config *b)
             return false;
     return config_is_same_value(a, b, &config_keys[CONFIG_KEY_IO]) &&
            config_is_same_value(a, b, &config_keys[CONFIG_KEY_DRIVER]) &&
-           config_is_same_value(a, b, &config_keys[CONFIG_KEY_UDP]);
+           config_is_same_value(a, b, &config_keys[CONFIG_KEY_UDP]) &&
+           is_restrained(a) == is_restrained(b);
 }
 
 /* "FILE:LINE: NAME" or "--OPTION", as the value came from here or there. */
@@ -506,6 +570,18 @@ static int config_check_tsig(const struct config *config, struct config_error *e
     return 0;
 }
 
+static int config_check_policy(const struct config *config, struct config_error *error)
+{
+    char place[PATH_MAX + 64];
+    if (config->require_cookie != RESTRAIN_WHEN_ALWAYS || (config->has_cookie && config->has_edns))
+        return 0;
+    return config_refuse(error, "%s: nobody can have one with %s off",
+                         config_place(config, config->line[CONFIG_KEY_POLICY_REQUIRE_COOKIE],
+                                      "require-cookie", "policy-require-cookie", place,
+                                      sizeof place),
+                         config->has_edns ? "cookies" : "edns");
+}
+
 int config_check(const struct config *config, struct config_error *error)
 {
     char place[PATH_MAX + 64];
@@ -514,7 +590,7 @@ int config_check(const struct config *config, struct config_error *error)
         if (config_check_listen(config, i, error) != 0)
             return -EINVAL;
     if (config_check_udp(config, error) != 0 || config_check_driver(config, error) != 0 ||
-        config_check_tsig(config, error) != 0)
+        config_check_tsig(config, error) != 0 || config_check_policy(config, error) != 0)
         return -EINVAL;
     if (config->proxy[0] != '\0' && config->database[0] != '\0')
         return config_refuse(error,

@@ -14,6 +14,7 @@
 #define SERVER_CONFIG_H
 
 #include "server/address.h"
+#include "server/restrain.h"
 #include "zonedb/respond.h"
 
 #include <limits.h>
@@ -109,6 +110,16 @@ enum config_key_id {
     CONFIG_KEY_TSIG_KEYS,
     CONFIG_KEY_TSIG_WELL_KNOWN,
     CONFIG_KEY_TSIG_SHA1,
+    CONFIG_KEY_COOKIE_ENABLED,
+    CONFIG_KEY_COOKIE_KEY_FILE,
+    CONFIG_KEY_POLICY_RATE_LIMIT,
+    CONFIG_KEY_POLICY_SLIP,
+    CONFIG_KEY_POLICY_IPV4_PREFIX_LENGTH,
+    CONFIG_KEY_POLICY_IPV6_PREFIX_LENGTH,
+    CONFIG_KEY_POLICY_TABLE_SIZE,
+    CONFIG_KEY_POLICY_REQUIRE_COOKIE,
+    CONFIG_KEY_POLICY_TCP_ONLY,
+    CONFIG_KEY_POLICY_ALLOW_LIST,
     CONFIG_KEY_TCP_IDLE_TIMEOUT,
     CONFIG_KEY_TCP_MAX_CONNECTIONS,
     CONFIG_KEY_TCP_PROFILE,
@@ -162,6 +173,16 @@ struct config {
     char tsig_keys[PATH_MAX];
     bool has_tsig_well_known;
     bool has_tsig_sha1;
+
+    bool has_cookie;
+    char cookie_key_file[PATH_MAX]; /* "": secrets are made at random */
+
+    unsigned rate_limit; /* queries over UDP a second of one prefix; 0: any number */
+    unsigned slip;       /* of those beyond it, one in so many is answered; 0: none */
+    unsigned rate_ipv4_len, rate_ipv6_len; /* bits of an address that tell prefixes apart */
+    size_t rate_table_size;                /* octets */
+    unsigned require_cookie, tcp_only;     /* enum restrain_when */
+    struct config_prefixes allow_list;     /* of whom nothing is asked */
 
     unsigned tcp_idle_timeout_s;
     unsigned tcp_connections_max; /* of each worker */
@@ -266,6 +287,12 @@ int config_load(int argc, char **argv, enum config_action *action_out, struct co
 
 /* The text of --help, to standard output. */
 void config_print_help(void);
+
+/* Whom to answer over UDP, as configured. The allow-list stays the config's. */
+struct restrain_config config_restrain(const struct config *config);
+
+/* Whether these are the same. */
+bool config_is_same_restrain(const struct config *a, const struct config *b);
 
 /* How to answer, as configured, without the keys of TSIG. The texts stay the config's: it must
  * outlive the policy. */

@@ -50,7 +50,7 @@ struct reader {
     unsigned root_line;
     unsigned listen_line[CONFIG_LISTEN_MAX];
     unsigned listen_key_line[CONFIG_LISTEN_MAX][LISTEN_KEY_COUNT];
-    unsigned peer_line[CONFIG_PREFIXES_MAX];
+    unsigned item_line[CONFIG_KEY_COUNT][CONFIG_PREFIXES_MAX]; /* of CONFIG_KIND_PREFIXES */
 };
 
 __attribute__((format(printf, 3, 4))) static int reader_refuse(const struct reader *reader,
@@ -148,8 +148,8 @@ static int reader_mark_listen(struct reader *reader, yaml_document_t *document,
     return 0;
 }
 
-static int reader_mark_peers(struct reader *reader, yaml_document_t *document,
-                             const yaml_node_t *list)
+static int reader_mark_prefixes(struct reader *reader, yaml_document_t *document,
+                                const yaml_node_t *list, unsigned k)
 {
     if (list->type != YAML_SEQUENCE_NODE)
         return 0;
@@ -158,11 +158,12 @@ static int reader_mark_peers(struct reader *reader, yaml_document_t *document,
     for (size_t i = 0; i < count; i++) {
         const yaml_node_t *item = yaml_document_get_node(document, items[i]);
         if (i == CONFIG_PREFIXES_MAX)
-            return reader_refuse(reader, node_line(item), "transfer-peers: more than %d of them",
-                                 CONFIG_PREFIXES_MAX);
+            return reader_refuse(reader, node_line(item), "%s: more than %d of them",
+                                 config_keys[k].name, CONFIG_PREFIXES_MAX);
         if (item->type == YAML_SCALAR_NODE && strlen(node_text(item)) != item->data.scalar.length)
-            return reader_refuse(reader, node_line(item), "transfer-peers: has a NUL in it");
-        reader->peer_line[i] = (unsigned)node_line(item);
+            return reader_refuse(reader, node_line(item), "%s: has a NUL in it",
+                                 config_keys[k].name);
+        reader->item_line[k][i] = (unsigned)node_line(item);
     }
     return 0;
 }
@@ -186,8 +187,8 @@ static int reader_mark_group(struct reader *reader, yaml_document_t *document,
             if (is_same_group(known->group, group) && strcmp(known->name, node_text(key)) == 0) {
                 reader->config->line[k] = (unsigned)node_line(key);
                 is_known = true;
-                if (k == CONFIG_KEY_TCP_TRANSFER_PEERS &&
-                    reader_mark_peers(reader, document, value) != 0)
+                if (known->kind == CONFIG_KIND_PREFIXES &&
+                    reader_mark_prefixes(reader, document, value, k) != 0)
                     return -EINVAL;
             } else if (group == NULL && is_same_group(known->group, node_text(key))) {
                 is_known = true;
@@ -389,7 +390,7 @@ static int reader_meaning(struct reader *reader, const struct raw *raw)
             return reader_refuse(reader, config->line[k], "%s: %.400s", key->name, reason.text);
         for (uint32_t i = 0; is_list && i < raw->list_count[k]; i++)
             if (config_set(config, key, raw->value[k].list[i], &reason) != 0)
-                return reader_refuse(reader, reader->peer_line[i], "%s: %.400s", key->name,
+                return reader_refuse(reader, reader->item_line[k][i], "%s: %.400s", key->name,
                                      reason.text);
     }
     for (uint32_t i = 0; i < raw->listen_count; i++) {

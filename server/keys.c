@@ -28,27 +28,32 @@ static int hex_value(char digit)
     return index < 16 ? index : index - 6;
 }
 
+/* `hex` has 2 * len characters or fewer, and ends. */
+static bool hex_parse(const char *hex, size_t len, uint8_t *out)
+{
+    for (size_t i = 0; i < len; i++) {
+        int high = hex_value(hex[2 * i]), low = high < 0 ? -1 : hex_value(hex[2 * i + 1]);
+        if (low < 0)
+            return false;
+        out[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}
+
 bool keys_secret_parse(const char *hex, struct keys_secret *secret_out)
 {
-    if (strlen(hex) != 2 * KEYS_SECRET_LEN)
-        return false;
     struct keys_secret secret;
-    for (unsigned i = 0; i < KEYS_SECRET_LEN; i++) {
-        int high = hex_value(hex[2 * i]), low = hex_value(hex[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        secret.octets[i] = (uint8_t)(high << 4 | low);
-    }
+    if (strlen(hex) != 2 * KEYS_SECRET_LEN || !hex_parse(hex, KEYS_SECRET_LEN, secret.octets))
+        return false;
     *secret_out = secret;
     return true;
 }
 
-int keys_secret_read(const char *path, struct keys_secret *secret_out, char *reason_out,
-                     size_t reason_cap)
+/* The beginning of a file as text; `text` has room for cap octets, zeros. */
+static int file_read(const char *path, char *text, size_t cap, char *reason_out, size_t reason_cap)
 {
-    char text[2 * KEYS_SECRET_LEN + 2] = "";
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    ssize_t len = fd < 0 ? -1 : read(fd, text, cap - 1);
     int problem = errno;
     if (fd >= 0)
         close(fd);
@@ -56,6 +61,16 @@ int keys_secret_read(const char *path, struct keys_secret *secret_out, char *rea
         snprintf(reason_out, reason_cap, "key-file %s: %s", path, strerror(problem));
         return -problem;
     }
+    return 0;
+}
+
+int keys_secret_read(const char *path, struct keys_secret *secret_out, char *reason_out,
+                     size_t reason_cap)
+{
+    char text[2 * KEYS_SECRET_LEN + 2] = "";
+    int outcome = file_read(path, text, sizeof text, reason_out, reason_cap);
+    if (outcome != 0)
+        return outcome;
     text[strcspn(text, "\n")] = '\0';
     bool is_good = keys_secret_parse(text, secret_out);
     explicit_bzero(text, sizeof text);
@@ -65,6 +80,52 @@ int keys_secret_read(const char *path, struct keys_secret *secret_out, char *rea
              "key-file %s: its first line must be %d hexadecimal digits; make one with: "
              "openssl rand -hex %d",
              path, 2 * KEYS_SECRET_LEN, KEYS_SECRET_LEN);
+    return -EINVAL;
+}
+
+int keys_dns_cookie_random(struct dns_cookie_secrets *secrets_out)
+{
+    secrets_out->count = 1;
+    ssize_t got = getrandom(secrets_out->octets[0], DNS_COOKIE_SECRET_LEN, 0);
+    if (got == DNS_COOKIE_SECRET_LEN)
+        return 0;
+    return got < 0 ? -errno : -EIO;
+}
+
+/* One secret in a line, and no line without. Returns the number of the line that is not so, 0 if all
+ * are. */
+static unsigned dns_cookie_parse(const char *text, struct dns_cookie_secrets *secrets_out)
+{
+    secrets_out->count = 0;
+    for (unsigned line = 1;; line++) {
+        size_t len = strcspn(text, "\n");
+        if (len == 0 && text[0] == '\0' && line > 1)
+            return 0;
+        if (len != 2 * DNS_COOKIE_SECRET_LEN || line > DNS_COOKIE_SECRETS_MAX ||
+            !hex_parse(text, DNS_COOKIE_SECRET_LEN, secrets_out->octets[line - 1]))
+            return line;
+        secrets_out->count = line;
+        text += len + (text[len] == '\n');
+    }
+}
+
+int keys_dns_cookie_read(const char *path, struct dns_cookie_secrets *secrets_out, char *reason_out,
+                         size_t reason_cap)
+{
+    /* One octet more than the longest: then there is another line, which is one too many. */
+    char text[DNS_COOKIE_SECRETS_MAX * (2 * DNS_COOKIE_SECRET_LEN + 1) + 2] = "";
+    int outcome = file_read(path, text, sizeof text, reason_out, reason_cap);
+    if (outcome != 0)
+        return outcome;
+    unsigned bad_line = dns_cookie_parse(text, secrets_out);
+    explicit_bzero(text, sizeof text);
+    if (bad_line == 0)
+        return 0;
+    snprintf(reason_out, reason_cap,
+             "key-file %s:%u: must be up to %d lines of %d hexadecimal digits; make one with: "
+             "openssl rand -hex %d",
+             path, bad_line, DNS_COOKIE_SECRETS_MAX, 2 * DNS_COOKIE_SECRET_LEN,
+             DNS_COOKIE_SECRET_LEN);
     return -EINVAL;
 }
 

@@ -27,6 +27,7 @@
 #define SERVER_KEYS_H
 
 #include "stateless_tcp/cookie.h"
+#include "zonedb/dns_cookie.h"
 
 #define KEYS_SECRET_LEN 32
 #define KEYS_EPOCH_S 300
@@ -47,6 +48,14 @@ bool keys_secret_parse(const char *hex, struct keys_secret *secret_out);
  * path in it, as text in reason_out (reason_cap octets). */
 int keys_secret_read(const char *path, struct keys_secret *secret_out, char *reason_out,
                      size_t reason_cap);
+
+/* Secrets of DNS cookies that nobody knows: one. Outcomes: 0; negative errno. */
+int keys_dns_cookie_random(struct dns_cookie_secrets *secrets_out);
+
+/* Those that a file spells, one in each line, at most DNS_COOKIE_SECRETS_MAX, the first one first.
+ * Outcomes: as keys_secret_read(). */
+int keys_dns_cookie_read(const char *path, struct dns_cookie_secrets *secrets_out, char *reason_out,
+                         size_t reason_cap);
 
 /* The keys that are valid at `now_s` (Unix time): of its epoch, and of the one before or after. */
 void keys_at(const struct keys_secret *secret, uint64_t now_s, struct stateless_tcp_keys *keys_out);

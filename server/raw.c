@@ -31,6 +31,7 @@ struct raw_worker {
     struct keys_secret secret;
     struct zonedb_view *view;         /* NULL in a proxy */
     const struct answer_image *image; /* while it runs; NULL: none */
+    struct restrain *restrain;        /* NULL: none */
     struct proxy_worker *proxy;       /* NULL with zones */
     const struct io_backend *backend;
     struct io *io;
@@ -111,7 +112,8 @@ static int worker_try_io(struct raw_worker *worker, const struct io_backend *bac
         .peers = worker->place.peers,
         .peer_count = worker->place.peer_count,
         .has_driver = config->has_driver,
-        .has_hot = config->has_hot,
+        .has_hot = config->has_hot && !config->is_restrained,
+        .is_udp_restrained = config->is_restrained,
         .next = config->has_image && image_program_get(&program) ? &program : NULL,
         .has_udp = worker->place.has_udp,
         .worker = config->worker,
@@ -122,8 +124,8 @@ static int worker_try_io(struct raw_worker *worker, const struct io_backend *bac
     int result = backend->open(&io_config, &worker->io, error);
     free(filter);
     worker->backend = backend;
-    worker->is_learning = config->has_hot && config->has_udp && config->proxy == NULL &&
-                          config->first == NULL && backend->learn != NULL;
+    worker->is_learning = config->has_hot && !config->is_restrained && config->has_udp &&
+                          config->proxy == NULL && config->first == NULL && backend->learn != NULL;
     return result;
 }
 
@@ -272,6 +274,13 @@ static int worker_tick(struct raw_worker *worker)
     return outcome == 0 && !is_guarded ? -ECHILD : outcome;
 }
 
+static uint64_t restrain_clock_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 static uint64_t lease_clock_ns(const struct raw_worker *worker)
 {
     struct timespec now = {0, 0};
@@ -320,7 +329,9 @@ static int worker_answer(struct raw_worker *worker, const struct respond_policy 
         .peer_count = worker->place.peer_count,
         .is_tcp_only = !worker->place.has_udp && !worker->backend->is_sole,
         /* A clock that was set back settles nothing. */
+        .restrain = worker->restrain,
         .now_s = worker->now_s,
+        .now_us = worker->restrain != NULL ? restrain_clock_us() : 0,
         .is_learning = worker_lease(worker, outcome, looked_ns),
         .is_settled = worker->now_s >= worker->committed_s + SERVE_SETTLED_S,
         .recent = worker->recent_memory != NULL ? &worker->recent : NULL,
@@ -375,10 +386,12 @@ static int worker_serve(struct raw_worker *worker, const struct respond_policy *
 }
 
 int raw_worker_run(struct raw_worker *worker, const struct respond_policy *policy,
-                   const struct answer_image *image, const atomic_bool *stop)
+                   const struct answer_image *image, struct restrain *restrain,
+                   const atomic_bool *stop)
 {
     int outcome = worker_tick(worker), frame_count;
     worker->image = image;
+    worker->restrain = restrain;
     worker->has_lease = false; /* the policy may be another */
     while (outcome == 0 && !atomic_load(stop)) {
         outcome = worker->proxy != NULL ? worker_pass(worker, policy)

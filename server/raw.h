@@ -16,6 +16,7 @@
 
 #include "server/answer.h"
 #include "server/keys.h"
+#include "server/restrain.h"
 #include "stateless_tcp/io/io.h"
 #include "stateless_tcp/prefix.h"
 #include "stateless_tcp/stateless_tcp.h"
@@ -36,6 +37,7 @@ struct raw_config {
     bool has_driver;                /* a program in the driver answers what needs no request */
     bool has_hot;                   /* and UDP requests that came before */
     bool has_image;                 /* and what is in the image of the zones */
+    bool is_restrained;             /* each request over UDP is for raw_worker_run() to judge */
     void (*warn)(const char *text); /* what the operator should know, from the worker's thread */
     const struct raw_address *addresses;
     size_t address_count;       /* 1 or more */
@@ -66,14 +68,16 @@ int raw_worker_open(const struct raw_config *config, struct raw_worker **worker_
                     struct io_error *error);
 
 /* Answer until *stop is true (seen within RAW_STOP_MS), in the calling thread. `policy`: constant
- * meanwhile; `image`: NULL, there is none. The worker's view is at rest when this returns.
+ * meanwhile; `image`: NULL, there is none; `restrain`, NULL: none, must outlive the worker or its next
+ * run. The worker's view is at rest when this returns.
  * Outcomes: 0 stopped; -ESTALE the database outgrew this process's map: call zonedb_remap() while
  * all views of the process are at rest, then run again; -ENODEV the interface is gone; -ECHILD the
  * guard is gone, since somebody killed the process that keeps it; other
  * negative errno. An interface that is only down is waited for. */
 #define RAW_STOP_MS 100
 int raw_worker_run(struct raw_worker *worker, const struct respond_policy *policy,
-                   const struct answer_image *image, const atomic_bool *stop);
+                   const struct answer_image *image, struct restrain *restrain,
+                   const atomic_bool *stop);
 
 /* Before a close, when no worker of the interface runs: let the kernel have what comes from now on;
  * then, each worker, answer what was captured before until_us (Unix time) and waits: the kernel's

@@ -21,9 +21,10 @@ int raw_worker_open(const struct raw_config *config, struct raw_worker **worker_
 const struct io_pages *const io_pages = NULL;
 
 int raw_worker_run(struct raw_worker *worker, const struct respond_policy *policy,
-                   const struct answer_image *image, const atomic_bool *stop)
+                   const struct answer_image *image, struct restrain *restrain,
+                   const atomic_bool *stop)
 {
-    (void)worker, (void)policy, (void)image, (void)stop;
+    (void)worker, (void)policy, (void)image, (void)restrain, (void)stop;
     return -ENOTSUP;
 }
 

@@ -9,10 +9,13 @@
 
 static bool serve_udp(const struct serve *serve, const struct packet *packet, struct train *train)
 {
-    const struct respond_client client = {.transport = RESPOND_UDP,
-                                          .now_s = serve->now_s,
-                                          .address = packet->source.octets,
-                                          .address_len = packet->source.family == 4 ? 4 : 16};
+    struct respond_client client = {.transport = RESPOND_UDP,
+                                    .now_s = serve->now_s,
+                                    .address = packet->source.octets,
+                                    .address_len = packet->source.family == 4 ? 4 : 16};
+    if (restrain_judge(serve->restrain, serve->policy, packet->payload, packet->payload_len,
+                       serve->now_us, &client) == RESTRAIN_DROPPED)
+        return false;
     uint8_t *room = packet_udp_room(packet, train);
     size_t len = room == NULL ? 0
                               : answer_request(serve->view, serve->image, serve->policy, &client,
@@ -20,7 +23,7 @@ static bool serve_udp(const struct serve *serve, const struct packet *packet, st
                                                PACKET_UDP_PAYLOAD_MAX);
     if (len > 0)
         packet_reply_udp(packet, room, len, train);
-    return serve->is_learning && len > 0 &&
+    return serve->is_learning && serve->restrain == NULL && len > 0 &&
            respond_is_lasting(serve->policy, packet->payload, packet->payload_len);
 }
 

@@ -6,6 +6,7 @@
 #define SERVER_SERVE_H
 
 #include "server/answer.h"
+#include "server/restrain.h"
 #include "stateless_tcp/io/io.h"
 #include "stateless_tcp/prefix.h"
 #include "stateless_tcp/stateless_tcp.h"
@@ -30,12 +31,14 @@ struct serve {
     size_t endpoint_count;
     const struct prefix *peers; /* whose TCP is the kernel's to answer */
     size_t peer_count;
-    uint64_t now_s;        /* Unix time */
-    bool is_tcp_only;      /* UDP is the kernel's, for a socket to answer */
-    bool is_learning;      /* it is of interest what serve_frame() returns */
-    bool is_settled;       /* the last commit was SERVE_SETTLED_S ago, or longer */
-    struct recent *recent; /* for stateless TCP; NULL: none */
-    uint8_t *stream;       /* SERVE_STREAM_CAP octets to work in */
+    uint64_t now_s;            /* Unix time */
+    struct restrain *restrain; /* NULL: none */
+    uint64_t now_us;           /* as restrain_judge() wants it */
+    bool is_tcp_only;          /* UDP is the kernel's, for a socket to answer */
+    bool is_learning;          /* it is of interest what serve_frame() returns */
+    bool is_settled;           /* the last commit was SERVE_SETTLED_S ago, or longer */
+    struct recent *recent;     /* for stateless TCP; NULL: none */
+    uint8_t *stream;           /* SERVE_STREAM_CAP octets to work in */
 };
 
 /* Answer one frame.

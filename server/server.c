@@ -2,6 +2,7 @@
 #include "server/server.h"
 #include "server/cpus.h"
 #include "server/imager.h"
+#include "server/keys.h"
 #include "server/log.h"
 #include "server/park.h"
 #include "server/privilege.h"
@@ -39,7 +40,9 @@ struct generation {
     struct tsig_key_list tsig_list;
     struct tsig_keys tsig;
     struct worker_settings settings;
-    struct imager *imager; /* NULL: none is wanted, or can be had */
+    struct dns_cookie_secrets cookie;
+    struct restrain *restrain; /* NULL: there is nobody to restrain */
+    struct imager *imager;     /* NULL: none is wanted, or can be had */
     struct stateless_set *stateless;
     struct endpoint endpoints[ENDPOINTS_MAX];
     size_t endpoint_count;
@@ -246,8 +249,51 @@ static int generation_read_keys(struct generation *generation, struct server_err
 
 static void generation_free(struct generation *generation)
 {
+    explicit_bzero(&generation->cookie, sizeof generation->cookie);
     tsig_keys_free(&generation->tsig_list);
     free(generation);
+}
+
+/* The secret made at random for one serves the next one too: cookies go on. */
+static int generation_open_cookie(struct generation *generation, const struct generation *former,
+                                  struct server_error *error)
+{
+    const struct config *config = &generation->config;
+    int outcome = 0;
+    if (!config->has_cookie)
+        return 0;
+    generation->settings.policy.cookie = &generation->cookie;
+    if (config->cookie_key_file[0] != '\0')
+        return keys_dns_cookie_read(config->cookie_key_file, &generation->cookie, error->text,
+                                    sizeof error->text);
+    if (former != NULL && former->cookie.count != 0 && former->config.cookie_key_file[0] == '\0')
+        generation->cookie = former->cookie;
+    else if ((outcome = keys_dns_cookie_random(&generation->cookie)) != 0)
+        return refuse(error, outcome, "no random secret: %s", strerror(-outcome));
+    return 0;
+}
+
+static int generation_open_restrain(struct generation *generation, const struct generation *former,
+                                    struct server_error *error)
+{
+    const struct restrain_config config = config_restrain(&generation->config);
+    int outcome = 0;
+    if (former != NULL && config_is_same_restrain(&generation->config, &former->config))
+        generation->restrain = former->restrain;
+    else if ((outcome = restrain_open(&config, &generation->restrain)) != 0)
+        return refuse(error, outcome, "policy: %s", strerror(-outcome));
+    generation->settings.restrain = generation->restrain;
+    return 0;
+}
+
+static void generation_close_restrain(struct generation *generation)
+{
+    const struct restrain_counts counts = restrain_count(generation->restrain);
+    if (counts.over_rate != 0)
+        log_write(LOG_LEVEL_INFO,
+                  "policy: %ju queries were over the rate of their prefix, %ju of them dropped",
+                  (uintmax_t)counts.over_rate, (uintmax_t)counts.dropped);
+    restrain_close(generation->restrain);
 }
 
 /* Close the sockets that no worker owns, and free it. */
@@ -273,6 +319,10 @@ static int generation_open(struct server *server, const struct config *config,
     generation->config = *config;
     generation->settings.policy = config_policy(&generation->config);
     int outcome = generation_read_keys(generation, error);
+    if (outcome == 0)
+        outcome = generation_open_cookie(generation, former, error);
+    if (outcome == 0)
+        outcome = generation_open_restrain(generation, former, error);
     if (outcome != 0) {
         generation_drop(generation);
         return outcome;
@@ -284,16 +334,19 @@ static int generation_open(struct server *server, const struct config *config,
                             .peer_count = generation->config.tcp_transfer_peers.count};
     struct stateless_set *before = former != NULL ? former->stateless : NULL;
     generation_open_image(generation, former, server);
+    const struct stateless_answers answers = {&generation->settings.policy,
+                                              generation->settings.image, generation->restrain};
     /* Guards before listeners: what is not a peer's never begins a connection with the kernel. */
-    outcome =
-        stateless_open(&generation->config, server->db, &server->park, &generation->settings.policy,
-                       generation->settings.image, before, &generation->stateless, &reason);
+    outcome = stateless_open(&generation->config, server->db, &server->park, &answers, before,
+                             &generation->stateless, &reason);
     if (outcome != 0)
         refuse(error, outcome, "%s", reason.text);
     else
         outcome = generation_open_sockets(generation, former, server->worker_count, error);
     if (outcome != 0) {
         stateless_abandon(generation->stateless, before);
+        if (former == NULL || generation->restrain != former->restrain)
+            restrain_close(generation->restrain);
         if (former == NULL || generation->imager != former->imager)
             imager_close(generation->imager);
         generation_drop(generation);
@@ -459,6 +512,8 @@ int server_reload(struct server *server, const struct config *config, struct ser
         server_start_image(next);
         imager_begin(next->imager);
     }
+    if (next->restrain != former->restrain)
+        generation_close_restrain(former);
     generation_free(former);
     server_raise_descriptors(server);
     /* There is no way back to what was before. */
@@ -531,6 +586,7 @@ void server_close(struct server *server)
     if (server->now != NULL) {
         stateless_close(server->now->stateless);
         imager_close(server->now->imager);
+        generation_close_restrain(server->now);
         generation_drop(server->now);
     }
     park_close(&server->park);

@@ -39,6 +39,7 @@ struct stateless {
     struct keys_secret secret;
     struct respond_policy policy;
     const struct answer_image *image; /* NULL: none */
+    struct restrain *restrain;        /* NULL: none */
     struct zonedb *db;
     struct sockaddr_storage proxy; /* back end, where is_proxy */
     bool is_proxy;
@@ -58,8 +59,7 @@ struct stateless {
 struct stateless_set {
     struct stateless *members[CONFIG_LISTEN_MAX];
     size_t count;
-    const struct respond_policy *policy;
-    const struct answer_image *image;
+    struct stateless_answers answers;
 };
 
 __attribute__((format(printf, 3, 4))) static int refuse(struct stateless_error *error, int outcome,
@@ -205,6 +205,12 @@ static void member_shut(struct stateless *member, bool is_leaving)
                   member->interface, (uintmax_t)(lost.syns + lost.others), (uintmax_t)lost.syns);
 }
 
+static bool is_restrained(const struct config *config)
+{
+    const struct restrain_config restrain = config_restrain(config);
+    return restrain_is_wanted(&restrain);
+}
+
 static int member_open(struct stateless *member, struct io_error *error)
 {
     struct raw_config config = {
@@ -219,6 +225,7 @@ static int member_open(struct stateless *member, struct io_error *error)
         .peers = member->config.tcp_transfer_peers.items,
         .peer_count = member->config.tcp_transfer_peers.count,
         .has_udp = member->config.udp == CONFIG_UDP_FAST,
+        .is_restrained = is_restrained(&member->config),
         .db = member->db,
         .proxy = member->is_proxy ? &member->proxy : NULL,
         .tcp = &member->tcp,
@@ -297,7 +304,8 @@ static void crew_work(struct crew *crew)
             park_wait(member->park);
         if (atomic_load(&member->is_ending) || atomic_load(&member->is_failing))
             return;
-        int outcome = raw_worker_run(crew->raw, &member->policy, member->image, &crew->is_called);
+        int outcome = raw_worker_run(crew->raw, &member->policy, member->image, member->restrain,
+                                     &crew->is_called);
         if (outcome == -ESTALE) {
             park_ask(member->park);
         } else if (outcome != 0) {
@@ -369,8 +377,9 @@ static void *member_run(void *argument)
 static int member_start(struct stateless *member, const struct stateless_set *set)
 {
     struct crew *leader = &member->crew[0];
-    member->policy = *set->policy;
-    member->image = set->image;
+    member->policy = *set->answers.policy;
+    member->image = set->answers.image;
+    member->restrain = set->answers.restrain;
     atomic_store(&member->is_ending, false);
     park_join(member->park);
     int outcome = -pthread_create(&leader->thread, NULL, member_run, member);
@@ -452,17 +461,15 @@ static void set_close(struct stateless_set *set, const struct stateless_set *oth
 }
 
 int stateless_open(const struct config *config, struct zonedb *db, struct park *park,
-                   const struct respond_policy *policy, const struct answer_image *image,
-                   struct stateless_set *former, struct stateless_set **set_out,
-                   struct stateless_error *error)
+                   const struct stateless_answers *answers, struct stateless_set *former,
+                   struct stateless_set **set_out, struct stateless_error *error)
 {
     struct keys_secret secret;
     struct stateless_set *set = calloc(1, sizeof *set);
     *set_out = NULL;
     if (set == NULL)
         return refuse(error, -ENOMEM, "out of memory");
-    set->policy = policy;
-    set->image = image;
+    set->answers = *answers;
     int outcome = 0;
     for (size_t i = 0; i < config->listen_count && outcome == 0; i++)
         if (config->listen[i].tcp == CONFIG_TCP_STATELESS)

@@ -13,8 +13,16 @@
 #include "server/answer.h"
 #include "server/config.h"
 #include "server/park.h"
+#include "server/restrain.h"
 
 struct stateless_set;
+
+/* What requests are answered by. */
+struct stateless_answers {
+    const struct respond_policy *policy;
+    const struct answer_image *image; /* NULL: none */
+    struct restrain *restrain;        /* NULL: none */
+};
 
 struct stateless_error {
     char text[1024];
@@ -22,13 +30,12 @@ struct stateless_error {
 
 /* Open capture and guard on every interface that `config` needs. `former`: the set in use, whose
  * members are used again where interface, addresses and TCP settings are the same; NULL: none.
- * `policy` and `image` (NULL: none) outlive the set. `db`, NULL with a back end, and `park` outlive
+ * What `answers` points to outlives the set. `db`, NULL with a back end, and `park` outlive
  * everything.
  * Outcomes: 0; negative errno with `error`, `former` is as before. */
 int stateless_open(const struct config *config, struct zonedb *db, struct park *park,
-                   const struct respond_policy *policy, const struct answer_image *image,
-                   struct stateless_set *former, struct stateless_set **set_out,
-                   struct stateless_error *error);
+                   const struct stateless_answers *answers, struct stateless_set *former,
+                   struct stateless_set **set_out, struct stateless_error *error);
 
 /* Undo stateless_open(): `former` is in use as before. NULL is allowed for both. */
 void stateless_abandon(struct stateless_set *set, struct stateless_set *former);

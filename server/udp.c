@@ -28,6 +28,7 @@ struct udp_batch {
     struct iovec in_iov[UDP_BATCH];
     struct sockaddr_storage peer[UDP_BATCH];
     struct udp_control control[UDP_BATCH];
+    enum respond_restraint restraint[UDP_BATCH];
     /* To be sent; slot[] says which request it answers. */
     struct mmsghdr out[UDP_BATCH];
     struct iovec out_iov[UDP_BATCH];
@@ -94,11 +95,24 @@ static void udp_turn_control(struct msghdr *header)
 static size_t udp_answer(struct udp_batch *batch, unsigned slot, const struct udp_context *context,
                          size_t response_cap)
 {
-    struct respond_client client = {.transport = RESPOND_UDP, .now_s = context->now_s};
+    struct respond_client client = {
+        .transport = RESPOND_UDP, .now_s = context->now_s, .restraint = batch->restraint[slot]};
     client.address = address_octets(&batch->peer[slot], &client.address_len);
     return answer_request(context->view, context->image, context->policy, &client,
                           batch->request[slot], batch->in[slot].msg_len, batch->response[slot],
                           response_cap);
+}
+
+/* Once for each request: it counts. */
+static bool udp_admit(struct udp_batch *batch, unsigned slot, const struct udp_context *context)
+{
+    struct respond_client client = {.transport = RESPOND_UDP, .now_s = context->now_s};
+    client.address = address_octets(&batch->peer[slot], &client.address_len);
+    enum restrain_verdict verdict =
+        restrain_judge(context->restrain, context->policy, batch->request[slot],
+                       batch->in[slot].msg_len, context->now_us, &client);
+    batch->restraint[slot] = client.restraint;
+    return verdict != RESTRAIN_DROPPED;
 }
 
 static void udp_send(struct udp_batch *batch, int fd, unsigned count,
@@ -137,6 +151,8 @@ unsigned udp_serve(struct udp_batch *batch, int fd, const struct udp_context *co
     for (unsigned i = 0; i < received; i++) {
         struct msghdr *header = &batch->in[i].msg_hdr;
         if ((header->msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0)
+            continue;
+        if (!udp_admit(batch, i, context))
             continue;
         size_t len = udp_answer(batch, i, context, RESPOND_UDP_PAYLOAD_MAX);
         if (len == 0)

@@ -6,6 +6,7 @@
 #define SERVER_UDP_H
 
 #include "server/answer.h"
+#include "server/restrain.h"
 
 #include <stdbool.h>
 
@@ -17,6 +18,8 @@ struct udp_context {
     const struct respond_policy *policy;
     const struct answer_image *image; /* NULL: none */
     uint64_t now_s;                   /* Unix time */
+    struct restrain *restrain;        /* NULL: none */
+    uint64_t now_us;                  /* as restrain_judge() wants it */
 };
 
 /* Memory for one batch. A worker's own; used by one thread at a time. */

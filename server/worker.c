@@ -147,8 +147,8 @@ static struct tcp_context worker_context(const struct worker *worker)
 
 static struct udp_context worker_udp_context(const struct worker *worker)
 {
-    return (struct udp_context){worker->view, &worker->settings->policy, worker->settings->image,
-                                worker->now_s};
+    return (struct udp_context){worker->view,  &worker->settings->policy,  worker->settings->image,
+                                worker->now_s, worker->settings->restrain, worker->now_ms * 1000};
 }
 
 static void worker_listen(struct worker *worker, bool is_listening)

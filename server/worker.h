@@ -30,6 +30,7 @@ struct worker_socket {
 struct worker_settings {
     struct respond_policy policy;
     const struct answer_image *image; /* NULL: none */
+    struct restrain *restrain;        /* NULL: none */
     struct tcp_limits tcp;
 };
 

@@ -65,9 +65,11 @@ static bool cookie_parse(const uint8_t *data, uint16_t len, struct query_edns *e
 {
     if (edns->cookie != NULL)
         return true;
+    if (!dns_cookie_has_len(len))
+        return false;
     edns->cookie = data;
     edns->cookie_len = len;
-    return dns_cookie_has_len(len);
+    return true;
 }
 
 static bool options_parse(const struct respond_policy *policy, struct cursor c,

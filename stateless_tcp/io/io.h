@@ -67,6 +67,7 @@ struct io_config {
     bool has_udp;
     bool has_driver; /* backends with a program in the driver: it answers what needs no request */
     bool has_hot;    /* and UDP requests that came before, as it learns */
+    bool is_udp_restrained; /* each UDP request is for whoever receives: `next` answers TCP alone */
     const struct io_program *next; /* the program that goes on with requests; NULL: none */
 
     unsigned worker;       /* 0 and up */

@@ -32,7 +32,9 @@ static bool was_counted(enum driver_counter counter)
 static void tell(enum packet_checksum_policy policy, bool has_next)
 {
     image_program_tell(
-        &program, (struct driver_config){.checksum_policy = (uint8_t)policy, .has_next = has_next});
+        &program,
+        (struct driver_config){.checksum_policy = (uint8_t)policy,
+                               .next = has_next ? DRIVER_TRANSPORT_TCP | DRIVER_TRANSPORT_UDP : 0});
 }
 
 /* Returns whether it was answered. */

@@ -337,7 +337,7 @@ static int notes_map;
 static void tell(const struct stateless_tcp_config *config)
 {
     struct driver_config told = driver_front_config(config, &driver_keys);
-    told.has_next = true;
+    told.next = DRIVER_TRANSPORT_TCP | DRIVER_TRANSPORT_UDP;
     image_program_tell(&program, told);
 }
 

@@ -2,8 +2,10 @@
 #include "server/keys.h"
 #include "test_main.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char hex[] = "000102030405060708090a0b0c0d0e0f101112131415161718191A1B1C1D1E1F";
 
@@ -109,6 +111,55 @@ START_TEST(random_secrets_differ)
 }
 END_TEST
 
+/* What a key file of DNS cookies may look like, and which line is the first that is wrong. */
+START_TEST(dns_cookie_files)
+{
+#define SECRET "000102030405060708090a0b0c0d0e0F"
+    static const struct {
+        const char *text;
+        unsigned count, bad_line;
+    } cases[] = {
+        {SECRET, 1, 0},
+        {SECRET "\n", 1, 0},
+        {SECRET "\n" SECRET "\n" SECRET, 3, 0},
+        {SECRET "\n" SECRET "\n" SECRET "\n", 3, 0},
+        {"", 0, 1},
+        {"\n", 0, 1},
+        {SECRET "0\n", 0, 1},
+        {SECRET "\n" SECRET " \n", 0, 2},
+        {SECRET "\n\n" SECRET, 0, 2},
+        {SECRET "\n000102030405060708090a0b0c0d0e0g\n", 0, 2},
+        {SECRET "\r\n", 0, 1},
+        {SECRET "\n" SECRET "\n" SECRET "\n" SECRET "\n", 0, 4},
+        {SECRET "\n" SECRET "\n" SECRET "\n0", 0, 4},
+        {SECRET "\n" SECRET "\n" SECRET "\n\n", 0, 4},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char path[] = "/tmp/lethe-keys-XXXXXX", reason[256] = "", line[16];
+        struct dns_cookie_secrets secrets;
+        int fd = mkstemp(path);
+        ck_assert_int_ge(fd, 0);
+        ssize_t len = (ssize_t)strlen(cases[i].text);
+        ck_assert_int_eq(write(fd, cases[i].text, (size_t)len), len);
+        close(fd);
+        int outcome = keys_dns_cookie_read(path, &secrets, reason, sizeof(reason));
+        unlink(path);
+        ck_assert_msg(outcome == (cases[i].bad_line == 0 ? 0 : -EINVAL), "%zu: %s", i, reason);
+        snprintf(line, sizeof(line), ":%u: ", cases[i].bad_line);
+        ck_assert_msg(outcome == 0 || strstr(reason, line) != NULL, "%zu: %s", i, reason);
+        for (unsigned s = 0; outcome == 0 && s < cases[i].count; s++)
+            for (unsigned octet = 0; octet < DNS_COOKIE_SECRET_LEN; octet++)
+                ck_assert_uint_eq(secrets.octets[s][octet], octet);
+        ck_assert(outcome != 0 || secrets.count == cases[i].count);
+    }
+    struct dns_cookie_secrets secrets;
+    char reason[256];
+    ck_assert_int_eq(keys_dns_cookie_read("/nonexistent", &secrets, reason, sizeof(reason)),
+                     -ENOENT);
+    ck_assert_ptr_nonnull(strstr(reason, "/nonexistent"));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("server/keys");
@@ -119,6 +170,7 @@ int main(void)
     tcase_add_test(tcase, rotation);
     tcase_add_test(tcase, servers_of_different_clocks_agree);
     tcase_add_test(tcase, random_secrets_differ);
+    tcase_add_test(tcase, dns_cookie_files);
     suite_add_tcase(suite, tcase);
     return test_suite_run(suite);
 }

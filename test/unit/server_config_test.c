@@ -69,6 +69,16 @@ static const char everything[] = "database: /db\n"
                                  "  code: 7\n"
                                  "  siphash: on\n"
                                  "tsig: {keys: /keys, well-known: on, sha1: on}\n"
+                                 "cookie: {enabled: off, key-file: /cookie.keys}\n"
+                                 "policy:\n"
+                                 "  rate-limit: 1000000\n"
+                                 "  slip: 0\n"
+                                 "  ipv4-prefix-length: 32\n"
+                                 "  ipv6-prefix-length: 1\n"
+                                 "  table-size: 4K\n"
+                                 "  require-cookie: off\n"
+                                 "  tcp-only: always\n"
+                                 "  allow-list: [192.0.2.0/24, '::1', 198.51.100.1]\n"
                                  "tcp:\n"
                                  "  profile: classic\n"
                                  "  mss: 536\n"
@@ -107,6 +117,14 @@ START_TEST(test_everything)
     ck_assert_str_eq(config.tcp_key_file, "/key");
     ck_assert_str_eq(config.tsig_keys, "/keys");
     ck_assert(config.has_tsig_well_known && config.has_tsig_sha1);
+    ck_assert(!config.has_cookie);
+    ck_assert_str_eq(config.cookie_key_file, "/cookie.keys");
+    const struct restrain_config restrain = config_restrain(&config);
+    ck_assert(restrain.rate == 1000000 && restrain.slip == 0 && restrain.ipv4_len == 32 &&
+              restrain.ipv6_len == 1 && restrain.table_size == 4096);
+    ck_assert(restrain.require_cookie == RESTRAIN_WHEN_NEVER &&
+              restrain.tcp_only == RESTRAIN_WHEN_ALWAYS && restrain.allowed_count == 3);
+    ck_assert(restrain.allowed[2].address.octets[3] == 1 && restrain_is_wanted(&restrain));
     ck_assert(config.workers == 3 && !config.is_pinned);
     ck_assert(config.tcp_idle_timeout_s == 6553 && config.tcp_connections_max == 5);
     ck_assert(!config.has_stale_reset && config.has_fast_open);
@@ -257,7 +275,28 @@ static const struct {
     {"tcp:\n  transfer-peers: [192.0.2.0/24, 0.0.0.0/0]\n", 2, "is everybody"},
     {"tcp:\n  transfer-peers: [192.0.2.1@53]\n", 2, "is not ADDRESS or ADDRESS/LENGTH"},
     {"tcp:\n  transfer-peers: ['fe80::1%lo']\n", 2, "is not ADDRESS or ADDRESS/LENGTH"},
+    {"policy:\n  rate-limit: 1000001\n", 2, "is not a number from 0 to 1000000"},
+    {"policy:\n  slip: -1\n", 2, "is not a number from 0 to 100"},
+    {"policy:\n  slip: 1\n  tcp-only: sometimes\n", 3,
+     "\"sometimes\" is not off, over-rate or always"},
+    {"policy:\n  ipv4-prefix-length: 33\n", 2, "is not a number from 1 to 32"},
+    {"policy:\n  table-size: 1\n", 2, "is not 0 or a size"},
+    {"policy:\n  allow-list:\n    - 192.0.2.1\n    - 192.0.2.1/24\n", 4,
+     "allow-list: \"192.0.2.1/24\" has bits set beyond its length"},
+    {"policy:\n  allow-list: ['::/0']\n", 2, "is everybody"},
+    {"policy: {rate: 5}\n", 1, "unknown key \"rate\" in policy"},
+    {"cookie: on\n", 1, "cookie: must be a mapping"},
+    {"cookie:\n  key-file:\n", 2, "key-file: must not be empty"},
+    /* Lines of two lists are not mixed up. */
+    {"policy:\n  allow-list: ['::1']\ntcp:\n  transfer-peers:\n\n    - x\n", 6,
+     "transfer-peers: \"x\""},
     /* What no key can know alone. */
+    {"database: /db\nlisten: [{address: '::1'}]\ncookie: {enabled: off}\npolicy:\n"
+     "  require-cookie: always\n",
+     5, "require-cookie: nobody can have one with cookies off"},
+    {"database: /db\nlisten: [{address: '::1'}]\nedns: off\npolicy:\n"
+     "  require-cookie: always\n",
+     5, "require-cookie: nobody can have one with edns off"},
     {"proxy: ::1\nlisten: [{address: '::2', tcp: stateless}]\ntcp:\n\n  fast-open: on\n", 5,
      "fast-open: a proxy has no response at hand"},
     {"proxy: ::1\nlisten: [{address: '::2', tcp: stateless}]\ntcp:\n  mss: 600\n"

@@ -105,7 +105,7 @@ static void ask(uint16_t id)
 static unsigned serve(void)
 {
     struct respond_policy policy = respond_policy_default();
-    const struct udp_context context = {fixture.view, &policy, NULL, 0};
+    const struct udp_context context = {.view = fixture.view, .policy = &policy};
     return udp_serve(batch, server, &context);
 }
 

@@ -338,7 +338,7 @@ int lethe_driver(struct xdp_md *ctx)
         return driver_send(ctx, config);
     }
     bool is_request = !is_tcp || (config->is_answering && work->decision.room > 0);
-    if (is_request && config->has_next)
+    if (is_request && (config->next & transport) != 0)
         bpf_tail_call(ctx, &driver_next, 0); /* comes back if there is none */
     return driver_climb_up(ctx);
 }

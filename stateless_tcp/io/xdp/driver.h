@@ -89,7 +89,7 @@ struct driver_config {
     uint8_t has_fast_open;
     uint8_t is_answering; /* else all that is ours climbs */
     uint8_t has_hot;      /* UDP answers are given again */
-    uint8_t has_next;     /* what is not answered here goes on to the program in driver_next */
+    uint8_t next;         /* transports of what goes on to the program in driver_next */
     uint8_t has_redirect; /* send by redirecting to the interface itself, not by XDP_TX */
     uint8_t has_copies;   /* and several times, where there is no room */
     uint8_t has_peers;

@@ -41,7 +41,7 @@ struct loader_wish {
     bool has_udp;    /* UDP to the endpoints is ours too */
     bool has_driver; /* the program answers what needs no request */
     bool has_hot;    /* and UDP requests that came before */
-    bool has_next;   /* and what the next program can answer */
+    uint32_t next;   /* DRIVER_TRANSPORT_ of what the next program may answer */
     struct prefix *peers;
     size_t peer_count;
 };

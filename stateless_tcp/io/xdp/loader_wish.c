@@ -10,7 +10,9 @@ int loader_wish_make(const struct io_config *config, struct loader_wish *wish_ou
         .has_udp = config->has_udp,
         .has_driver = config->has_driver,
         .has_hot = config->has_hot,
-        .has_next = config->next != NULL,
+        .next = config->next == NULL        ? 0
+                : config->is_udp_restrained ? DRIVER_TRANSPORT_TCP
+                                            : DRIVER_TRANSPORT_TCP | DRIVER_TRANSPORT_UDP,
     };
     wish_out->peers = calloc(config->peer_count + 1, sizeof(*wish_out->peers));
     if (wish_out->peers == NULL)
