@@ -183,11 +183,11 @@ class Zones(Scratch):
 
 
 def served(scratch, *more):
-    """Options of the lethed that is looked at."""
+    """Options of the lethed that is looked at; cookies would be no other's."""
     how = ["--tcp", "stateless", "--interface", "v0", "--udp", "fast", "--driver", "zones", "--user",
            "nobody"] if HAS_DRIVER else []
     return ["--db", scratch.db, "--listen", f"{V4}@{PORT}", "--listen", f"{V6}@{PORT}", *how,
-            "--image", "64M", *more]
+            "--cookie", "off", "--image", "64M", *more]
 
 
 class Plain(Daemon):
@@ -197,7 +197,7 @@ class Plain(Daemon):
         more, MORE[:] = MORE[:], []
         try:
             super().__init__("--db", scratch.db, "--listen", f"{V4}@{PLAIN_PORT}", "--listen",
-                             f"{V6}@{PLAIN_PORT}", "--tcp", "kernel", "--image", "0")
+                             f"{V6}@{PLAIN_PORT}", "--tcp", "kernel", "--cookie", "off", "--image", "0")
         finally:
             MORE[:] = more
 
@@ -326,7 +326,8 @@ def test_reload():
         def configure(text):
             how = "\n    tcp: stateless\n    interface: v0" if HAS_DRIVER else ""
             fast = "udp: fast\n" if HAS_DRIVER else ""
-            return scratch.file("lethed.yaml", f"database: {scratch.db}\n{fast}{text}listen:\n"
+            return scratch.file("lethed.yaml", f"database: {scratch.db}\n{fast}{text}"
+                                "cookie: {enabled: off}\nlisten:\n"
                                 f"  - address: {V4}@{PORT}{how}\n")
 
         zones = "driver: zones\n" if HAS_DRIVER else ""
