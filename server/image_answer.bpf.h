@@ -80,11 +80,10 @@ DRIVER_INLINE bool image_is_same(const uint8_t *page, uint64_t at, const struct 
 }
 
 /* The suffix of `depth` labels of the name that was read. */
-DRIVER_INLINE uint64_t image_hash(const struct image_work *work, enum image_kind kind,
-                                  uint32_t depth)
+DRIVER_INLINE uint64_t image_hash(const struct image_work *work, uint32_t what, uint32_t depth)
 {
     uint32_t at = work->label_at[(work->label_count - depth) & 0x3f], len = work->name_len - at;
-    uint64_t hash = kind;
+    uint64_t hash = what;
     for (uint32_t i = 0; i < IMAGE_QUESTION_MAX && i < len; i += 8)
         hash = image_mix(hash, image_word(work->lower, at + i, len - i));
     return hash;
@@ -137,15 +136,27 @@ DRIVER_STEP int image_prepare(struct image_work *work, uint32_t depth)
 {
     if (work == NULL)
         return 0;
-    work->hashes[1] = image_hash(work, IMAGE_CUT, depth + 1);
+    work->hashes[IMAGE_CUT] = image_hash(work, IMAGE_CUT, depth + 1);
     DRIVER_FORGET(); /* how often the loop went round */
-    work->is_absent = image_is_absent(work, work->hashes[1]);
+    work->is_absent = image_is_absent(work, work->hashes[IMAGE_CUT]);
     if (!work->is_absent) {
-        const volatile uint64_t *entries = image_entries(work, work->hashes[1]);
+        const volatile uint64_t *entries = image_entries(work, work->hashes[IMAGE_CUT]);
         if (entries != NULL)
             *entries;
     }
-    work->hashes[0] = image_hash(work, IMAGE_APEX, depth);
+    work->hashes[IMAGE_APEX] = image_hash(work, IMAGE_APEX, depth);
+    return 0;
+}
+
+/* The hash of the whole name and a type. */
+DRIVER_STEP int image_prepare_rrset(struct image_work *work, uint32_t type)
+{
+    if (work == NULL)
+        return 0;
+    work->rrset_type = type;
+    work->hashes[IMAGE_RRSET] =
+        image_hash(work, image_what(IMAGE_RRSET, (uint16_t)type), work->label_count);
+    DRIVER_FORGET();
     return 0;
 }
 
@@ -157,7 +168,7 @@ DRIVER_STEP enum image_found image_look_up(struct image_work *work, enum image_k
         return IMAGE_CLIMB;
     if (kind == IMAGE_CUT && work->is_absent)
         return IMAGE_ABSENT;
-    uint64_t hash = work->hashes[kind == IMAGE_CUT], last = 0, place = 0;
+    uint64_t hash = work->hashes[kind & 3], last = 0, place = 0;
     const volatile uint64_t *entries = image_entries(work, hash);
     const uint8_t *page;
     for (unsigned i = 0; i < 2; i++) {
@@ -183,12 +194,41 @@ DRIVER_STEP enum image_found image_look_up(struct image_work *work, enum image_k
     *(const volatile uint8_t *)(page + (block_at + 192) % IMAGE_PAGE_LEN);
     work->place = place;
     uint32_t at = work->label_at[(work->label_count - depth) & 0x3f], len = work->name_len - at;
-    if (page[block_at] == kind && page[block_at + 1] == len &&
+    const struct image_block *block = (const void *)(page + block_at);
+    if (block->kind == kind && block->name_len == len &&
+        block->type == (kind == IMAGE_RRSET ? work->rrset_type : 0) &&
         image_is_same(page, block_at + sizeof(struct image_block), work, at, len)) {
-        work->block_flags = page[block_at + 3];
+        work->block_flags = block->flags;
+        work->has_body = block->body[work->is_do & 1].len != 0;
         return IMAGE_FOUND;
     }
     return image_is_complete(work->last) ? IMAGE_ABSENT : IMAGE_CLIMB;
+}
+
+/* As image_find_block(), where the whole name's RRsets answer, or that the type is not among them:
+ * then the apex's block does, which has so many labels, and is the last one found. */
+DRIVER_INLINE uint32_t image_find_rrset(struct image_work *work, uint64_t apex_place,
+                                        uint32_t apex_depth)
+{
+    image_prepare_rrset(work, work->type);
+    switch (image_look_up(work, IMAGE_RRSET, work->label_count)) {
+    case IMAGE_FOUND:
+        return work->label_count;
+    case IMAGE_ABSENT:
+        break;
+    case IMAGE_CLIMB:
+        return UINT32_MAX;
+    }
+    if (work->type == IMAGE_TYPE_ANY || work->type == IMAGE_TYPE_RRSIG ||
+        work->type == IMAGE_TYPE_NSEC || work->type == IMAGE_TYPE_DS)
+        return UINT32_MAX;
+    image_prepare_rrset(work, 0);
+    if (image_look_up(work, IMAGE_RRSET, work->label_count) != IMAGE_FOUND ||
+        (work->block_flags & IMAGE_HAS_ALIAS) != 0)
+        return UINT32_MAX;
+    work->place = apex_place;
+    work->flags_mask = 0x0400; /* AA alone: the name exists */
+    return apex_depth;
 }
 
 /* The block that answers, work->place, has so many labels; UINT32_MAX: it climbs. */
@@ -196,6 +236,7 @@ DRIVER_INLINE uint32_t image_find_block(struct image_work *work, uint32_t apex_d
 {
     enum image_found found = IMAGE_ABSENT;
     uint32_t depth = IMAGE_APEX_LABELS_MAX + 1;
+    work->flags_mask = 0xffff;
     while (depth > 0 && found == IMAGE_ABSENT) {
         depth--;
         if ((apex_depths >> depth & 1) == 0 || depth > work->label_count)
@@ -203,21 +244,21 @@ DRIVER_INLINE uint32_t image_find_block(struct image_work *work, uint32_t apex_d
         image_prepare(work, depth);
         found = image_look_up(work, IMAGE_APEX, depth);
     }
-    if (found != IMAGE_FOUND || depth >= work->label_count)
+    if (found != IMAGE_FOUND || depth > work->label_count)
         return UINT32_MAX;
     uint64_t apex_place = work->place;
-    switch (image_look_up(work, IMAGE_CUT, depth + 1)) {
-    case IMAGE_FOUND:
-        depth++;
-        /* The parent's side of the cut answers for DS itself. */
-        return work->type == IMAGE_TYPE_DS && depth == work->label_count ? UINT32_MAX : depth;
-    case IMAGE_ABSENT:
+    uint32_t has_wildcard = work->block_flags & IMAGE_HAS_WILDCARD;
+    bool is_ds = work->type == IMAGE_TYPE_DS; /* the parent's side of a cut answers for it itself */
+    found = depth == work->label_count ? IMAGE_CLIMB : image_look_up(work, IMAGE_CUT, depth + 1);
+    if (found == IMAGE_ABSENT) {
         work->place = apex_place;
-        return work->block_flags & IMAGE_HAS_WILDCARD ? UINT32_MAX : depth;
-    case IMAGE_CLIMB:
-        break;
+        return has_wildcard ? UINT32_MAX : depth;
     }
-    return UINT32_MAX;
+    if (found == IMAGE_FOUND && work->has_body)
+        return is_ds && depth + 1 == work->label_count ? UINT32_MAX : depth + 1;
+    if (is_ds && depth == work->label_count)
+        return UINT32_MAX;
+    return image_find_rrset(work, apex_place, depth);
 }
 
 /* ---- the answer ---- */
@@ -244,7 +285,7 @@ DRIVER_INLINE void image_render(struct image_work *work, const struct image_body
                                 uint32_t udp_payload)
 {
     uint32_t question_len = work->question_end - IMAGE_HEADER_LEN, by = image_be16(work->moved_by);
-    work->flags |= (uint16_t)image_be16(body->flags);
+    work->flags |= (uint16_t)image_be16(body->flags & work->flags_mask);
     work->counts[0] = driver_be32(0x00010000 | body->count[0]);
     work->counts[1] =
         driver_be32((uint32_t)body->count[1] << 16 | (body->count[2] + work->has_opt));

@@ -17,6 +17,8 @@ enum {
     IMAGE_OPT_LEN = 11,
     IMAGE_TYPE_OPT = 41,
     IMAGE_TYPE_DS = 43,
+    IMAGE_TYPE_RRSIG = 46,
+    IMAGE_TYPE_NSEC = 47,
     IMAGE_TYPE_META = 128, /* from here on, below ANY */
     IMAGE_TYPE_ANY = 255,
     IMAGE_UDP_LEN_MIN = 512,
@@ -39,10 +41,13 @@ struct image_work {
     uint64_t request_sum;  /* of all of its octets, in pairs from the first one */
     uint64_t question_sum; /* of the ID and the question */
 
-    uint64_t hashes[2]; /* of an apex, and of the name one label longer */
-    uint64_t last;      /* place of its bucket */
-    uint64_t place;     /* of the block, as in image.h */
-    uint32_t block_flags;
+    /* By kind: of an apex, of the name one label longer, of the whole one and a type. */
+    uint64_t hashes[4];
+    uint32_t rrset_type;
+    uint64_t last;  /* place of its bucket */
+    uint64_t place; /* of the block, as in image.h */
+    uint32_t block_flags, has_body;
+    uint32_t flags_mask; /* of the body's flags, those that hold */
     uint32_t question_end;
     uint32_t body_at, body_len; /* from the page's begin */
     uint32_t pointers_at, pointer_count;

@@ -70,9 +70,9 @@ static struct image_name name_make(const char *const labels[], unsigned count)
     return name;
 }
 
-static uint64_t name_hash(enum image_kind kind, const uint8_t *name, size_t len)
+static uint64_t name_hash(uint32_t what, const uint8_t *name, size_t len)
 {
-    uint64_t hash = kind;
+    uint64_t hash = what;
     for (size_t at = 0; at < len; at += 8) {
         uint64_t word = 0;
         for (size_t i = 0; i < 8 && at + i < len; i++)
@@ -196,20 +196,61 @@ static uint64_t block_put(struct image_made *made, enum image_kind kind, const u
     return place;
 }
 
+static struct image_block *block_at(struct image_made *made, uint64_t place)
+{
+    return (struct image_block *)(void *)(made->pages + place * IMAGE_UNIT_LEN);
+}
+
+/* Some of a name's RRsets, and mostly which there are. */
+static void rrsets_add(struct image_made *made, const uint8_t *name, size_t len)
+{
+    static const uint16_t types[] = {1, 28, 16, 2, 43, 0};
+    for (unsigned i = 0; i < 6; i++) {
+        uint32_t what = image_what(IMAGE_RRSET, types[i]);
+        if (types[i] != 0 ? below(2) : below(5) == 0)
+            continue;
+        uint64_t place = block_put(made, IMAGE_RRSET, name, len);
+        struct image_block *block = block_at(made, place);
+        block->type = types[i];
+        if (types[i] == 0) {
+            block->flags = below(4) == 0 ? IMAGE_HAS_ALIAS : 0;
+            memset(block->body, 0, sizeof block->body);
+        }
+        enter(made, name_hash(what, name, len), place);
+    }
+}
+
+/* A name right below an apex. */
+static void child_add(struct image_made *made, const uint8_t *name, size_t len)
+{
+    uint64_t place = IMAGE_PLACE_CLIMB;
+    bool is_cut = below(8) != 0;
+    if (is_cut || below(2)) {
+        place = block_put(made, IMAGE_CUT, name, len);
+        if (!is_cut)
+            memset(block_at(made, place)->body, 0, sizeof block_at(made, place)->body);
+    }
+    enter(made, name_hash(IMAGE_CUT, name, len), place);
+    if (!is_cut)
+        rrsets_add(made, name, len);
+}
+
 static void apex_add(struct image_made *made, struct image_name apex, unsigned depth)
 {
     struct image_head *head = head_of(made);
     head->apex_depths |= 1u << depth;
-    enter(made, name_hash(IMAGE_APEX, apex.octets, apex.len),
-          block_put(made, IMAGE_APEX, apex.octets, apex.len));
+    uint64_t place = block_put(made, IMAGE_APEX, apex.octets, apex.len);
+    if (depth == 2 && below(2))
+        block_at(made, place)->flags = IMAGE_HAS_WILDCARD;
+    enter(made, name_hash(IMAGE_APEX, apex.octets, apex.len), place);
+    rrsets_add(made, apex.octets, apex.len);
     made->apexes[made->apex_count++] = apex;
     for (uint32_t i = 0; i < made->cut_count; i++) {
         uint8_t name[128];
         size_t len = put_child(name, i);
         memcpy(name + len, apex.octets, apex.len);
         len += apex.len;
-        enter(made, name_hash(IMAGE_CUT, name, len),
-              below(10) == 0 ? IMAGE_PLACE_CLIMB : block_put(made, IMAGE_CUT, name, len));
+        child_add(made, name, len);
     }
 }
 
