@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Large zones and many zones: load, start, memory, and how soon a change is seen.
 
-    scale.py [--build DIR] [--delegations N[,N...]] [--zones N] [--peers nsd,knot,bind]
+    scale.py [--build DIR] [--delegations N[,N...]] [--zones N] [--peers nsd,knot,bind,pdns]
              [--json FILE] [--limits] [--work DIR]
 
 For each N a zone like that of a top-level domain (make_tld), loaded in its canonical order and
 shuffled; then many small zones, loaded from a list.  Loading is held to one processor.  The peers
-start with the zone of the first N: they read the text at each start, Lethe once.  --limits: exit
+start with the same zones, as far as their memory is there: NSD, Knot DNS and BIND read the text at
+each start, Lethe and PowerDNS load it once.  --limits: exit
 with 1 if Lethe misses one of LIMITS; these are wall times, so only on a machine that has nothing
 else to do.
 
@@ -23,7 +24,9 @@ else to do.
     database_octets     allocated on disk after the sorted load; database_to_text: that / text
     start               server name -> first_answer_s (from exec to the first answer, files warm in
                         the page cache), resident_octets (Pss of all its processes then),
-                        own_octets (without pages of files)
+                        own_octets (without pages of files); for servers with a database of their
+                        own, too: load_s, database_octets
+    left_out            server name -> why it has no row
     visible             what `visible` prints (see visible.c), with the server under the load of
                         `background`: asked_per_s, sent, lost, latency p50_us, p99_us
     limits              name of each limit -> [value, limit, held]
@@ -44,7 +47,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "interop
 
 import peers
 
-PEERS = {"nsd": (peers.Nsd, "nsd"), "knot": (peers.Knot, "knotd"), "bind": (peers.Bind, "named")}
+PEERS = {"nsd": (peers.Nsd, "nsd"), "knot": (peers.Knot, "knotd"), "bind": (peers.Bind, "named"),
+         "pdns": (peers.Pdns, "pdnsutil")}
+# Of a peer: seconds for a million of delegations, and octets of memory for one.
+PEER_S_PER_MILLION, PEER_S = 120, 60
+PEER_OCTETS = 1600
 LIMITS = {
     "records_per_s": (">=", 1e6),
     "database_to_text": ("<=", 1.5),
@@ -90,6 +97,13 @@ def memory(pid):
 def allocated(directory):
     """The files may have holes: what is allocated counts."""
     return sum(os.stat(path).st_blocks * 512 for path in pathlib.Path(directory).iterdir())
+
+
+def available_octets():
+    for line in pathlib.Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return 0
 
 
 class Scale:
@@ -196,18 +210,38 @@ class Scale:
             found["visible"] = self.visible(server, "tld.", questions)
         finally:
             server.stop()
-        for name in names:
-            say(f"{delegations} delegations: starting {name}")
-            peer = PEERS[name][0](self.work, {"tld.": zone})
-            try:
-                found["start"][name] = self.start(peer)
-            except (peers.ServerError, OSError) as error:
-                print(f"{name}: {error}")
-            finally:
-                peer.stop()
         shutil.rmtree(db)
+        self.start_peers(found, names, {"tld.": zone}, delegations)
         found["limits"] = self.judge(found, found["sorted"])
         return found
+
+    def start_peers(self, found, names, zones, delegations):
+        """A row for each, or why not."""
+        found["left_out"] = {}
+        for name in names:
+            if delegations * PEER_OCTETS > available_octets():
+                found["left_out"][name] = "there may not be memory enough"
+                continue
+            say(f"{delegations} delegations: starting {name}")
+            try:
+                found["start"][name] = self.start_peer(name, zones, delegations)
+            except (peers.ServerError, OSError, subprocess.TimeoutExpired) as error:
+                found["left_out"][name] = str(error)[-300:]
+
+    def start_peer(self, name, zones, delegations):
+        peer = PEERS[name][0](self.work, zones)
+        peer.ready_s = PEER_S + PEER_S_PER_MILLION * delegations / 1e6
+        row = {}
+        try:
+            if hasattr(peer, "load"):
+                begun = time.monotonic()
+                peer.load()
+                row = {"load_s": time.monotonic() - begun,
+                       "database_octets": allocated(peer.directory / "database")}
+            return self.start(peer) | row
+        finally:
+            peer.stop()
+            shutil.rmtree(peer.directory, ignore_errors=True)
 
     @staticmethod
     def questions(zone, path, every=997):
@@ -265,7 +299,11 @@ def print_rest(found):
     for name, start in found["start"].items():
         print(f"  start     {name:<7}{start['first_answer_s']:8.3f} s to the first answer"
               f"{start['first_answer_s'] / base:8.1f} x   {mib(start['resident_octets']):>10} "
-              f"resident, {mib(start['own_octets'])} its own")
+              f"resident, {mib(start['own_octets'])} its own"
+              + (f"; loaded in {start['load_s']:.0f} s, database {mib(start['database_octets'])}"
+                 if "load_s" in start else ""))
+    for name, why in found.get("left_out", {}).items():
+        print(f"  left out  {name}: {why}")
     visible, background = found["visible"], found["visible"]["background"]
     print(f"  change    {visible['change_ms']['median']:.2f} ms (max {visible['change_ms']['max']:.2f}"
           f"), seen after {visible['visible_ms']['median']:.2f} ms (max "
@@ -312,7 +350,7 @@ def parse():
     options.add_argument("--build", default="build")
     options.add_argument("--delegations", default="1000000")
     options.add_argument("--zones", type=int, default=100000)
-    options.add_argument("--peers", default="nsd,knot,bind", help="or none")
+    options.add_argument("--peers", default="nsd,knot,bind,pdns", help="or none")
     options.add_argument("--json", metavar="FILE")
     options.add_argument("--limits", action="store_true")
     options.add_argument("--progress", action="store_true", help="tell it without a terminal too")
@@ -333,7 +371,6 @@ def main():
         scale = Scale(args, work)
         for delegations in args.delegations.split(","):
             scale.result["tld"].append(scale.tld(int(delegations), names))
-            names = []
         scale.result["small"] = scale.small(args.zones) if args.zones else None
     report(scale.result)
     if args.json:

@@ -397,9 +397,14 @@ def large_table(found):
 
 
 def start_table(found):
-    return table(("start", "first answer ms", "resident MiB", "own MiB"), [
-        (name, number(start["first_answer_s"] * 1000), number(start["resident_octets"] / MIB),
-         number(start["own_octets"] / MIB)) for name, start in found["start"].items()])
+    rows = [(name, number(start["first_answer_s"] * 1000), number(start["resident_octets"] / MIB),
+             number(start["own_octets"] / MIB), number(start["load_s"]) if "load_s" in start else "",
+             number(start["database_octets"] / MIB) if "load_s" in start else "")
+            for name, start in found["start"].items()]
+    out = table(("start", "first answer ms", "resident MiB", "own MiB", "loaded in s",
+                 "database MiB"), rows)
+    return out + "".join(f"\nLeft out: {name}, {why}\n" for name, why in
+                         found.get("left_out", {}).items())
 
 
 LIMITS = {"records_per_s": "records loaded a second", "database_to_text": "database, x text",
