@@ -137,6 +137,7 @@ def main():
             file.write(text)
     make_frames(os.path.join(top, "frame"))
     make_proxied(os.path.join(top, "proxy"), requests)
+    make_proxied(os.path.join(top, "forward"), requests)
     make_client(os.path.join(top, "client"))
     make_goaways(os.path.join(top, "goaway"))
     make_responses(top)
@@ -253,7 +254,7 @@ def make_proxied(directory, requests):
                 "large": (0x8180, 400, 0, record * 400)}
         for what, (flags, answers, additional, records) in says.items():
             response = struct.pack(">6H", 0xbeef, flags, 1, answers, 0, additional) + question + records
-            for choice in (1, 6, 9, 0x1f, 0x29, 0x3f):
+            for choice in (1, 5, 6, 9, 0x1f, 0x29, 0x3f):
                 with open(os.path.join(directory, f"{title}-{what}-{choice}"), "wb") as file:
                     file.write(bytes([choice]) + struct.pack(">H", len(octets)) + octets + response)
     # Its length comes alone (the response has two octets, there it is cut), and a request is inside.
