@@ -24,6 +24,12 @@ enum option_code {
     OPTION_TIME,
     OPTION_LIST,
     OPTION_FORMAT,
+    OPTION_PARENT,
+    OPTION_HINTS,
+    OPTION_POLICY,
+    OPTION_SPREAD,
+    OPTION_FINDINGS,
+    OPTION_TIMEOUT,
     OPTION_HELP,
     OPTION_VERSION,
 };
@@ -76,6 +82,18 @@ static const struct command commands[] = {
      "Answer from zone NAME again.\n"},
     {"zone", "stat", 0, 1, true, lethe_zone_stat, "lethe --db DIR zone stat [NAME] [--json]",
      "Show what the database knows of zone NAME, or of itself.\n"},
+    {"audit", NULL, 0, 1000000, true, lethe_audit,
+     "lethe --db DIR audit [--parent ADDRESS[@PORT]]... [--hints FILE] [--policy POLICY] [ZONE...]",
+     "Ask the servers of the zones above whether ZONEs (all, if none is named) are still delegated "
+     "to\n"
+     "us, note what they say, and do as the POLICY of each zone says when it has been said often\n"
+     "enough: off, warn, cut-ttl, withhold. --parent and --policy are remembered: for ZONEs, or "
+     "for\n"
+     "all zones that have none of their own. --hints: where to begin with the root, if there is "
+     "no\n"
+     "--parent. --findings N (3), --spread TIME (6h): how often, and over what time, bad news "
+     "must\n"
+     "come. --timeout S (3): of each try.\n"},
     {"db", "set", 2, 2, true, lethe_db_set, "lethe --db DIR db set ns-ttl-cap SECONDS|off",
      "Let no NS record at a zone's apex have a TTL above SECONDS, whatever is loaded; those that "
      "are\n"
@@ -234,11 +252,12 @@ static int dispatch(struct lethe_arguments *arguments, bool has_help)
     for (size_t i = 0; i < COMMAND_COUNT && group != NULL; i++) {
         if (strcmp(group, commands[i].group) != 0)
             continue;
-        is_group = true;
-        if (verb == NULL || strcmp(verb, commands[i].verb) != 0)
+        const int own_words = commands[i].verb != NULL ? 2 : 1;
+        is_group = own_words == 2;
+        if (is_group && (verb == NULL || strcmp(verb, commands[i].verb) != 0))
             continue;
-        arguments->words += 2;
-        arguments->word_count -= 2;
+        arguments->words += own_words;
+        arguments->word_count -= own_words;
         return run_command(&commands[i], arguments, has_help);
     }
     if (has_help && is_group && verb == NULL) {
@@ -253,6 +272,42 @@ static int dispatch(struct lethe_arguments *arguments, bool has_help)
                        is_group ? verb : "");
 }
 
+/* Options with a text, which the subcommand takes apart; returns whether it is one. */
+static bool take_text(struct lethe_arguments *arguments, int option, const char *value)
+{
+    const int parents_max = (int)(sizeof(arguments->parents) / sizeof(arguments->parents[0]));
+
+    switch (option) {
+    case OPTION_DB:
+        arguments->db = value;
+        return true;
+    case OPTION_LIST:
+        arguments->list = value;
+        return true;
+    case OPTION_PARENT:
+        if (arguments->parent_count < parents_max)
+            arguments->parents[arguments->parent_count++] = value;
+        return true;
+    case OPTION_HINTS:
+        arguments->hints = value;
+        return true;
+    case OPTION_POLICY:
+        arguments->policy = value;
+        return true;
+    case OPTION_SPREAD:
+        arguments->spread = value;
+        return true;
+    case OPTION_FINDINGS:
+        arguments->findings = value;
+        return true;
+    case OPTION_TIMEOUT:
+        arguments->timeout = value;
+        return true;
+    default:
+        return false;
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
@@ -262,6 +317,12 @@ int main(int argc, char **argv)
         {"time", required_argument, NULL, OPTION_TIME},
         {"list", required_argument, NULL, OPTION_LIST},
         {"format", required_argument, NULL, OPTION_FORMAT},
+        {"parent", required_argument, NULL, OPTION_PARENT},
+        {"hints", required_argument, NULL, OPTION_HINTS},
+        {"policy", required_argument, NULL, OPTION_POLICY},
+        {"spread", required_argument, NULL, OPTION_SPREAD},
+        {"findings", required_argument, NULL, OPTION_FINDINGS},
+        {"timeout", required_argument, NULL, OPTION_TIMEOUT},
         {"help", no_argument, NULL, OPTION_HELP},
         {"version", no_argument, NULL, OPTION_VERSION},
         {NULL, 0, NULL, 0},
@@ -271,9 +332,6 @@ int main(int argc, char **argv)
 
     for (int option; (option = getopt_long(argc, argv, "hq", options, NULL)) != -1;) {
         switch (option) {
-        case OPTION_DB:
-            arguments.db = optarg;
-            break;
         case 'q':
         case OPTION_QUIET:
             arguments.is_quiet = true;
@@ -285,9 +343,6 @@ int main(int argc, char **argv)
             if (!parse_time(optarg, &arguments.time_s))
                 return lethe_usage("--time %s: neither seconds nor YYYYMMDDHHMMSS", optarg);
             arguments.has_time = true;
-            break;
-        case OPTION_LIST:
-            arguments.list = optarg;
             break;
         case OPTION_FORMAT:
             if (strcmp(optarg, "text") != 0 && strcmp(optarg, "tinydns") != 0)
@@ -302,7 +357,8 @@ int main(int argc, char **argv)
             printf("lethe %s\n", LETHE_VERSION);
             return lethe_finish_output(EXIT_OK);
         default:
-            return EXIT_USAGE;
+            if (!take_text(&arguments, option, optarg))
+                return EXIT_USAGE;
         }
     }
     arguments.words = argv + optind;

@@ -6,6 +6,7 @@
  * nothing is written to somebody who may be slow (a pager, a pipe) while one is held: results are
  * collected first, a dump in an unlinked temporary file.
  */
+#include "tools/audit/store.h"
 #include "tools/lethe.h"
 #include "zonedb/store.h"
 #include "zonedb/text_dump.h"
@@ -72,7 +73,29 @@ static void format_time(uint64_t time_s, char text[32])
         snprintf(text, 32, "%" PRIu64, time_s);
 }
 
-static void print_zone_json(const struct zonedb_zone *zone)
+/* What the audit knows of a zone; all is unknown, if there was none. */
+static struct audit_entry entry_of(struct audit_store *store, const struct zonedb_zone *zone)
+{
+    struct audit_entry entry = {.parent_count = 0};
+
+    if (store != NULL && audit_store_get(store, zone->apex, &entry) != 0)
+        entry = (struct audit_entry){.parent_count = 0};
+    return entry;
+}
+
+static void print_delegation_json(const struct audit_record *record)
+{
+    char since[32], found[32];
+
+    format_time(record->state_s, since);
+    format_time(record->found_s, found);
+    printf(", \"delegation\": {\"state\": \"%s\", \"since\": \"%s\", \"found\": \"%s\", "
+           "\"asked\": \"%s\", \"findings\": %" PRIu32 ", \"ttl\": %" PRIu32 "}",
+           audit_state_name(record->state), since, audit_state_name(record->found), found,
+           record->series_count, record->delegation_ttl);
+}
+
+static void print_zone_json(const struct zonedb_zone *zone, const struct audit_entry *entry)
 {
     char name[NAME_TEXT_MAX], loaded[32];
 
@@ -89,6 +112,8 @@ static void print_zone_json(const struct zonedb_zone *zone)
             printf("%02x", zone->nsec3_salt[i]);
         printf("\"");
     }
+    if (entry->record.found_s != 0)
+        print_delegation_json(&entry->record);
     printf("}");
 }
 
@@ -116,19 +141,23 @@ static int collect(struct zonedb_view *view, struct zonedb_zone **zones_out, siz
     }
 }
 
-static void print_list(const struct zonedb_zone *zones, size_t count, bool is_json)
+static void print_list(const struct zonedb_zone *zones, size_t count, struct audit_store *store,
+                       bool is_json)
 {
     for (size_t i = 0; i < count; i++) {
         char name[NAME_TEXT_MAX], loaded[32];
+        const struct audit_entry entry = entry_of(store, &zones[i]);
         if (is_json) {
             fputs(i == 0 ? "[" : ",\n ", stdout);
-            print_zone_json(&zones[i]);
+            print_zone_json(&zones[i], &entry);
             continue;
         }
         format_time(zones[i].loaded_s, loaded);
-        printf("%-30s %10" PRIu32 " %-8s %-8s %10" PRIu64 "  %s\n",
+        printf("%-30s %10" PRIu32 " %-8s %-8s %10" PRIu64 "  %s%s%s\n",
                name_to_text(zones[i].apex, name), zones[i].serial, state_name(zones[i].state),
-               signing_name(zones[i].signing), zones[i].record_count, loaded);
+               signing_name(zones[i].signing), zones[i].record_count, loaded,
+               entry.record.found_s != 0 ? "  " : "",
+               entry.record.found_s != 0 ? audit_state_name(entry.record.state) : "");
     }
     if (is_json)
         fputs(count == 0 ? "[]\n" : "]\n", stdout);
@@ -148,8 +177,12 @@ int lethe_zone_list(const struct lethe_arguments *arguments)
         error = collect(view, &zones, &count);
     zonedb_view_close(view);
     zonedb_close(db);
+    struct audit_store *store = NULL;
+    if (error == 0 && audit_store_open(arguments->db, false, &store) != 0)
+        store = NULL; /* there was no audit yet */
     if (error == 0)
-        print_list(zones, count, arguments->is_json);
+        print_list(zones, count, store, arguments->is_json);
+    audit_store_close(store);
     free(zones);
     return error == 0 ? lethe_finish_output(EXIT_OK) : fail_view(arguments, error);
 }
@@ -223,7 +256,12 @@ int lethe_zone_stat(const struct lethe_arguments *arguments)
     if (!has_zone) {
         print_stat(&stat, arguments->is_json);
     } else if (arguments->is_json) {
-        print_zone_json(&zone);
+        struct audit_store *store = NULL;
+        if (audit_store_open(arguments->db, false, &store) != 0)
+            store = NULL;
+        const struct audit_entry entry = entry_of(store, &zone);
+        audit_store_close(store);
+        print_zone_json(&zone, &entry);
         printf("\n");
     } else {
         print_zone(&zone);

@@ -1,0 +1,173 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""`lethe audit` beside a lethed, with another lethed as the parent: delegated, gone, withheld, back.
+
+usage: audit_test.py --build DIR
+
+Time is made short by what is configured: a TTL of one second at the parent, two findings, no spread.
+"""
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+import message as dns
+import oddities
+import peers
+
+CHILD = """@ 3600 IN SOA ns1 admin 7 7200 3600 1209600 300
+@ 3600 IN NS ns1
+@ 3600 IN NS ns.elsewhere.net.
+ns1 IN A 127.0.0.9
+www IN A 192.0.2.1
+"""
+ROOT = """@ 60 IN SOA a.root. admin 1 7200 3600 1209600 300
+@ 60 IN NS a.root.
+a.root. IN A 127.0.0.2
+example. 60 IN NS ns.example.
+ns.example. 60 IN A 127.0.0.3
+"""
+PARENT = """@ 60 IN SOA ns admin {serial} 7200 3600 1209600 300
+@ 60 IN NS ns
+ns 60 IN A 127.0.0.3
+{delegation}
+"""
+
+
+class Beds:
+    """The zone's server, and that of the zone above."""
+
+    def __init__(self, directory, build):
+        self.directory = directory
+        self.serial = 0
+        self.child = peers.Lethed(os.path.join(directory, "c"), {"zone.example.": self.file("zone", CHILD)},
+                                  build)
+        self.parent_file = self.write_parent("")
+        port = peers.free_port()
+        self.parent = peers.Lethed(os.path.join(directory, "p"), {"example.": self.parent_file}, build,
+                                   address="127.0.0.3", port=port)
+        self.root = peers.Lethed(os.path.join(directory, "r"), {".": self.file("root", ROOT)}, build,
+                                 address="127.0.0.2", port=port)
+
+    def file(self, name, text):
+        path = os.path.join(self.directory, name)
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text)
+        return path
+
+    def write_parent(self, delegation):
+        self.serial += 1
+        return self.file("parent", PARENT.format(serial=self.serial, delegation=delegation))
+
+    def delegate(self, text):
+        """Load the parent anew, with this delegation."""
+        self.lethe(self.parent, "zone", "load", "example.", self.write_parent(text))
+
+    def lethe(self, server, *arguments, exit_codes=(0,)):
+        done = subprocess.run([server.tool("lethe"), "--db", str(server.db), *arguments],
+                              capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode in exit_codes, f"{arguments}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def audit(self, *more):
+        text = self.lethe(self.child, "audit", "--json", "--findings", "2", "--spread", "0", "--timeout",
+                          "1", *more, exit_codes=(0, 1))
+        return json.loads(text)[0]
+
+    def expect(self, state, found, doing, *more):
+        said = self.audit(*more)
+        got = said["state"], said["found"], said["doing"]
+        assert got == (state, found, doing), f"{said}, expected {state}, {found}, {doing}"
+
+    def answers(self):
+        request = dns.query(peers.name_to_wire("www.zone.example"), 1, ident=7)
+        return oddities.ask((self.child.address, self.child.port), request)
+
+
+def expect_answer(beds, wanted):
+    end = time.monotonic() + 20
+    while beds.answers() != wanted:
+        assert time.monotonic() < end, f"{beds.answers()} instead of {wanted}"
+        time.sleep(0.05)
+
+
+OURS = "zone 1 IN NS ns1.zone\nns1.zone 1 IN A 127.0.0.9"
+THEIRS = "zone 1 IN NS ns.other.net."
+
+
+def run_by_parent(beds):
+    parent = ("--parent", f"127.0.0.3@{beds.parent.port}")
+    beds.delegate(OURS)
+    # What is given once is remembered.
+    beds.expect("delegated", "delegated", "served", *parent, "--policy", "withhold", "zone.example")
+    beds.expect("delegated", "delegated", "served")
+    beds.parent.stop()
+    for _ in range(3):
+        beds.expect("delegated", "unknown", "served")
+    beds.parent.start()
+    for gone, name in (("", "undelegated"), (THEIRS, "mismatched")):
+        beds.delegate(gone)
+        beds.expect("delegated", name, "served")
+        time.sleep(1.1)
+        beds.expect(name, name, "withheld from now on")
+        expect_answer(beds, "REFUSED")
+        beds.expect(name, name, "withheld")
+        # A load does not bring it back.
+        beds.lethe(beds.child, "zone", "load", "zone.example", beds.child.zones["zone.example."])
+        expect_answer(beds, "REFUSED")
+        listed = json.loads(beds.lethe(beds.child, "zone", "list", "--json"))[0]
+        assert listed["state"] == "withheld" and listed["delegation"]["state"] == name, listed
+        beds.delegate(OURS)
+        beds.expect("delegated", "delegated", "served again")
+        expect_answer(beds, "NOERROR")
+    # Loaded while its TTL was cut: it has brought its own.
+    assert beds.audit()["ns_ttl"] == 3600
+
+
+def run_cut(beds):
+    beds.expect("delegated", "delegated", "served", "--policy", "cut-ttl", "zone.example")
+    beds.delegate("")
+    beds.expect("delegated", "undelegated", "served")
+    beds.expect("undelegated", "undelegated", "served, TTL of NS cut")
+    assert beds.audit()["ns_ttl"] == 60
+    beds.delegate(OURS)
+    beds.expect("delegated", "delegated", "served, TTL of NS as before")
+    assert beds.audit()["ns_ttl"] == 3600
+
+
+def run_by_hints(beds):
+    """From the root downwards, for a database that knows of no parent."""
+    hints = beds.file("hints", f"a.root. 60 A 127.0.0.2@{beds.root.port}\n")
+    beds.lethe(beds.child, "zone", "load", "new.example", beds.child.zones["zone.example."])
+    beds.delegate("new 1 IN NS ns1.new\nns1.new 1 IN A 127.0.0.9")
+    said = beds.audit("--hints", hints, "new.example")
+    assert said["found"] == "delegated", said
+    beds.delegate("")
+    said = beds.audit("--hints", hints, "new.example")
+    assert said["found"] == "undelegated", said
+    # Nobody to ask is no finding.
+    assert beds.audit("new.example")["found"] == "unknown"
+    # The zone above in the same database is asked where nothing else is known.
+    beds.lethe(beds.child, "zone", "load", "example.", beds.write_parent(THEIRS.replace("zone", "new")))
+    said = beds.audit("new.example")
+    assert said["found"] == "mismatched", said
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    options.add_argument("--build", default="build")
+    args = options.parse_args()
+    with tempfile.TemporaryDirectory(prefix="lethe-audit-") as tmp:
+        beds = Beds(tmp, args.build)
+        with beds.child, beds.parent, beds.root:
+            for run in (run_by_parent, run_cut, run_by_hints):
+                run(beds)
+                print(f"{run.__name__}: good")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
