@@ -34,13 +34,13 @@ def record(rtype, rdata, ttl=60, owner=b"\xc0\x0c", rclass=1, length=None):
 
 
 class BadServer:
-    def __init__(self, answer, address="127.0.0.1"):
-        self.answer, self.address = answer, address
+    def __init__(self, answer, address="127.0.0.1", port=None):
+        self.answer, self.address, self.port = answer, address, port
         self.asked = []  # True: over TCP
         self.is_over = False
 
     def __enter__(self):
-        self.port = peers.free_port(self.address)
+        self.port = self.port or peers.free_port(self.address)
         self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.udp.bind((self.address, self.port))
         self.tcp = socket.create_server((self.address, self.port))

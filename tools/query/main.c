@@ -5,6 +5,7 @@
 #include "server/address.h"
 #include "tools/query/arguments.h"
 #include "tools/query/show.h"
+#include "tools/query/trace.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -45,8 +46,25 @@ static void show(const struct plan *plan, const struct exchange *exchange,
     fflush(stdout);
 }
 
+static void run_trace(struct work *work, const struct plan *plan)
+{
+    char error[SERVERS_ERROR_MAX] = "no memory";
+    int outcome = trace_run(plan, error);
+    if (outcome == 0)
+        return;
+    fflush(stdout);
+    fprintf(stderr, "lethe-query: %s\n", error);
+    work_fail(work, outcome == -EIO      ? EXIT_FILE
+                    : outcome == -ENOENT ? EXIT_NO_REPLY
+                                         : EXIT_INTERNAL);
+}
+
 static void run_plan(struct work *work, const struct plan *plan)
 {
+    if (plan->is_traced) {
+        run_trace(work, plan);
+        return;
+    }
     char error[SERVERS_ERROR_MAX] = "no response";
     struct exchange *exchange = &work->exchange;
     exchange->note_count = exchange->tries = 0;
