@@ -18,6 +18,8 @@ static const char *const switch_choices[] = {"off", "on", NULL};
 static const char *const any_choices[] = {"minimal", "full", NULL};
 static const char *const profile_choices[] = {"classic", "modern", NULL};
 static const char *const when_choices[] = {"off", "over-rate", "always", NULL};
+/* By enum goaway_code. */
+static const char *const goaway_choices[] = {"off", "host", "protocol", "port", "source", NULL};
 static const char *const verify_choices[] = {"auto", "always", "never", NULL};
 
 #define MEMBER(member) .offset = offsetof(struct config, member)
@@ -117,6 +119,12 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
         CHOICE(tcp_only, when_choices)},
     [CONFIG_KEY_POLICY_ALLOW_LIST] = {"policy", "allow-list", "policy-allow-list", .help =
         "who is answered in any case; may be repeated", PREFIXES(allow_list)},
+    [CONFIG_KEY_GOAWAY_CODE] = {"goaway", "code", "goaway-code", "off|host|protocol|port|source",
+        "what to ask unwanted sources to block (default: off)", CHOICE(goaway_code, goaway_choices)},
+    [CONFIG_KEY_GOAWAY_DENY] = {"goaway", "deny", "goaway-deny", .help =
+        "who gets no answer over UDP and is asked; may be repeated", PREFIXES(denied)},
+    [CONFIG_KEY_GOAWAY_LIMIT] = {"goaway", "limit", "goaway-limit", "COUNT",
+        "GoAways a second of one prefix (default: 5)", NUMBER(goaway_limit, 1, SHUN_TOTAL_MAX)},
     [CONFIG_KEY_TCP_IDLE_TIMEOUT] = {"tcp", "idle-timeout", "tcp-idle-timeout", "SECONDS",
         "kernel TCP: close an idle connection after (default: 10)",
         NUMBER(tcp_idle_timeout_s, 1, CONFIG_IDLE_TIMEOUT_MAX_S)},
@@ -171,6 +179,7 @@ void config_init(struct config *config)
     config->rate_ipv6_len = 56;
     config->rate_table_size = BUCKETS_SIZE_DEFAULT;
     config->require_cookie = RESTRAIN_WHEN_OVER_RATE;
+    config->goaway_limit = 5;
     config->tcp_idle_timeout_s = 10;
     config->tcp_connections_max = 1000;
     config->tcp_profile = CONFIG_TCP_PROFILE_MODERN;
@@ -444,6 +453,11 @@ static bool config_is_same_value(const struct config *a, const struct config *b,
     return false;
 }
 
+static bool is_shunning(const struct config *config)
+{
+    return config->goaway_code != GOAWAY_NO_BLOCK || config->denied.count != 0;
+}
+
 struct restrain_config config_restrain(const struct config *config)
 {
     return (struct restrain_config){.rate = config->rate_limit,
@@ -454,15 +468,27 @@ struct restrain_config config_restrain(const struct config *config)
                                     .require_cookie = (enum restrain_when)config->require_cookie,
                                     .tcp_only = (enum restrain_when)config->tcp_only,
                                     .allowed = config->allow_list.items,
-                                    .allowed_count = config->allow_list.count};
+                                    .allowed_count = config->allow_list.count,
+                                    .is_shunning = is_shunning(config)};
+}
+
+struct shun_config config_shun(const struct config *config)
+{
+    return (struct shun_config){.code = (enum goaway_code)config->goaway_code,
+                                .limit = config->goaway_limit,
+                                .ipv4_len = config->rate_ipv4_len,
+                                .ipv6_len = config->rate_ipv6_len,
+                                .denied = config->denied.items,
+                                .denied_count = config->denied.count};
 }
 
 bool config_is_same_restrain(const struct config *a, const struct config *b)
 {
-    for (unsigned k = CONFIG_KEY_POLICY_RATE_LIMIT; k <= CONFIG_KEY_POLICY_ALLOW_LIST; k++)
+    for (unsigned k = CONFIG_KEY_POLICY_RATE_LIMIT; k <= CONFIG_KEY_GOAWAY_LIMIT; k++)
         if (!config_is_same_value(a, b, &config_keys[k]))
             return false;
-    return true;
+    return a->goaway_code == GOAWAY_NO_BLOCK ||
+           config_is_same_value(a, b, &config_keys[CONFIG_KEY_TCP_KEY_FILE]);
 }
 
 static bool is_restrained(const struct config *config)
@@ -582,6 +608,20 @@ static int config_check_policy(const struct config *config, struct config_error 
                          config->has_edns ? "cookies" : "edns");
 }
 
+static int config_check_goaway(const struct config *config, struct config_error *error)
+{
+    char place[PATH_MAX + 64];
+    if (!is_shunning(config) || config->proxy[0] == '\0')
+        return 0;
+    bool is_code = config->goaway_code != GOAWAY_NO_BLOCK;
+    return config_refuse(
+        error, "%s: a proxy does not serve UDP",
+        config_place(config,
+                     config->line[is_code ? CONFIG_KEY_GOAWAY_CODE : CONFIG_KEY_GOAWAY_DENY],
+                     is_code ? "code" : "deny", is_code ? "goaway-code" : "goaway-deny", place,
+                     sizeof place));
+}
+
 int config_check(const struct config *config, struct config_error *error)
 {
     char place[PATH_MAX + 64];
@@ -590,7 +630,8 @@ int config_check(const struct config *config, struct config_error *error)
         if (config_check_listen(config, i, error) != 0)
             return -EINVAL;
     if (config_check_udp(config, error) != 0 || config_check_driver(config, error) != 0 ||
-        config_check_tsig(config, error) != 0 || config_check_policy(config, error) != 0)
+        config_check_tsig(config, error) != 0 || config_check_policy(config, error) != 0 ||
+        config_check_goaway(config, error) != 0)
         return -EINVAL;
     if (config->proxy[0] != '\0' && config->database[0] != '\0')
         return config_refuse(error,

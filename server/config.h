@@ -120,6 +120,9 @@ enum config_key_id {
     CONFIG_KEY_POLICY_REQUIRE_COOKIE,
     CONFIG_KEY_POLICY_TCP_ONLY,
     CONFIG_KEY_POLICY_ALLOW_LIST,
+    CONFIG_KEY_GOAWAY_CODE,
+    CONFIG_KEY_GOAWAY_DENY,
+    CONFIG_KEY_GOAWAY_LIMIT,
     CONFIG_KEY_TCP_IDLE_TIMEOUT,
     CONFIG_KEY_TCP_MAX_CONNECTIONS,
     CONFIG_KEY_TCP_PROFILE,
@@ -183,6 +186,10 @@ struct config {
     size_t rate_table_size;                /* octets */
     unsigned require_cookie, tcp_only;     /* enum restrain_when */
     struct config_prefixes allow_list;     /* of whom nothing is asked */
+
+    unsigned goaway_code;          /* enum goaway_code; GOAWAY_NO_BLOCK: nobody is asked */
+    struct config_prefixes denied; /* whose queries over UDP are unwanted */
+    unsigned goaway_limit;         /* GoAways a second of one prefix */
 
     unsigned tcp_idle_timeout_s;
     unsigned tcp_connections_max; /* of each worker */
@@ -290,6 +297,9 @@ void config_print_help(void);
 
 /* Whom to answer over UDP, as configured. The allow-list stays the config's. */
 struct restrain_config config_restrain(const struct config *config);
+
+/* Whom to ask to go away, as configured, but for the secret. The lists stay the config's. */
+struct shun_config config_shun(const struct config *config);
 
 /* Whether these are the same. */
 bool config_is_same_restrain(const struct config *a, const struct config *b);

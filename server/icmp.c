@@ -108,8 +108,7 @@ int icmp_send(const struct icmp *icmp, const struct goaway_ends *ends, const uin
     return sendmsg(fd, &header, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
-/* The address it was sent to, if that is this host's and nobody else's. */
-static bool icmp_destination(struct msghdr *header, struct packet_address *address_out)
+bool icmp_destination(struct msghdr *header, struct packet_address *address_out)
 {
     for (struct cmsghdr *item = CMSG_FIRSTHDR(header); item != NULL;
          item = CMSG_NXTHDR(header, item)) {

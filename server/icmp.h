@@ -9,6 +9,8 @@
 
 #include "stateless_tcp/goaway.h"
 
+#include <sys/socket.h>
+
 /* -1: this host does not speak it. */
 struct icmp {
     int v4, v6;
@@ -28,6 +30,10 @@ int icmp_send(const struct icmp *icmp, const struct goaway_ends *ends, const uin
  * Outcomes: the message's length, from ICMP's header on; 0: one that was not sent to an address of
  * this host's own, or cut; -EAGAIN none waits; other negative errno. */
 int icmp_receive(int fd, struct goaway_ends *ends_out, uint8_t *octets_out);
+
+/* Where a message was sent to that was received with its address of arrival (IP_PKTINFO,
+ * IPV6_RECVPKTINFO) in the header's control. False: it is not there, or a broadcast address. */
+bool icmp_destination(struct msghdr *header, struct packet_address *address_out);
 
 void icmp_close(struct icmp *icmp);
 

@@ -9,6 +9,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#define KEYS_LABEL_LEN 16
+
 int keys_secret_random(struct keys_secret *secret_out)
 {
     /* Up to 256 octets come whole, once the kernel has seeded itself (getrandom(2)). */
@@ -129,15 +131,19 @@ int keys_dns_cookie_read(const char *path, struct dns_cookie_secrets *secrets_ou
     return -EINVAL;
 }
 
-static void derive(const struct keys_secret *secret, uint64_t epoch, uint8_t key[COOKIE_KEY_LEN])
+static const char cookie_label[] = "lethe cookie key", goaway_label[] = "lethe goaway key";
+_Static_assert(sizeof cookie_label == KEYS_LABEL_LEN + 1, "one length for all");
+_Static_assert(sizeof goaway_label == KEYS_LABEL_LEN + 1, "one length for all");
+
+static void derive(const struct keys_secret *secret, const char *label, uint64_t epoch,
+                   uint8_t key[COOKIE_KEY_LEN])
 {
-    static const char label[] = "lethe cookie key";
     uint8_t epoch_be64[8];
     for (unsigned i = 0; i < 8; i++)
         epoch_be64[i] = (uint8_t)(epoch >> (56 - 8 * i));
     struct hmac_sha256_ctx hmac;
     hmac_sha256_set_key(&hmac, KEYS_SECRET_LEN, secret->octets);
-    hmac_sha256_update(&hmac, sizeof(label) - 1, (const uint8_t *)label);
+    hmac_sha256_update(&hmac, KEYS_LABEL_LEN, (const uint8_t *)label);
     hmac_sha256_update(&hmac, sizeof(epoch_be64), epoch_be64);
     hmac_sha256_digest(&hmac, COOKIE_KEY_LEN, key);
     key[0] = (uint8_t)((key[0] & 0xfe) | (epoch & 1));
@@ -148,7 +154,16 @@ void keys_at(const struct keys_secret *secret, uint64_t now_s, struct stateless_
     uint64_t epoch = now_s / KEYS_EPOCH_S;
     bool is_next_near = now_s % KEYS_EPOCH_S >= KEYS_LIFE_S;
     _Static_assert(COOKIE_EPOCHS == 2, "the present one and a neighbour");
-    derive(secret, epoch, keys_out->epochs[0]);
+    derive(secret, cookie_label, epoch, keys_out->epochs[0]);
     /* Before epoch 0 it wraps: a key too. */
-    derive(secret, is_next_near ? epoch + 1 : epoch - 1, keys_out->epochs[1]);
+    derive(secret, cookie_label, is_next_near ? epoch + 1 : epoch - 1, keys_out->epochs[1]);
+}
+
+void keys_goaway_at(const struct keys_secret *secret, uint64_t now_s, struct goaway_keys *keys_out)
+{
+    uint64_t epoch = now_s / KEYS_EPOCH_S;
+    bool is_next_near = now_s % KEYS_EPOCH_S >= KEYS_LIFE_S;
+    _Static_assert(GOAWAY_EPOCHS == 2 && GOAWAY_KEY_LEN == COOKIE_KEY_LEN, "as for cookies");
+    derive(secret, goaway_label, epoch, keys_out->epochs[0]);
+    derive(secret, goaway_label, is_next_near ? epoch + 1 : epoch - 1, keys_out->epochs[1]);
 }

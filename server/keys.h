@@ -27,6 +27,7 @@
 #define SERVER_KEYS_H
 
 #include "stateless_tcp/cookie.h"
+#include "stateless_tcp/goaway.h"
 #include "zonedb/dns_cookie.h"
 
 #define KEYS_SECRET_LEN 32
@@ -59,5 +60,8 @@ int keys_dns_cookie_read(const char *path, struct dns_cookie_secrets *secrets_ou
 
 /* The keys that are valid at `now_s` (Unix time): of its epoch, and of the one before or after. */
 void keys_at(const struct keys_secret *secret, uint64_t now_s, struct stateless_tcp_keys *keys_out);
+
+/* The same for nonces of GoAways: their label is "lethe goaway key". */
+void keys_goaway_at(const struct keys_secret *secret, uint64_t now_s, struct goaway_keys *keys_out);
 
 #endif

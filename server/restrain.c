@@ -15,13 +15,15 @@
 struct restrain {
     struct restrain_config config;
     struct buckets *buckets; /* NULL: no rate */
+    struct shun *shun;       /* NULL: none */
     atomic_uint_fast64_t over_rate, dropped;
     struct prefix allowed[]; /* config.allowed */
 };
 
 bool restrain_is_wanted(const struct restrain_config *config)
 {
-    return config->rate != 0 || config->require_cookie == RESTRAIN_WHEN_ALWAYS ||
+    return config->rate != 0 || config->is_shunning ||
+           config->require_cookie == RESTRAIN_WHEN_ALWAYS ||
            config->tcp_only == RESTRAIN_WHEN_ALWAYS;
 }
 
@@ -53,7 +55,18 @@ void restrain_close(struct restrain *restrain)
     if (restrain == NULL)
         return;
     buckets_close(restrain->buckets);
+    shun_close(restrain->shun);
     free(restrain);
+}
+
+void restrain_set_shun(struct restrain *restrain, struct shun *shun)
+{
+    restrain->shun = shun;
+}
+
+struct shun *restrain_shun(const struct restrain *restrain)
+{
+    return restrain != NULL ? restrain->shun : NULL;
 }
 
 static bool is_allowed(const struct restrain_config *config, const struct respond_client *client)

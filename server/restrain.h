@@ -11,6 +11,7 @@
 #ifndef SERVER_RESTRAIN_H
 #define SERVER_RESTRAIN_H
 
+#include "server/shun.h"
 #include "stateless_tcp/prefix.h"
 #include "zonedb/respond.h"
 
@@ -32,6 +33,7 @@ struct restrain_config {
     enum restrain_when require_cookie, tcp_only;
     const struct prefix *allowed; /* never restrained */
     size_t allowed_count;
+    bool is_shunning; /* whom it finds over the rate, and others, are to be asked to go away */
 };
 
 /* How much of it happened. */
@@ -52,6 +54,13 @@ bool restrain_is_wanted(const struct restrain_config *config);
 /* By a policy, which is copied. Outcomes: 0, with NULL if there is nobody to restrain; negative
  * errno. */
 int restrain_open(const struct restrain_config *config, struct restrain **restrain_out);
+
+/* Have it keep who asks unwanted sources to go away (shun.h), and close it with itself. Before it is
+ * used. */
+void restrain_set_shun(struct restrain *restrain, struct shun *shun);
+
+/* NULL: nobody is asked. NULL is allowed. */
+struct shun *restrain_shun(const struct restrain *restrain);
 
 /* NULL is allowed. */
 void restrain_close(struct restrain *restrain);

@@ -7,14 +7,33 @@
 
 #include "server/keys.h"
 
+/* Where sources are looked at: whether this one is answered, and how; else it may have been asked to
+ * go away. */
+static bool serve_admit(const struct serve *serve, const struct packet *packet,
+                        struct respond_client *client)
+{
+    enum restrain_verdict verdict = restrain_judge(serve->restrain, serve->policy, packet->payload,
+                                                   packet->payload_len, serve->now_us, client);
+    const struct shun_request request = {
+        .ends = {packet->source, packet->destination},
+        .source_port = packet->source_port,
+        .destination_port = packet->destination_port,
+        .payload = packet->payload,
+        .payload_len = packet->payload_len,
+        .is_over_rate = verdict != RESTRAIN_NOT,
+        .now_s = serve->now_s,
+        .now_us = serve->now_us,
+    };
+    return !shun_take(restrain_shun(serve->restrain), &request) && verdict != RESTRAIN_DROPPED;
+}
+
 static bool serve_udp(const struct serve *serve, const struct packet *packet, struct train *train)
 {
     struct respond_client client = {.transport = RESPOND_UDP,
                                     .now_s = serve->now_s,
                                     .address = packet->source.octets,
                                     .address_len = packet->source.family == 4 ? 4 : 16};
-    if (restrain_judge(serve->restrain, serve->policy, packet->payload, packet->payload_len,
-                       serve->now_us, &client) == RESTRAIN_DROPPED)
+    if (serve->restrain != NULL && !serve_admit(serve, packet, &client))
         return false;
     uint8_t *room = packet_udp_room(packet, train);
     size_t len = room == NULL ? 0

@@ -286,6 +286,46 @@ static int generation_open_restrain(struct generation *generation, const struct 
     return 0;
 }
 
+/* The secret is that of stateless TCP's cookies where it is shared; else only this process has it. */
+static int generation_open_shun(struct generation *generation, const struct generation *former,
+                                struct server_error *error)
+{
+    const struct config *config = &generation->config;
+    const struct shun *before = former != NULL ? restrain_shun(former->restrain) : NULL;
+    struct shun_config shun_config = config_shun(config);
+    struct keys_secret secret;
+    struct shun *shun;
+    int outcome;
+    if (generation->restrain == NULL || restrain_shun(generation->restrain) != NULL)
+        return 0;
+    if (config->tcp_key_file[0] != '\0')
+        outcome = keys_secret_read(config->tcp_key_file, &secret, error->text, sizeof error->text);
+    else if ((outcome = keys_secret_random(&secret)) != 0)
+        refuse(error, outcome, "no random secret: %s", strerror(-outcome));
+    if (outcome != 0)
+        return outcome;
+    shun_config.secret = &secret;
+    outcome = shun_open(&shun_config, before, &shun);
+    explicit_bzero(&secret, sizeof secret);
+    if (outcome == 0)
+        restrain_set_shun(generation->restrain, shun);
+    return outcome == 0 ? 0
+                        : refuse(error, outcome, "goaway: no raw socket: %s%s", strerror(-outcome),
+                                 outcome != -EPERM ? ""
+                                 : former != NULL  ? "; only a restart can begin it"
+                                                   : "; start as root or with CAP_NET_RAW");
+}
+
+static void generation_tell_shun(const struct generation *generation)
+{
+    const struct shun_counts counts = shun_count(restrain_shun(generation->restrain));
+    if (counts.asked + counts.denied + counts.confirmed + counts.declined != 0)
+        log_write(LOG_LEVEL_INFO,
+                  "goaway: %ju queries denied, %ju GoAways sent, %ju confirmed, %ju times no block",
+                  (uintmax_t)counts.denied, (uintmax_t)counts.asked, (uintmax_t)counts.confirmed,
+                  (uintmax_t)counts.declined);
+}
+
 static void generation_close_restrain(struct generation *generation)
 {
     const struct restrain_counts counts = restrain_count(generation->restrain);
@@ -293,6 +333,7 @@ static void generation_close_restrain(struct generation *generation)
         log_write(LOG_LEVEL_INFO,
                   "policy: %ju queries were over the rate of their prefix, %ju of them dropped",
                   (uintmax_t)counts.over_rate, (uintmax_t)counts.dropped);
+    generation_tell_shun(generation);
     restrain_close(generation->restrain);
 }
 
@@ -323,7 +364,11 @@ static int generation_open(struct server *server, const struct config *config,
         outcome = generation_open_cookie(generation, former, error);
     if (outcome == 0)
         outcome = generation_open_restrain(generation, former, error);
+    if (outcome == 0)
+        outcome = generation_open_shun(generation, former, error);
     if (outcome != 0) {
+        if (former == NULL || generation->restrain != former->restrain)
+            restrain_close(generation->restrain);
         generation_drop(generation);
         return outcome;
     }
@@ -440,6 +485,8 @@ int server_start(struct server *server, struct server_error *error)
         outcome = worker_start(server->workers[w]);
     if (outcome == 0)
         outcome = stateless_start(server->now->stateless, NULL);
+    if (outcome == 0)
+        outcome = shun_start(restrain_shun(server->now->restrain));
     return outcome == 0 ? 0
                         : refuse(error, outcome, "cannot start a thread: %s", strerror(-outcome));
 }
@@ -512,8 +559,13 @@ int server_reload(struct server *server, const struct config *config, struct ser
         server_start_image(next);
         imager_begin(next->imager);
     }
-    if (next->restrain != former->restrain)
+    if (next->restrain != former->restrain) {
+        int shun_outcome = shun_start(restrain_shun(next->restrain));
+        if (shun_outcome != 0)
+            log_write(LOG_LEVEL_ERROR, "goaway: no thread: %s; nothing is confirmed",
+                      strerror(-shun_outcome));
         generation_close_restrain(former);
+    }
     generation_free(former);
     server_raise_descriptors(server);
     /* There is no way back to what was before. */

@@ -104,15 +104,28 @@ static size_t udp_answer(struct udp_batch *batch, unsigned slot, const struct ud
 }
 
 /* Once for each request: it counts. */
-static bool udp_admit(struct udp_batch *batch, unsigned slot, const struct udp_context *context)
+static bool udp_admit(struct udp_batch *batch, unsigned slot, int fd,
+                      const struct udp_context *context)
 {
+    batch->restraint[slot] = RESPOND_FREELY;
+    if (context->restrain == NULL)
+        return true;
     struct respond_client client = {.transport = RESPOND_UDP, .now_s = context->now_s};
     client.address = address_octets(&batch->peer[slot], &client.address_len);
     enum restrain_verdict verdict =
         restrain_judge(context->restrain, context->policy, batch->request[slot],
                        batch->in[slot].msg_len, context->now_us, &client);
     batch->restraint[slot] = client.restraint;
-    return verdict != RESTRAIN_DROPPED;
+    struct shun_request request = {
+        .payload = batch->request[slot],
+        .payload_len = batch->in[slot].msg_len,
+        .is_over_rate = verdict != RESTRAIN_NOT,
+        .now_s = context->now_s,
+        .now_us = context->now_us,
+    };
+    return !shun_take_datagram(restrain_shun(context->restrain), fd, &batch->in[slot].msg_hdr,
+                               &request) &&
+           verdict != RESTRAIN_DROPPED;
 }
 
 static void udp_send(struct udp_batch *batch, int fd, unsigned count,
@@ -152,7 +165,7 @@ unsigned udp_serve(struct udp_batch *batch, int fd, const struct udp_context *co
         struct msghdr *header = &batch->in[i].msg_hdr;
         if ((header->msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0)
             continue;
-        if (!udp_admit(batch, i, context))
+        if (!udp_admit(batch, i, fd, context))
             continue;
         size_t len = udp_answer(batch, i, context, RESPOND_UDP_PAYLOAD_MAX);
         if (len == 0)

@@ -260,11 +260,16 @@ static size_t quote_len(const struct goaway_packet *packet)
     return room < packet->octets_len ? room : packet->octets_len;
 }
 
+bool goaway_is_possible(const struct goaway_packet *packet)
+{
+    return goaway_ends_are_good(&packet->ends) && quote_len(packet) >= GOAWAY_QUOTE_MIN;
+}
+
 size_t goaway_make(const struct goaway_keys *keys, const struct goaway_packet *packet,
                    uint8_t *message_out)
 {
     size_t quoted = quote_len(packet);
-    if (!goaway_ends_are_good(&packet->ends) || quoted < GOAWAY_QUOTE_MIN)
+    if (!goaway_is_possible(packet))
         return 0;
     const struct goaway_ends ends = turned(&packet->ends);
     uint8_t *at = message_out;

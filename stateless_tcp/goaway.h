@@ -134,6 +134,9 @@ bool goaway_packet_tcp(const struct goaway_ends *ends, const uint8_t *segment, s
  * unspecified, multicast, broadcast or reserved, and both of this host or neither (loopback). */
 bool goaway_ends_are_good(const struct goaway_ends *ends);
 
+/* Whether a GoAway may answer the packet: it is long enough, and its addresses are good. */
+bool goaway_is_possible(const struct goaway_packet *packet);
+
 /* Write the GoAway that answers `packet`, for packet->ends.source. message_out: GOAWAY_MESSAGE_MAX
  * octets. Returns its length; 0: none may be sent, since the packet is too short or its addresses
  * are not good. */

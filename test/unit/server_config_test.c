@@ -79,6 +79,7 @@ static const char everything[] = "database: /db\n"
                                  "  require-cookie: off\n"
                                  "  tcp-only: always\n"
                                  "  allow-list: [192.0.2.0/24, '::1', 198.51.100.1]\n"
+                                 "goaway: {code: source, deny: ['::2', 192.0.2.7], limit: 1000}\n"
                                  "tcp:\n"
                                  "  profile: classic\n"
                                  "  mss: 536\n"
@@ -125,6 +126,9 @@ START_TEST(test_everything)
     ck_assert(restrain.require_cookie == RESTRAIN_WHEN_NEVER &&
               restrain.tcp_only == RESTRAIN_WHEN_ALWAYS && restrain.allowed_count == 3);
     ck_assert(restrain.allowed[2].address.octets[3] == 1 && restrain_is_wanted(&restrain));
+    const struct shun_config shun = config_shun(&config);
+    ck_assert(shun.code == GOAWAY_SOURCE && shun.limit == 1000 && shun.denied_count == 2);
+    ck_assert(shun.ipv4_len == 32 && shun.ipv6_len == 1 && shun.denied[0].address.octets[15] == 2);
     ck_assert(config.workers == 3 && !config.is_pinned);
     ck_assert(config.tcp_idle_timeout_s == 6553 && config.tcp_connections_max == 5);
     ck_assert(!config.has_stale_reset && config.has_fast_open);
@@ -267,6 +271,13 @@ static const struct {
      "transfer-peers: must be a single value"},
     {"tcp:\n  transfer-peers: [192.0.2.1, {a: b}]\n", 2, "transfer-peers: must be a single value"},
     {"tcp:\n  transfer-peers:\n    - \"::1\\0\"\n", 3, "transfer-peers: has a NUL in it"},
+    {"proxy: ::1\nlisten: [{address: '::2', tcp: stateless}]\ngoaway: {deny: ['::3']}\n", 3,
+     "deny: a proxy does not serve UDP"},
+    {"goaway:\n  code: on\n", 2, "code: \"on\" is not off, host, protocol, port or source"},
+    {"goaway:\n  limit: 0\n", 2, "limit: \"0\" is not a number from 1 to 1000"},
+    {"goaway:\n  code: port\n  deny: [0.0.0.0/0]\n", 3, "is everybody"},
+    {"proxy: ::1\nlisten: [{address: '::2', tcp: stateless}]\ngoaway: {code: host}\n", 3,
+     "code: a proxy does not serve UDP"},
     {"tcp:\n  transfer-peers: [192.0.2.1/24]\n", 2,
      "\"192.0.2.1/24\" has bits set beyond its length; is it 192.0.2.0/24?"},
     {"tcp:\n  transfer-peers:\n\n    - 192.0.2.1/33\n", 4,
