@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """Write the first inputs of fuzz targets: make_corpus.py DIRECTORY"""
+import hmac
 import os
 import struct
 import sys
@@ -141,7 +142,39 @@ def main():
     make_client(os.path.join(top, "client"))
     make_goaways(os.path.join(top, "goaway"))
     make_responses(top)
+    make_signed(os.path.join(top, "tsig"), requests)
     make_dialogues(os.path.join(top, "dialogue"))
+
+
+def signed(message, algorithm=b"\x0bhmac-sha256\0", owner=b"\0", mac_len=32, other=b"nonce"):
+    """By the key that everybody knows, at the time that fuzz_tsig.c lives in."""
+    times, behind = struct.pack(">HIH", 0, 1700000000, 300), struct.pack(">HH", 0, len(other)) + other
+    covered = message + b"\0" + struct.pack(">HI", 255, 0) + algorithm + times + behind
+    mac = hmac.new(bytes(32), covered, "sha256").digest()[:mac_len]
+    rdata = algorithm + times + struct.pack(">H", len(mac)) + mac + message[:2] + behind
+    count = struct.unpack(">H", message[10:12])[0] + 1
+    return (message[:10] + struct.pack(">H", count) + message[12:] + owner
+            + struct.pack(">HHIH", 250, 255, 0, len(rdata)) + rdata)
+
+
+def make_signed(directory, requests):
+    os.makedirs(directory, exist_ok=True)
+    plain, large = requests["plain"], request("x.example.", 16, opt(), 1)
+    inputs = {"signed": signed(plain), "signed-opt": signed(large), "short": signed(plain, mac_len=16),
+              "too-short": signed(plain, mac_len=9), "twice": signed(signed(plain)),
+              "unknown": signed(plain, algorithm=b"\x08hmac-md5\7sig-alg\3reg\3int\0"),
+              "pointer": signed(plain, owner=b"\xc0\x18"), "other": signed(plain, other=b"o" * 300)}
+    for title, octets in inputs.items():
+        for choice in (0, 0x14, 0x20):
+            with open(os.path.join(directory, f"{title}-{choice:02x}"), "wb") as file:
+                file.write(bytes([choice, 0, 0, 0]) + octets)
+    for title, octets in (("plain", plain), ("large", large), ("badvers", requests["badvers"]),
+                          ("notify", requests["notify"]), ("root", requests[".1"]),
+                          ("options", requests["nsid-keepalive-padding"])):
+        for choice in (8, 9, 10, 11, 0x0c, 0x18, 0x28, 0x48, 0x4b):
+            for shift in (0, 60, 61, 195):
+                with open(os.path.join(directory, f"{title}-{choice:02x}-{shift}"), "wb") as file:
+                    file.write(bytes([choice, shift, 0, 50]) + octets)
 
 
 def timestamps():
