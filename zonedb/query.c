@@ -103,11 +103,10 @@ static bool options_parse(const struct respond_policy *policy, struct cursor c,
 }
 
 /* One record after the question. Returns false if the message is malformed. */
-static bool record_parse(const struct respond_policy *policy, const uint8_t *request,
-                         struct cursor *c, bool is_additional, struct query *query)
+static bool record_parse(const struct respond_policy *policy, struct cursor *c, bool is_additional,
+                         struct query *query)
 {
     struct query_edns *edns = &query->edns;
-    const uint8_t *begin = c->at;
     bool is_root = owner_skip(c);
     const uint8_t *fixed = take(c, 10);
     if (fixed == NULL)
@@ -116,13 +115,10 @@ static bool record_parse(const struct respond_policy *policy, const uint8_t *req
     const uint8_t *rdata = take(c, rdata_len);
     if (rdata == NULL)
         return false;
-    if (load_be16(fixed) == RR_TSIG) {
-        bool is_first = query->tsig_at == 0;
-        query->tsig_at = (size_t)(begin - request);
-        return is_first && is_additional; /* RFC 8945 5.2 */
-    }
-    if (load_be16(fixed) != RR_OPT || !policy->has_edns)
+    if (load_be16(fixed) != RR_OPT || !policy->has_edns) {
+        query->has_tsig |= load_be16(fixed) == RR_TSIG;
         return true;
+    }
     if (!is_root || !is_additional || edns->is_present)
         return false; /* RFC 6891 6.1.1 */
     edns->is_present = true;
@@ -169,7 +165,7 @@ enum query_outcome query_parse(const struct respond_policy *policy, const uint8_
     unsigned before_additional = (unsigned)load_be16(header + 6) + load_be16(header + 8);
     unsigned record_count = before_additional + load_be16(header + 10);
     for (unsigned i = 0; i < record_count; i++)
-        if (!record_parse(policy, request, &c, i >= before_additional, query_out))
+        if (!record_parse(policy, &c, i >= before_additional, query_out))
             return QUERY_FORMERR;
     if (c.left != 0)
         return QUERY_FORMERR;

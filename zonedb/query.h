@@ -48,21 +48,21 @@ struct query_edns {
     bool wants_keepalive;
     bool wants_padding;
     uint16_t cookie_len;
+    enum checksum_layout checksum_layout;
     const uint8_t *cookie; /* data of the COOKIE option; NULL: there is none, or it is not served */
     const uint8_t *checksum_nonce; /* NULL: no CHECKSUM asked for */
-    enum checksum_layout checksum_layout;
 };
 
 struct query {
     uint16_t id;
     uint16_t flags; /* as received */
     bool has_question;
+    bool has_tsig;        /* some record is a TSIG record */
     const uint8_t *qname; /* valid, uncompressed, case as asked (0x20) */
     uint16_t qname_len;
     uint16_t qtype;
     uint16_t qclass;
     struct query_edns edns;
-    size_t tsig_at; /* where a TSIG record begins; 0: there is none */
 };
 
 enum query_outcome {

@@ -595,7 +595,7 @@ bool respond_is_lasting(const struct respond_policy *policy, const uint8_t *requ
 {
     struct query query;
     return query_parse(policy, request, request_len, &query) == QUERY_SILENT ||
-           (query.tsig_at == 0 && query.edns.cookie == NULL);
+           (!query.has_tsig && query.edns.cookie == NULL);
 }
 
 size_t respond(struct zonedb_view *view, const struct respond_policy *policy,
@@ -610,12 +610,9 @@ size_t respond(struct zonedb_view *view, const struct respond_policy *policy,
     enum query_outcome outcome = query_parse(policy, request, request_len, &query);
     if (outcome == QUERY_SILENT)
         return 0;
-    size_t tsig_len = 0, limit = edns_response_limit(policy, client, &query, response_cap);
-    if (query.tsig_at != 0) {
-        tsig_len =
-            signed_check(policy, client, request, request_len, limit, &query, &outcome, &reply);
-        limit -= tsig_len;
-    }
+    size_t limit = edns_response_limit(policy, client, &query, response_cap);
+    if (query.has_tsig)
+        limit = signed_check(policy, client, request, request_len, limit, &query, &outcome, &reply);
     response_begin(&r, response, limit - edns_reserve(policy, client, &query), &query);
     switch (outcome) {
     case QUERY_SILENT:
@@ -638,10 +635,10 @@ size_t respond(struct zonedb_view *view, const struct respond_policy *policy,
             r.rcode = RCODE_BADCOOKIE;
         break;
     case QUERY_OK:
-        if (admit(policy, client, &query, &r))
+        if (client->restraint == RESPOND_FREELY || admit(policy, client, &query, &r))
             ede = answer_query(view, policy, &query, &r);
         break;
     }
     size_t len = edns_end(&r, policy, client, &query, limit, ede);
-    return tsig_len == 0 ? len : tsig_reply_sign(&reply, response, len, response_cap);
+    return query.has_tsig ? signed_end(&reply, &r, limit) : len;
 }

@@ -434,12 +434,12 @@ static const struct tsig_key *key_for(const struct tsig_keys *keys, const struct
 }
 
 enum tsig_verdict tsig_request_verify(const struct tsig_keys *keys, const uint8_t *request,
-                                      size_t request_len, size_t at, uint64_t now_s,
+                                      size_t request_len, uint64_t now_s,
                                       struct tsig_reply *reply_out)
 {
     struct tsig *tsig = &reply_out->request;
     uint8_t mac[TSIG_MAC_MAX];
-    if (!tsig_read(request, request_len, at, tsig))
+    if (tsig_find(request, request_len, tsig) != 1)
         return TSIG_IS_MALFORMED;
     reply_out->server_time_s = now_s & TIME_MASK;
     reply_out->error = TSIG_BADKEY;

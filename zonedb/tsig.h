@@ -11,8 +11,8 @@
  *
  * A server:
  *
- *     tsig_request_verify(keys, request, request_len, at, now_s, &reply)    what to answer
- *     room = tsig_reply_len(&reply);                                        to keep free
+ *     tsig_request_verify(keys, request, request_len, now_s, &reply)    what to answer
+ *     room = tsig_reply_len(&reply);                                    to keep free
  *     len = tsig_reply_sign(&reply, response, len, cap);
  *
  * TIME SIGNED OF RESPONSES. The time in a response to a request that was good is the request's own,
@@ -152,11 +152,11 @@ enum tsig_verdict {
     TSIG_IS_MALFORMED, /* answer FORMERR, without a record */
 };
 
-/* Check a request as RFC 8945 5.2 says: key, MAC, time, truncation. `at`: where its TSIG record
- * begins, which must be its last. `keys`: NULL, there are none. `now_s`: Unix time. For
- * TSIG_IS_MALFORMED *reply_out is not set. */
+/* Check a request that has a TSIG record as RFC 8945 5.2 says: its place, the key, MAC, time,
+ * truncation. `keys`: NULL, there are none. `now_s`: Unix time. For TSIG_IS_MALFORMED *reply_out is
+ * not set. */
 enum tsig_verdict tsig_request_verify(const struct tsig_keys *keys, const uint8_t *request,
-                                      size_t request_len, size_t at, uint64_t now_s,
+                                      size_t request_len, uint64_t now_s,
                                       struct tsig_reply *reply_out);
 
 /* Octets of the record that tsig_reply_sign() will add. */

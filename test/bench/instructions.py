@@ -27,8 +27,9 @@ BENCHES = {
         "referral+do+cold", "ds+cold", "nxdomain+do+cold", "tld/outside+edns+cold",
         "tld/inside+edns+cold", "tld/glue+edns+cold", "tld/nxdomain+edns+cold",
         "tld/mix+edns+cold", "tld/mix+edns", "referral+image", "referral+do+image", "nxdomain+image",
-        "apex+image", "apex+do+image", "tld/outside+edns+image", "tld/glue+edns+image", "tld/nxdomain+edns+image",
-        "tld/mix+edns+cold+image")),
+        "apex+image", "apex+do+image", "tld/outside+edns+image", "tld/glue+edns+image",
+        "tld/nxdomain+edns+image", "tld/mix+edns+cold+image", "referral+do+tsig",
+        "nxdomain+do+tsig")),
     "frames": ("measured*", "respond", 1024, 256 * 1024, (
         "udp4", "udp6", "udp4-many", "syn4", "syn6", "ack4", "request4", "request6", "next4",
         "train4", "completion4", "fin4", "forged4", "junk4")),

@@ -20,7 +20,7 @@
 #include <string.h>
 
 #define QUESTIONS_MAX ((unsigned)1 << 18)
-#define REQUEST_MAX 128
+#define REQUEST_MAX 256
 
 struct questions {
     unsigned count;

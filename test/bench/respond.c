@@ -3,7 +3,7 @@
  * respond DB ZONE CASE ROUNDS: ask respond() ROUNDS questions of one kind, in memory, and print how
  * many, nanoseconds per query and octets per response. For the kinds of questions see questions.h.
  * All are asked three times before it counts; with "+cold" behind the case none was asked before,
- * and none is asked twice. Run under callgrind with --toggle-collect=measured it gives
+ * and none is asked twice; with "+tsig" all are signed by a key of HMAC-SHA256. Run under callgrind with --toggle-collect=measured it gives
  * instructions per query (see instructions.py). With "+image" an image of the database is made, and
  * asked first; how long that took, and how large it is, goes to the standard error.
  */
@@ -11,6 +11,7 @@
 #include "test/bench/questions.h"
 #include "zonedb/image_build.h"
 #include "zonedb/image_respond.h"
+#include "zonedb/tsig.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -22,13 +23,17 @@
 static struct questions questions;
 static void *image_octets;
 static unsigned long climbed;
+#define NOW_S 1700000000
+static struct tsig_key key;
+static struct tsig_keys keys = {&key, 1};
 
 /* In an order that jumps about the zone. */
 static size_t ask(struct zonedb_view *view, unsigned long round)
 {
     static uint8_t response[RESPOND_MESSAGE_MAX];
-    const struct respond_policy policy = respond_policy_default();
-    const struct respond_client client = {.transport = RESPOND_UDP};
+    struct respond_policy policy = respond_policy_default();
+    const struct respond_client client = {.transport = RESPOND_UDP, .now_s = NOW_S};
+    policy.tsig = &keys;
     size_t which = round * 7919 % questions.count;
     if (image_octets != NULL && image_version(image_octets) == zonedb_view_version(view)) {
         size_t len = image_respond(image_octets, IMAGE_LEN, false, questions.octets[which],
@@ -77,6 +82,22 @@ static bool image_make(struct zonedb_view *view)
     return true;
 }
 
+static bool sign_all(void)
+{
+    struct tsig_asked asked;
+    if (!tsig_key_set(&key, (const uint8_t *)"\3key\7example", TSIG_HMAC_SHA256,
+                      (const uint8_t *)"32 octets are what most keys have", 32))
+        return false;
+    for (unsigned i = 0; i < questions.count; i++) {
+        size_t len = tsig_request_sign(&key, NOW_S, NULL, 0, questions.octets[i], questions.len[i],
+                                       REQUEST_MAX, &asked);
+        if (len == 0)
+            return false;
+        questions.len[i] = (uint16_t)len;
+    }
+    return true;
+}
+
 static void run(struct zonedb_view *view, unsigned long rounds, bool is_cold)
 {
     struct timespec begin;
@@ -107,6 +128,10 @@ int main(int argc, char **argv)
     if (zonedb_view_open(db, &view) != 0 || !questions_make(view, argv[2], argv[3], &questions) ||
         rounds == 0) {
         fprintf(stderr, "respond: no zone %s with such delegations in %s\n", argv[2], argv[1]);
+        return 1;
+    }
+    if (strstr(argv[3], "+tsig") != NULL && !sign_all()) {
+        fprintf(stderr, "respond: the questions cannot be signed\n");
         return 1;
     }
     if (strstr(argv[3], "+image") != NULL && !image_make(view)) {

@@ -131,7 +131,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     request_len = signed_len != 0 ? signed_len : request_len;
     bool is_altered = (choice & CHOICE_ALTER) != 0;
     if (is_altered)
-        room[(data[2] << 8 | data[3]) % request_len] ^= (uint8_t)(1u << (data[1] & 7));
+        room[((size_t)data[2] << 8 | data[3]) % request_len] ^= (uint8_t)(1u << (data[1] & 7));
     size_t cap = client.transport == RESPOND_TCP ? RESPOND_MESSAGE_MAX : policy.udp_payload;
     uint8_t *request = exact_copy(room, request_len), *response = malloc(cap);
     MUST(response != NULL);
