@@ -3,7 +3,7 @@
 
 #include "server/address.h"
 #include "tools/query/exchange.h"
-#include "tools/query/response.h"
+#include "tools/query/received.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -109,7 +109,7 @@ static bool ask_server(struct audit_asker *asker, const struct audit_zone *zone,
 
 /* ---- the servers of a referral ---- */
 
-static void add_glue(struct servers *servers, const struct response_record *record, uint16_t port)
+static void add_glue(struct servers *servers, const struct received_record *record, uint16_t port)
 {
     const knot_rdata_t *rdata = record->set.rrs.rdata;
     struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
@@ -151,12 +151,12 @@ static void add_looked_up(struct servers *servers, const uint8_t *name, uint16_t
     freeaddrinfo(found);
 }
 
-static bool is_server_of(const struct response *response, const uint8_t *cut, const uint8_t *name)
+static bool is_server_of(const struct received *response, const uint8_t *cut, const uint8_t *name)
 {
     for (size_t i = 0; i < response->record_count; i++) {
-        const struct response_record *record = &response->records[i];
+        const struct received_record *record = &response->records[i];
         const knot_rdata_t *rdata = record->set.rrs.rdata;
-        if (record->section == RESPONSE_AUTHORITY && record->set.type == TYPE_NS &&
+        if (record->section == RECEIVED_AUTHORITY && record->set.type == TYPE_NS &&
             !record->is_malformed && rdata != NULL && name_len(rdata->data, rdata->len) > 0 &&
             name_equal(record->set.owner, cut) && name_equal(rdata->data, name))
             return true;
@@ -169,26 +169,26 @@ static void servers_below(const struct audit_asker *asker, const uint8_t *above,
                           struct servers *servers)
 {
     const uint16_t port = address_port(&asker->exchange.server.address);
-    struct response response;
+    struct received response;
 
     servers->count = 0;
-    response_begin(asker->exchange.response, asker->exchange.response_len, &response);
+    received_begin(asker->exchange.response, asker->exchange.response_len, &response);
     for (size_t i = 0; i < response.record_count; i++) {
-        const struct response_record *record = &response.records[i];
-        if (record->section == RESPONSE_ADDITIONAL &&
+        const struct received_record *record = &response.records[i];
+        if (record->section == RECEIVED_ADDITIONAL &&
             (above == NULL || name_is_at_or_below(record->set.owner, above)) &&
             is_server_of(&response, cut, record->set.owner))
             add_glue(servers, record, port);
     }
     for (size_t i = 0; i < response.record_count && servers->count == 0; i++) {
-        const struct response_record *record = &response.records[i];
+        const struct received_record *record = &response.records[i];
         const knot_rdata_t *rdata = record->set.rrs.rdata;
-        if (record->section == RESPONSE_AUTHORITY && record->set.type == TYPE_NS &&
+        if (record->section == RECEIVED_AUTHORITY && record->set.type == TYPE_NS &&
             !record->is_malformed && rdata != NULL && name_len(rdata->data, rdata->len) > 0 &&
             name_equal(record->set.owner, cut))
             add_looked_up(servers, rdata->data, port);
     }
-    response_end(&response);
+    received_end(&response);
 }
 
 /* ---- from level to level ---- */

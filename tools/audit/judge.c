@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tools/audit/judge.h"
 
-#include "tools/query/response.h"
+#include "tools/query/received.h"
 #include "zonedb/name.h"
 
 #include <nettle/sha1.h>
@@ -173,7 +173,7 @@ void audit_judge_own(const struct audit_zone *zone, const struct zonedb_rrset *s
 
 /* ---- responses ---- */
 
-static const uint8_t *record_rdata(const struct response_record *record, size_t *len_out)
+static const uint8_t *record_rdata(const struct received_record *record, size_t *len_out)
 {
     const knot_rdata_t *rdata = record->set.rrs.rdata;
 
@@ -198,16 +198,16 @@ struct sight {
 };
 
 static void see_record(struct sight *sight, const struct audit_zone *zone, const uint8_t *above,
-                       const struct response_record *record)
+                       const struct received_record *record)
 {
     const uint8_t *owner = record->set.owner;
     size_t len = 0;
     const uint8_t *rdata = record_rdata(record, &len);
     const bool is_here = rdata != NULL && name_equal(owner, zone->apex);
 
-    if (record->section == RESPONSE_ANSWER)
+    if (record->section == RECEIVED_ANSWER)
         sight->is_child |= is_here && record->set.type == TYPE_NS;
-    if (record->section != RESPONSE_AUTHORITY || rdata == NULL)
+    if (record->section != RECEIVED_AUTHORITY || rdata == NULL)
         return;
     if (record->set.type == TYPE_SOA && name_is_at_or_below(zone->apex, owner) && !is_here)
         sight->negative = owner;
@@ -223,14 +223,14 @@ static void see_record(struct sight *sight, const struct audit_zone *zone, const
 }
 
 static void judge_sight(const struct sight *sight, const struct audit_zone *zone,
-                        const struct response *response, struct audit_answer *answer)
+                        const struct received *response, struct audit_answer *answer)
 {
-    const bool is_aa = (response->flags & RESPONSE_AA) != 0;
+    const bool is_aa = (response->flags & RECEIVED_AA) != 0;
 
     if (response->rcode != RCODE_NOERROR && response->rcode != RCODE_NXDOMAIN) {
         char text[32];
         snprintf(answer->why, sizeof(answer->why), "the parent's server says %s",
-                 response_rcode_text(response->rcode, text));
+                 received_rcode_text(response->rcode, text));
     } else if (is_aa && sight->is_child) {
         snprintf(answer->why, sizeof(answer->why),
                  "the parent's server has the zone itself and does not show the delegation");
@@ -260,11 +260,11 @@ static void judge_sight(const struct sight *sight, const struct audit_zone *zone
 void audit_judge(const struct audit_zone *zone, const uint8_t *above, const uint8_t *octets,
                  size_t len, struct audit_answer *answer)
 {
-    struct response response;
+    struct received response;
     struct sight sight = {.cut = NULL};
 
     *answer = (struct audit_answer){.verdict = AUDIT_VERDICT_USELESS};
-    response_begin(octets, len, &response);
+    received_begin(octets, len, &response);
     if (response.fault[0] != '\0') {
         snprintf(answer->why, sizeof(answer->why), "a malformed response: %s", response.fault);
     } else {
@@ -272,5 +272,5 @@ void audit_judge(const struct audit_zone *zone, const uint8_t *above, const uint
             see_record(&sight, zone, above, &response.records[i]);
         judge_sight(&sight, zone, &response, answer);
     }
-    response_end(&response);
+    received_end(&response);
 }
