@@ -11,6 +11,9 @@
 enum {
     /* Of what is before a point; beyond, the client may as well be ahead. */
     PAST_MAX = MODERN_SEQ_MASK + 1 - MODERN_WINDOW - 1,
+    /* How often the same segment is met with silence. Whoever doubles its timer from 200
+     * milliseconds waits 3 seconds for its connection to end. */
+    SILENCES_MAX = 3,
 };
 
 static enum stateless_tcp_outcome reply(const struct packet *packet,
@@ -108,7 +111,8 @@ static enum stateless_tcp_outcome receive_ahead(const struct packet *packet, uin
                                                 struct stateless_tcp_query *query,
                                                 struct train *train)
 {
-    if (entry->sent < entry->end) { /* their turn comes later; but this is an ACK too */
+    if (entry->sent < entry->end ||
+        entry->is_alone) { /* their turn comes later; but this is an ACK too */
         if (recent_octets(query->recent, entry) != NULL && query->held >= entry->start)
             modern_send_more(query, entry, train);
         return train->frame_count > 0 ? STATELESS_TCP_SEND : STATELESS_TCP_DROP;
@@ -129,6 +133,17 @@ static bool is_answered(const struct stateless_tcp_query *query, const struct re
            entry->seq_end - query->request_seq - query->left < MODERN_WINDOW &&
            entry->start <= query->held && query->held < entry->end &&
            recent_octets(query->recent, entry) != NULL;
+}
+
+/* Whether the data of `packet` is what the client has not seen acknowledged of the requests of a
+ * train, of which it misses something and whose octets are known. Where it ends does not matter. */
+static bool is_of_train(const struct stateless_tcp_query *query, const struct packet *packet,
+                        const struct recent_entry *entry)
+{
+    return packet->has_timestamps && entry != NULL &&
+           (packet->seq == entry->seq || packet->seq == entry->acked) &&
+           packet->seq - entry->seq < entry->seq_end - entry->seq && entry->start <= query->held &&
+           query->held < entry->end && recent_octets(query->recent, entry) != NULL;
 }
 
 /* Whether SACK says that pieces are there behind what is acknowledged. (What came twice, it says
@@ -222,8 +237,7 @@ receive_data(const struct stateless_tcp_config *config, const struct packet *pac
             return reply_ack(packet, packet->seq + query->point_len, 0,
                              point_make(point->offset, point->seq, true), train);
         /* Only a part of the requests of a train, which it echoes but does not have. */
-        if (packet->has_timestamps && !has_fin && is_answered(query, entry) &&
-            entry->seq == packet->seq) {
+        if (is_of_train(query, packet, entry)) {
             modern_send_again(query, entry, entry->seq_end, train);
             return STATELESS_TCP_SEND;
         }
@@ -352,6 +366,20 @@ static enum stateless_tcp_outcome receive_ack(const struct packet *packet, uint3
     return reply_ack(&latest, ack, 0, point_make(entry->end, entry->seq_end, false), train);
 }
 
+/* Silence is right as long as the client has something else to send, or more of it. One that sends
+ * the same for ever has been acknowledged what no cache remembers, or cannot send enough of it at
+ * once; it must not wait for ever. Who has no room for a response is not stuck. */
+static enum stateless_tcp_outcome receive_in_vain(const struct stateless_tcp_config *config,
+                                                  const struct packet *packet,
+                                                  const struct cookie_proof *proof,
+                                                  struct recent *recent, struct train *train)
+{
+    bool is_over =
+        packet->window >= STATELESS_TCP_SEGMENT_MIN &&
+        recent_count_silence(recent, proof->connection, packet->seq, proof->offset) >= SILENCES_MAX;
+    return is_over ? reply_reset(config, packet, train) : STATELESS_TCP_DROP;
+}
+
 enum stateless_tcp_outcome
 modern_receive(const struct stateless_tcp_config *config, const struct stateless_tcp_keys *keys,
                const struct packet *packet, bool is_settled, struct recent *recent,
@@ -378,7 +406,7 @@ modern_receive(const struct stateless_tcp_config *config, const struct stateless
     bool is_joined = packet->has_timestamps &&
                      (is_pure_ack ? proof.offset == point.offset &&
                                         modern_tail_take(packet, entry, &point, recent, &joined)
-                                  : modern_tail_join(packet, entry, recent, &joined));
+                                  : modern_tail_join(packet, proof.connection, recent, &joined));
     if (is_pure_ack && !is_joined)
         return proof.offset < point.offset
                    ? receive_progress(config, packet, &proof, &point, recent, train)
@@ -389,6 +417,8 @@ modern_receive(const struct stateless_tcp_config *config, const struct stateless
         return receive_fin(config, whole, proof.offset, &point, train);
     enum stateless_tcp_outcome outcome =
         receive_data(config, whole, &proof, &point, is_settled, recent, query_out, train);
+    if (outcome == STATELESS_TCP_DROP && !is_pure_ack)
+        return receive_in_vain(config, packet, &proof, recent, train);
     if (is_joined) {
         query_out->joined = joined;
         query_out->packet = &query_out->joined;
@@ -403,6 +433,14 @@ static bool is_next_too_far(const struct stateless_tcp_query *query)
     uint32_t again_max = query->config->mss - MODERN_OPTIONS_MAX;
     return query->packet->has_timestamps &&
            query->answered_len + framing_request_len(query->at, query->left) > again_max;
+}
+
+/* Whether it is better to see the client hold these responses first: as it may not send their
+ * requests again in one piece, only the cache can repeat them. */
+static bool is_enough_of_pieces(const struct stateless_tcp_query *query)
+{
+    return query->packet == &query->joined &&
+           query->stream_at >= (uint32_t)query->config->burst * query->segment_size;
 }
 
 /* Before the point there is no stopping: where the responses belong would never be known. Only what
@@ -434,7 +472,8 @@ void modern_send(struct stateless_tcp_query *query, uint8_t *stream, size_t resp
         forget_beginning(query, stream - (query->stream_at - LENGTH_LEN - response_len));
         return;
     }
-    bool is_full = query->stream_at > STATELESS_TCP_STREAM_CAP / 2 || is_next_too_far(query);
+    bool is_full = query->stream_at > STATELESS_TCP_STREAM_CAP / 2 || is_next_too_far(query) ||
+                   is_enough_of_pieces(query);
     /* Before the point there is no end: it would not be there. */
     if (query->is_start_known && query->start + query->stream_at > MODERN_CLOSE_AT)
         query->is_closing = is_full = true;
@@ -459,6 +498,17 @@ static bool has_several(const struct stateless_tcp_query *query)
 {
     uint32_t first_len = framing_request_len(query->requests, query->answered_len);
     return first_len > 0 && first_len < query->answered_len;
+}
+
+/* Whether they may be too many for the client's kernel to join: Linux keeps each write apart in its
+ * memory, and no more than 17 in a segment. */
+static bool has_many(const struct stateless_tcp_query *query)
+{
+    const uint8_t *at = query->requests;
+    uint32_t left = query->answered_len, count = 0;
+    for (uint32_t len; (len = framing_request_len(at, left)) > 0; at += len, left -= len)
+        count++;
+    return count > 16;
 }
 
 /* The client holds less than what comes before these responses. If they began elsewhere when they
@@ -497,6 +547,7 @@ void modern_finish(struct stateless_tcp_query *query, struct train *train)
         .ack = query->ack,
         .has_fin = query->is_closing || is_half_closed,
         .is_pressing = has_several(query),
+        .is_pieced = query->packet == &query->joined || has_many(query),
     };
     if (query->is_fast_open) {
         finish_fast_open(query, &entry, train);

@@ -42,7 +42,7 @@
  * The client's retransmission never misses the point: N of its echo is not before its oldest octet
  * in flight, since an acknowledgement beyond N comes only in segments that carry a later point and
  * begin at or before the next octet that it expects; and clients join requests when they send them
- * again, but do not cut them.
+ * again, but do not cut them (but see PIECES).
  *
  * What the client holds, SEG.ACK, may be anything between: sending goes on there. F modulo 2^19 is
  * F since the cookie proves SEG.ACK, and F is never far from it. TSval never decreases (modulo
@@ -64,7 +64,17 @@
  *
  * A LENGTH ALONE is acknowledged if the client holds all up to the point; what begins two octets
  * after the point is then its message. Where requests were joined behind it, its end is found from
- * theirs. A request cut elsewhere is met with silence, until the client joins it.
+ * theirs. A request cut elsewhere is met with silence, until the client joins it, or the cache does
+ * (modern_tail.h).
+ *
+ * PIECES. Not every client can join what it wrote in pieces: Linux puts no more than 17 writes into
+ * a segment, and nothing that would be longer than one. If it sends only the beginning of the
+ * requests of a train again, of which it holds a part, the point is behind all that we see: then
+ * the cache must still have the train. So nothing is sent ahead of a train of several segments
+ * whose requests came in pieces (recent_entry.is_alone), and such trains are no longer than a
+ * burst. If the cache has lost it all the same, or an acknowledged piece (modern_tail.h), nothing
+ * can be said: silence, and RST to who comes with the same segment for the fourth time, though its
+ * window is open.
  *
  * AHEAD. A request that travels in a segment of its own while the one before it is unanswered waits
  * for the client's timer: where its response belongs is not known before. The cache (recent.h)

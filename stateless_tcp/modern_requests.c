@@ -20,6 +20,12 @@ bool modern_requests_find(const struct packet *packet, const struct point *point
     query->point_len = before;
     if (before > len)
         return false;
+    /* What is answered and there need not be read: it may be the end of a request whose beginning
+     * was acknowledged (modern_tail.h). */
+    if (before > 0 && query->held - point->offset <= 1) {
+        query->left = before + framing_requests_len(payload + before, len - before);
+        return true;
+    }
     query->left = framing_requests_len(payload, len);
     if (framing_requests_len(payload, before) == before) /* what could be either is nothing */
         return query->left > 0 &&

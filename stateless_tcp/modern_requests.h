@@ -14,9 +14,9 @@
 
 #include "stateless_tcp/modern_point.h"
 
-/* Find the requests in the data of `packet`, and `point` among them. Sets at, left, point_len,
- * is_prefix_absent and bare_len of `query`. False: there are none, or the point is not where a
- * request begins or ends; point_len is set all the same. */
+/* Find the requests in the data of `packet`, and `point` among them. Reads held, sets at, left,
+ * point_len, is_prefix_absent and bare_len of `query`. False: there are none, or the point is not
+ * where a request begins or ends; point_len is set all the same. */
 bool modern_requests_find(const struct packet *packet, const struct point *point,
                           struct stateless_tcp_query *query);
 

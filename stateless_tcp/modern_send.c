@@ -114,7 +114,9 @@ static void begin(const struct stateless_tcp_query *query, struct recent_entry *
     entry->held = query->held;
     entry->repaired = entry->recover = query->held;
     entry->sent = most(query->held, entry->start);
-    if (is_single(query, entry)) {
+    bool is_whole = is_single(query, entry);
+    entry->is_alone |= entry->is_pieced && !is_whole;
+    if (is_whole) {
         uint32_t len = entry->end - query->held;
         if (send_segment(query, entry, octets, query->held, len, ack_done, true, train))
             entry->sent = entry->end;
@@ -173,6 +175,15 @@ void modern_send_learn(const struct stateless_tcp_config *config, const struct p
     entry->ssthresh = ssthresh;
 }
 
+/* What is known to be acknowledged: `entry` says, or `acked` if that is later, but not of what
+ * comes behind these requests. */
+static uint32_t later_ack(const struct recent_entry *entry, uint32_t acked)
+{
+    uint32_t from = acked - entry->ack;
+    return from <= entry->seq_end - entry->ack && from > entry->acked - entry->ack ? acked
+                                                                                   : entry->acked;
+}
+
 void modern_send_train(const struct stateless_tcp_query *query, const struct recent_entry *entry,
                        const uint8_t *octets, uint32_t ack_done, struct train *train)
 {
@@ -181,9 +192,12 @@ void modern_send_train(const struct stateless_tcp_query *query, const struct rec
     here.connection = query->connection;
     here.cwnd = modern_send_cwnd(query, before);
     here.ssthresh = before == NULL ? UINT32_MAX : before->ssthresh;
-    here.acked = before == NULL || before->acked - here.ack > here.seq_end - here.ack
-                     ? here.ack
-                     : before->acked;
+    here.acked = here.ack;
+    if (before != NULL)
+        here.acked = later_ack(&here, before->acked);
+    const struct recent_head *head = recent_find_head(query->recent, query->connection);
+    if (head != NULL)
+        here.acked = later_ack(&here, head->seq + head->len);
     begin(query, &here, octets, ack_done, train);
     struct recent_entry *kept = recent_take(query->recent, query->connection);
     if (kept == NULL)

@@ -8,30 +8,41 @@
 
 static_assert(RECENT_TAIL_MAX + MODERN_WINDOW / 10 < MODERN_WINDOW, "a tail leaves some window");
 
-/* `tail_len` octets of the tail with the data of `packet` behind them. */
-static bool join(const struct packet *packet, const struct recent_entry *entry, uint32_t tail_len,
+/* The data of `packet` behind `len` octets that are before it. */
+static bool join(const struct packet *packet, const uint8_t *before, uint32_t len,
                  struct recent *recent, struct packet *joined_out)
 {
-    const uint8_t *whole =
-        recent_join(recent, entry, tail_len, packet->payload, packet->payload_len);
+    const uint8_t *whole = recent_join(recent, before, len, packet->payload, packet->payload_len);
     if (whole == NULL)
         return false;
     *joined_out = *packet;
-    joined_out->seq = entry->seq_end;
+    joined_out->seq = packet->seq - len;
     joined_out->payload = whole;
-    joined_out->payload_len += tail_len;
+    joined_out->payload_len += len;
     return true;
 }
 
-bool modern_tail_join(const struct packet *packet, const struct recent_entry *entry,
-                      struct recent *recent, struct packet *joined_out)
+bool modern_tail_join(const struct packet *packet, uint64_t connection, struct recent *recent,
+                      struct packet *joined_out)
 {
-    if (entry == NULL || entry->tail_len == 0)
+    if (packet->payload_len == 0)
         return false;
-    uint32_t tail_len = packet->seq - entry->seq_end;
-    return tail_len > 0 && tail_len <= entry->tail_len &&
-           packet->payload_len >= entry->tail_len - tail_len && packet->payload_len > 0 &&
-           join(packet, entry, tail_len, recent, joined_out);
+    const struct recent_entry *entry = recent_find(recent, connection);
+    if (entry != NULL) {
+        const uint8_t *tail = recent_tail(recent, entry);
+        uint32_t len = packet->seq - entry->seq_end;
+        if (tail != NULL && len > 0 && len <= entry->tail_len &&
+            packet->payload_len >= entry->tail_len - len &&
+            join(packet, tail, len, recent, joined_out))
+            return true;
+    }
+    const struct recent_head *head = recent_find_head(recent, connection);
+    if (head == NULL)
+        return false;
+    const uint8_t *octets = recent_head_octets(recent, head);
+    uint32_t len = packet->seq - head->seq;
+    return octets != NULL && len > 0 && len <= head->len && packet->payload_len > head->len - len &&
+           join(packet, octets, len, recent, joined_out);
 }
 
 bool modern_tail_take(const struct packet *packet, const struct recent_entry *entry,
@@ -41,19 +52,23 @@ bool modern_tail_take(const struct packet *packet, const struct recent_entry *en
         ((entry->seq_end - point->seq) & MODERN_SEQ_MASK) != 0)
         return false;
     const uint8_t *tail = recent_tail(recent, entry);
+    struct packet behind = *packet;
+    behind.seq = entry->seq_end + entry->tail_len;
     return tail != NULL && framing_request_len(tail, entry->tail_len) > 0 &&
-           join(packet, entry, entry->tail_len, recent, joined_out);
+           join(&behind, tail, entry->tail_len, recent, joined_out);
 }
 
 /* The entry of a connection whose client holds everything up to the response to what begins at
- * `seq`, although nothing is known of it. */
-static struct recent_entry *entry_make(const struct stateless_tcp_query *query, uint32_t seq)
+ * `seq`, which belongs at `offset`, although nothing is known of it. */
+static struct recent_entry *entry_make(const struct stateless_tcp_query *query, uint32_t seq,
+                                       uint32_t offset)
 {
     struct recent_entry *entry = recent_take(query->recent, query->connection);
     if (entry == NULL)
         return NULL;
     entry->seq = entry->seq_end = entry->ack = entry->acked = seq;
-    entry->start = entry->end = entry->held = entry->sent = query->held;
+    entry->start = entry->end = offset;
+    entry->held = entry->sent = query->held;
     entry->repaired = entry->recover = query->held;
     entry->cwnd = modern_send_cwnd(query, NULL);
     entry->ssthresh = UINT32_MAX;
@@ -68,24 +83,27 @@ enum stateless_tcp_outcome modern_tail_receive(const struct stateless_tcp_query 
     bool is_at_point = query->point_len == 0 && !query->is_prefix_absent;
     if (!is_at_point || !packet->has_timestamps || len > RECENT_TAIL_MAX)
         return STATELESS_TCP_DROP;
-    bool is_all_there = query->held == point->offset;
+    /* Or more: of what comes later, which it did not send again. */
+    bool is_all_there = query->held >= point->offset;
     struct recent_entry *entry = recent_find(query->recent, query->connection);
     /* What is known of others is old: a train that was sent again took the place of this one. */
     if (is_all_there &&
         (entry == NULL || entry->seq_end != packet->seq || entry->end != point->offset))
-        entry = entry_make(query, packet->seq);
+        entry = entry_make(query, packet->seq, point->offset);
     if (entry == NULL || entry->seq_end != packet->seq || entry->end != point->offset ||
         entry->has_fin)
         return STATELESS_TCP_DROP;
     const uint8_t *tail = recent_tail(query->recent, entry);
-    if (tail == NULL || len > entry->tail_len) {
-        recent_keep_tail(query->recent, entry, packet->payload, len);
+    bool is_known = len <= entry->tail_len; /* even if its octets were overwritten meanwhile */
+    if (is_known && (!is_all_there || (tail != NULL && memcmp(tail, packet->payload, len) != 0)))
         return STATELESS_TCP_DROP;
-    }
-    if (!is_all_there || memcmp(tail, packet->payload, len) != 0)
+    if (!is_known || tail == NULL)
+        recent_keep_tail(query->recent, entry, packet->payload, len);
+    if (!is_known)
         return STATELESS_TCP_DROP;
     entry->tail_len = len;
     entry->acked = packet->seq + len;
+    recent_keep_head(query->recent, query->connection, packet->seq, packet->payload, len);
     return modern_send_ack(packet, packet->seq + len, 0, MODERN_WINDOW - len,
                            point_make(point->offset, packet->seq, true), train);
 }
@@ -109,7 +127,7 @@ void modern_tail_hold(const struct stateless_tcp_query *query)
     if (!packet->has_timestamps || !query->is_start_known || query->is_prefix_absent)
         return;
     if (entry == NULL && query->held == query->start)
-        entry = entry_make(query, query->request_seq);
+        entry = entry_make(query, query->request_seq, query->start);
     if (entry == NULL || entry->seq_end != query->request_seq || entry->end != query->start ||
         entry->has_fin)
         return;

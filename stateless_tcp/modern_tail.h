@@ -18,9 +18,9 @@
  * If the rest of a request gets lost the client's timer sends its beginning alone and, one segment
  * at a time, waits for its acknowledgement. It gets one if that is known already: the only octets
  * that are acknowledged before they are answered. The window shrinks by as much, so that its end
- * stays where it is, and with it what modern.h says of points. Should the cache forget the tail
- * after that, the rest can never be understood and is met with silence; the client will ask
- * elsewhere.
+ * stays where it is, and with it what modern.h says of points. Such octets never come again, so
+ * they are kept apart from all else (struct recent_head), where few others push them out. Should
+ * they be gone all the same the rest can never be understood: silence, then RST (modern.h).
  */
 #ifndef STATELESS_TCP_MODERN_TAIL_H
 #define STATELESS_TCP_MODERN_TAIL_H
@@ -28,10 +28,10 @@
 #include "stateless_tcp/modern_send.h"
 
 /* Whether the data of `packet`, which has some, or a FIN, begins inside or at the end of the tail
- * of its connection; `joined_out` is then the packet as if all had come in one piece.
- * `entry`: of the connection; NULL: none. */
-bool modern_tail_join(const struct packet *packet, const struct recent_entry *entry,
-                      struct recent *recent, struct packet *joined_out);
+ * of its connection, or of what was acknowledged of one; `joined_out` is then the packet as if all
+ * had come in one piece. */
+bool modern_tail_join(const struct packet *packet, uint64_t connection, struct recent *recent,
+                      struct packet *joined_out);
 
 /* Whether `packet`, without data, acknowledges all that is before the tail, which has whole
  * requests; `joined_out` is then the packet as if it had brought the tail. `point`: what the packet

@@ -6,6 +6,10 @@
  *     entries   one for each slot: the last train of a connection - which requests, where in our
  *               stream, how far it was sent. A connection's slot follows from the hash behind its
  *               cookie; whoever comes later takes it.
+ *     heads     what clients will not send again: the beginning of a request that was acknowledged
+ *               before it could be answered. In sets of four, and with a ring of their own, since
+ *               they are few and must last longer.
+ *     silences  one for each slot: what was met with silence, and how often.
  *     ring      the octets (octet_ring.h) of the responses that took several segments.
  *
  * It has the size that it was made with, for all connections together, for ever. Nothing is kept
@@ -49,6 +53,8 @@ struct recent_entry {
     bool has_fin;          /* it ends our stream */
     bool is_pressing;      /* the client shall acknowledge its end at once */
     bool is_early_acked;   /* while it was in the air, the train before it was acknowledged */
+    bool is_pieced;        /* the client may not send its requests again in one segment */
+    bool is_alone;         /* nothing is sent ahead of its end: nobody else could repeat it */
 
     uint32_t snapshot;       /* recent.snapshot when they were made */
     uint32_t held;           /* the client has all before it */
@@ -69,9 +75,28 @@ struct recent_note {
 
 #define RECENT_NOTES 16384u /* a power of two */
 
+struct recent_head {
+    uint64_t connection; /* cookie_proof.connection; 0: nobody */
+    uint64_t at;         /* where its octets are, counted from the beginning of `head_ring` */
+    uint32_t seq, len;   /* of the client's stream */
+};
+
+/* What a client sent in vain. */
+struct recent_silence {
+    uint64_t connection; /* cookie_proof.connection; 0: nobody */
+    uint32_t seq;        /* it began there, */
+    uint32_t held;       /* and the client had all before this */
+    uint32_t count;
+    uint32_t zero;
+};
+
 struct recent {
     struct recent_entry *entries;
     uint32_t entry_mask;
+    struct recent_head *heads; /* 4 * (head_mask + 1); NULL: none */
+    uint32_t head_mask;
+    struct octet_ring head_ring;
+    struct recent_silence *silences; /* entry_mask + 1; NULL: none */
     const struct recent_note *notes; /* RECENT_NOTES, by recent_note_place(); NULL: none */
     struct octet_ring ring;
     uint32_t snapshot; /* the owner counts: the same number, the same responses */
@@ -120,6 +145,12 @@ bool recent_read_note(const struct recent *recent, uint64_t connection,
  * or no connection. */
 struct recent_entry *recent_take(struct recent *recent, uint64_t connection);
 
+/* A segment of `connection` that begins at `seq`, from a client that holds `held` octets of ours,
+ * is met with silence. Returns how often that same one was before, as far as is known: others may
+ * have taken the slot. `recent`: NULL is allowed. */
+uint32_t recent_count_silence(struct recent *recent, uint64_t connection, uint32_t seq,
+                              uint32_t held);
+
 /* Keep `len` octets for an entry, if they fit at all. */
 void recent_keep(struct recent *recent, struct recent_entry *entry, const uint8_t *octets,
                  uint32_t len);
@@ -135,10 +166,22 @@ void recent_keep_tail(struct recent *recent, struct recent_entry *entry, const u
 /* These octets, as many as the entry says; NULL: none, or they were overwritten. Valid as long. */
 const uint8_t *recent_tail(const struct recent *recent, const struct recent_entry *entry);
 
-/* The first `tail_len` of these octets and `len` that follow them, in one piece. NULL: they are
- * gone, or it is too much. Valid until the next recent_keep(), recent_keep_tail() or
- * recent_join(). */
-const uint8_t *recent_join(struct recent *recent, const struct recent_entry *entry,
-                           uint32_t tail_len, const uint8_t *octets, uint32_t len);
+/* The `before_len` octets at `before`, RECENT_TAIL_MAX at most, which may be of the cache, and the
+ * `len` that follow them, in one piece. NULL: it is too much. Valid until the next recent_keep(),
+ * recent_keep_tail() or recent_join(). */
+const uint8_t *recent_join(struct recent *recent, const uint8_t *before, uint32_t before_len,
+                           const uint8_t *octets, uint32_t len);
+
+/* Keep `len` octets, 1..RECENT_TAIL_MAX, of the client's stream from `seq` on, where a request
+ * begins; they take the place of others of the connection. */
+void recent_keep_head(struct recent *recent, uint64_t connection, uint32_t seq,
+                      const uint8_t *octets, uint32_t len);
+
+/* What was kept so of a connection; NULL: nothing. Valid until the next recent_keep_head().
+ * `recent`: NULL is allowed. */
+const struct recent_head *recent_find_head(const struct recent *recent, uint64_t connection);
+
+/* Its octets; NULL: they were overwritten. Valid as long. */
+const uint8_t *recent_head_octets(const struct recent *recent, const struct recent_head *head);
 
 #endif

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Profile modern loses no response, whatever the network loses.
 
-    loss.py --build DIR [--responses 1=10000,5=10000,20=10000] [--io NAME] [--driver | --zones]
-            [--pcap FILE]
+    loss.py --build DIR [--responses 1=10000,5=10000,20=10000] [--pieces 10000] [--io NAME]
+            [--driver | --zones] [--pcap FILE]
 
 Segments are lost both ways, so many in a hundred. The kernel's TCP, dnsperf, kdig and Unbound ask;
 each response must be the one that the kernel's TCP of the same server gives where nothing is lost.
@@ -49,6 +49,24 @@ def test_kernel_clients(bed, options):
             assert bed.net.lost() > 0
             print(f"    memory of lethed: {memory} kB before, {lethed.memory_kb()} kB after")
             assert lethed.memory_kb() - memory < MEMORY_KB
+        bed.net.lose(0)
+
+
+def test_pieces(bed, options):
+    """Many requests at once, cut anywhere. Who cannot be understood any more is told so."""
+    with bed.serve():
+        known = bed.learn()
+        for percent, longest in ((2, 400), (5, 400), (2, 4000)):
+            names = [name for name in known if len(known[name]) < longest]
+            count = options.pieces if longest == 400 else options.pieces // 4
+            bed.net.lose(percent)
+            begun = time.monotonic()
+            conversations = tcp_client.plan(names, count * tcp_client.MANY, options.seed + percent,
+                                            {"pieces": 1})
+            result = tcp_client.converse(bed.net.addresses, 53, conversations, known, 100, 40)
+            print(f"    pieces, {percent} % lost: {said(result, begun)}", flush=True)
+            must_all_be_right(result, count * tcp_client.MANY)
+            assert result.reopened <= count // 50, result.reopened
         bed.net.lose(0)
 
 
@@ -153,10 +171,11 @@ def main():
     parser.add_argument("--build", default="build", help="where lethe and lethed were built")
     parser.add_argument("--responses", type=counts, default=counts("1=3000,5=2000,20=300"),
                         help="percent lost=how many responses, with commas")
+    parser.add_argument("--pieces", type=int, default=400, help="connections of test_pieces")
     parser.add_argument("--at-once", type=int, default=300, help="connections")
     parser.add_argument("--full", action="store_true", help="10,000 responses for each loss")
     parser.add_argument("--seed", type=int, default=0, help="another choice of questions")
-    parser.add_argument("--only", help="kernel_clients, dnsperf, kdig or unbound")
+    parser.add_argument("--only", help="kernel_clients, pieces, dnsperf, kdig or unbound")
     parser.add_argument("--io", help="how lethed carries frames")
     parser.add_argument("--driver", action="store_true", help="a program in the driver answers too")
     parser.add_argument("--zones", action="store_true",

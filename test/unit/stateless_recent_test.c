@@ -34,8 +34,65 @@ START_TEST(entries_and_octets_share_the_memory)
     size_t entries_len = (recent.entry_mask + 1) * sizeof(struct recent_entry);
     ck_assert_uint_le(entries_len, SIZE / 4);
     ck_assert_uint_gt(entries_len, SIZE / 8 - 1);
-    ck_assert_ptr_eq(recent.ring.octets, memory + entries_len);
-    ck_assert_uint_eq(recent.ring.cap, SIZE - entries_len);
+    /* One behind the other, to the end. */
+    size_t silences_len = (recent.entry_mask + 1) * sizeof(struct recent_silence);
+    size_t heads_len = 4 * (recent.head_mask + 1) * sizeof(struct recent_head);
+    ck_assert_ptr_eq(recent.entries, memory);
+    ck_assert_ptr_eq(recent.silences, memory + entries_len);
+    ck_assert_ptr_eq(recent.heads, memory + entries_len + silences_len);
+    ck_assert_ptr_eq(recent.head_ring.octets, memory + entries_len + silences_len + heads_len);
+    ck_assert_ptr_eq(recent.ring.octets, recent.head_ring.octets + recent.head_ring.cap);
+    ck_assert_ptr_eq(recent.ring.octets + recent.ring.cap, memory + SIZE);
+    ck_assert_uint_ge(recent.head_ring.cap, RECENT_TAIL_MAX);
+    ck_assert_uint_gt(recent.ring.cap, SIZE / 2);
+}
+END_TEST
+
+/* Four of a set stay, each connection has one, and the oldest goes first. */
+START_TEST(heads_outlive_others)
+{
+    struct recent recent = make();
+    ck_assert_ptr_null(recent_find_head(NULL, 1));
+    ck_assert_ptr_null(recent_find_head(&recent, 0));
+    for (uint32_t i = 1; i <= 4; i++) {
+        uint8_t two[2] = {(uint8_t)i, 7};
+        recent_keep_head(&recent, i, 100 * i, two, 2);
+    }
+    recent_keep_head(&recent, 1, 101, (const uint8_t *)"abc", 3); /* now the youngest */
+    for (uint32_t i = 1; i <= 4; i++) {
+        const struct recent_head *head = recent_find_head(&recent, i);
+        ck_assert_ptr_nonnull(head);
+        ck_assert_uint_eq(head->seq, i == 1 ? 101 : 100 * i);
+        ck_assert_uint_eq(head->len, i == 1 ? 3 : 2);
+        ck_assert_uint_eq(recent_head_octets(&recent, head)[0], i == 1 ? 'a' : i);
+    }
+    recent_keep_head(&recent, 5, 500, (const uint8_t *)"e", 1);
+    ck_assert_ptr_null(recent_find_head(&recent, 2));
+    ck_assert_ptr_nonnull(recent_find_head(&recent, 3));
+    ck_assert_ptr_nonnull(recent_find_head(&recent, 1));
+    static uint8_t much[RECENT_TAIL_MAX];
+    for (uint32_t written = 0; written <= recent.head_ring.cap; written += sizeof much)
+        recent_keep_head(&recent, 1ull << 32, 1, much, sizeof much); /* of another set */
+    ck_assert_ptr_null(recent_head_octets(&recent, recent_find_head(&recent, 5)));
+    recent.heads = NULL;
+    ck_assert_ptr_null(recent_find_head(&recent, 5));
+}
+END_TEST
+
+START_TEST(silences_are_counted)
+{
+    struct recent recent = make();
+    ck_assert_uint_eq(recent_count_silence(NULL, 1, 2, 3), 0);
+    for (uint32_t i = 0; i < 5; i++)
+        ck_assert_uint_eq(recent_count_silence(&recent, 1, 2, 3), i);
+    ck_assert_uint_eq(recent_count_silence(&recent, 2, 2, 3), 0); /* another of the slot, in vain */
+    ck_assert_uint_eq(recent_count_silence(&recent, 1, 2, 3), 4); /* which costs one */
+    ck_assert_uint_eq(recent_count_silence(&recent, 1, 4, 3), 0); /* progress */
+    ck_assert_uint_eq(recent_count_silence(&recent, 1, 4, 5), 0);
+    ck_assert_uint_eq(recent_count_silence(&recent, 1, 4, 5), 1);
+    for (uint32_t i = 0; i < 2; i++)
+        recent_count_silence(&recent, 2, 2, 3);
+    ck_assert_uint_eq(recent_count_silence(&recent, 2, 2, 3), 1);
 }
 END_TEST
 
@@ -101,5 +158,5 @@ START_TEST(what_is_too_long_is_not_kept)
 END_TEST
 
 TEST_MAIN("stateless_tcp/recent", without_a_cache_there_is_nothing,
-          entries_and_octets_share_the_memory, the_later_takes_the_slot,
-          octets_stay_until_overwritten, what_is_too_long_is_not_kept)
+          entries_and_octets_share_the_memory, heads_outlive_others, silences_are_counted,
+          the_later_takes_the_slot, octets_stay_until_overwritten, what_is_too_long_is_not_kept)
