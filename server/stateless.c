@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "server/stateless.h"
+#include "server/claim.h"
 #include "server/cpus.h"
 #include "server/log.h"
 #include "server/raw.h"
@@ -59,6 +60,7 @@ struct stateless {
 struct stateless_set {
     struct stateless *members[CONFIG_LISTEN_MAX];
     size_t count;
+    struct claims claims; /* to what the members serve */
     struct stateless_answers answers;
 };
 
@@ -113,10 +115,10 @@ static struct stateless *set_find(const struct stateless_set *set, const char *i
     return NULL;
 }
 
-static int set_add(struct stateless_set *set, const struct config_listen *listen,
-                   struct stateless_error *error)
+static int set_add(struct stateless_set *set, const struct stateless_set *former,
+                   const struct config_listen *listen, struct stateless_error *error)
 {
-    char interface[IF_NAMESIZE], text[ADDRESS_TEXT_MAX];
+    char interface[IF_NAMESIZE], text[CLAIM_ERROR_MAX];
     memcpy(interface, listen->interface, sizeof interface);
     int outcome = 0;
     if (interface[0] == '\0' && (outcome = address_interface(&listen->address, interface)) != 0)
@@ -136,7 +138,10 @@ static int set_add(struct stateless_set *set, const struct config_listen *listen
         set->members[set->count++] = member;
     }
     member->addresses[member->address_count++].address = listen->address;
-    return 0;
+    outcome = claims_take(&set->claims, former != NULL ? &former->claims : NULL, interface,
+                          &listen->address, text);
+    return outcome == 0 ? 0
+                        : refuse(error, outcome, "%s", outcome == -ENOMEM ? "out of memory" : text);
 }
 
 /* ---- threads ---- */
@@ -457,6 +462,7 @@ static void set_close(struct stateless_set *set, const struct stateless_set *oth
     for (size_t i = 0; i < set->count; i++)
         if (!set_has(other, set->members[i]))
             member_close(set->members[i]);
+    claims_release(&set->claims);
     free(set);
 }
 
@@ -473,7 +479,7 @@ int stateless_open(const struct config *config, struct zonedb *db, struct park *
     int outcome = 0;
     for (size_t i = 0; i < config->listen_count && outcome == 0; i++)
         if (config->listen[i].tcp == CONFIG_TCP_STATELESS)
-            outcome = set_add(set, &config->listen[i], error);
+            outcome = set_add(set, former, &config->listen[i], error);
     if (outcome == 0 && set->count != 0)
         outcome = set_secret(config, former, &secret, error);
     for (size_t i = 0; i < set->count && outcome == 0; i++) {

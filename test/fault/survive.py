@@ -5,9 +5,10 @@
     survive.py --build DIR [--kills 20] [--responses 1500]
 
 First a server is killed by SIGKILL and started again, so many times, while hundreds of clients ask.
-Then two servers with the same keys and the same zone have one address, and the packets of each
-connection go to the one and the other in turns. Each response must be the one that the kernel's
-TCP gives in peace, and each connection lives to its end.
+Then a second one is refused where the first one serves. Then two servers with the same keys and the
+same zone have one address, and the packets of each connection go to the one and the other in turns.
+Each response must be the one that the kernel's TCP gives in peace, and each connection lives to its
+end.
 """
 import argparse
 import os
@@ -22,7 +23,7 @@ sys.path[1:1] = [os.path.join(HERE, "..")]
 sys.dont_write_bytecode = True
 import tcp_client  # noqa: E402
 from bed import MEMORY_KB, SIZES, Bed, must_all_be_right, said  # noqa: E402
-from netns import (Here, Namespace, Network, captured, need_own_network,  # noqa: E402
+from netns import (Here, Lethed, Namespace, Network, captured, need_own_network,  # noqa: E402
                    run_tests, skip_unless, wait_until)
 
 class Switch(Network):
@@ -124,6 +125,48 @@ def test_kill(directory, options):
         wait_until(lambda: net.server.guards() == [], "the firewall rules to go")
 
 
+def test_second(directory, options):
+    """Two daemons would both answer each frame. The second must not start, unless it is elsewhere."""
+    with Network(client=Here()) as net:
+        bed = Bed(options.build, directory, net, options=how(options))
+        common = ["--db", bed.database, "--workers", "1", *bed.options]
+
+        def start(*addresses, place=net.server, more=("--udp", "fast")):
+            listens = sum((["--listen", address, "--tcp", "stateless", "--interface", "v0"]
+                           for address in addresses), [])
+            return Lethed(bed.program("server/lethed"), *common, *more, *listens, place=place,
+                          wait=False)
+
+        def must_run(lethed):
+            lethed.wait_for("ready")
+            return lethed
+
+        def must_be_refused(lethed, pid):
+            status = lethed.process.wait(20)
+            lethed.end()
+            assert status == 1 and lethed.said("already") and lethed.said(f"process {pid} "), \
+                (status, lethed.lines)
+
+        v4, v6 = f"{net.v4}@53", f"{net.v6}@53"
+        with must_run(start(v4)) as first:
+            pid = first.process.pid
+            must_be_refused(start(v4), pid)
+            must_be_refused(start(v4, more=()), pid)  # UDP by sockets
+            must_be_refused(start(v6, v4), pid)
+            must_be_refused(start("0.0.0.0@53"), pid)
+            first.signal(signal.SIGHUP)
+            first.wait_for("reloaded")
+            must_be_refused(start(v4), pid)
+            with must_run(start(v6)), must_run(start(f"{net.v4}@5353", "0.0.0.0@54")) as third:
+                must_be_refused(start(f"{net.v4}@54"), third.process.pid)
+            with Network() as elsewhere:  # the same interface, address and port
+                with must_run(start(v4, place=elsewhere.server)):
+                    pass
+            first.end(signal.SIGKILL)
+            with must_run(start(v4)):
+                pass
+
+
 def test_two_servers(directory, options):
     with Network(client=Here()) as net:
         bed = Bed(options.build, directory, net, options=how(options))
@@ -152,7 +195,7 @@ def main():
     parser.add_argument("--build", default="build", help="where lethe and lethed were built")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--responses", type=int, default=1500, help="of two servers")
-    parser.add_argument("--only", help="kill or two_servers")
+    parser.add_argument("--only", help="kill, second or two_servers")
     parser.add_argument("--pcap", help="write what passes the client's interface")
     parser.add_argument("--io", help="how lethed carries frames")
     parser.add_argument("--driver", action="store_true", help="a program in the driver answers too")
