@@ -60,7 +60,8 @@ static __always_inline int image_copy(struct xdp_md *ctx, const struct driver_wo
     if (!driver_ticket_put(ctx, job->number))
         return driver_climb_up(ctx);
     (*turn)++;
-    if (note && job->is_tcp)
+    /* Of several segments a cache knows nothing, as behind a second server. */
+    if (note && job->is_tcp && work->segments == 1)
         driver_request_note(driver, work->len, (uint32_t)work->version, note);
     driver_count(job->is_tcp ? DRIVER_COUNT_REQUEST : DRIVER_COUNT_IMAGE);
     return driver_send_copies(1 + work->segments);
@@ -95,6 +96,16 @@ int lethe_image(struct xdp_md *ctx)
                                                         : driver_climb_up(ctx);
 }
 
+/* Copy number `which` of a job. */
+static __always_inline enum driver_verdict image_finish(struct xdp_md *ctx, struct image_job *job,
+                                                        uint32_t which)
+{
+    if (!job->is_tcp)
+        return image_udp_put(ctx, &job->driver, &job->work);
+    return job->work.segments == 1 ? image_tcp_put(ctx, &job->driver, &job->work)
+                                   : image_tcp_put_part(ctx, &job->driver, &job->work, which);
+}
+
 SEC("xdp/devmap")
 int lethe_finish(struct xdp_md *ctx)
 {
@@ -104,9 +115,7 @@ int lethe_finish(struct xdp_md *ctx)
     struct image_job *job = image_job(number);
     if (!job || job->number != number || job->come >= job->work.segments)
         return XDP_DROP;
-    job->come++;
-    enum driver_verdict verdict = job->is_tcp ? image_tcp_put(ctx, &job->driver, &job->work)
-                                              : image_udp_put(ctx, &job->driver, &job->work);
+    enum driver_verdict verdict = image_finish(ctx, job, job->come++);
     return verdict == DRIVER_TX ? XDP_PASS : XDP_DROP;
 }
 

@@ -23,8 +23,8 @@
 
 #include "server/image_request.bpf.h"
 
-/* Larger bodies climb: a frame holds little more. */
-#define IMAGE_FRAME_BODY_MAX 1024u
+/* Larger bodies take several frames; a multiple of 32. */
+#define IMAGE_FRAME_BODY_MAX 1248u
 
 /* ---- the look-up ---- */
 
@@ -320,7 +320,7 @@ DRIVER_INLINE bool image_take(struct image_work *work, uint32_t depth, uint32_t 
     work->len = work->question_end + body->len + (work->has_opt ? IMAGE_OPT_LEN : 0);
     uint32_t limit = work->payload < IMAGE_UDP_LEN_MIN ? IMAGE_UDP_LEN_MIN : work->payload;
     limit = limit > udp_payload ? udp_payload : limit;
-    if (body->len < 8 || body->len > IMAGE_FRAME_BODY_MAX ||
+    if (body->len < 8 || body->len > (is_tcp ? IMAGE_BODY_MAX : IMAGE_FRAME_BODY_MAX) ||
         work->body_at + body->len > IMAGE_PAGE_LEN ||
         work->pointers_at + 2u * body->pointer_count > IMAGE_PAGE_LEN ||
         (!is_tcp && work->len > limit) || image_has_child(block->children, work, depth))
@@ -378,7 +378,7 @@ DRIVER_INLINE bool image_put_body(uint8_t *to, const uint8_t *end, const uint8_t
     uint8_t *last = to + ((len - 8) & 0x7ff);
     uint64_t last_from = from + len - 8;
     IMAGE_KEEP(last_from);
-    if (last + 8 > end || last_from > IMAGE_PAGE_LEN - 8)
+    if (last + 8 > end || last_from > IMAGE_PAGE_LEN - 8 || len > IMAGE_FRAME_BODY_MAX)
         return false;
     driver_store64(last, driver_load64(page + last_from));
     for (unsigned i = 0; i < IMAGE_FRAME_BODY_MAX / 32 && len >= 32; i++, len -= 32) {

@@ -58,6 +58,11 @@ struct image_work {
     uint32_t segments;  /* that it takes; 0: there is none */
     uint32_t fence;     /* nothing is kept here */
     uint64_t sum;
+
+    /* One of several segments: where in the stream it begins, its octets, and their sum. */
+    uint32_t segment_len; /* of all but the last */
+    uint32_t part_from, part_len;
+    uint64_t part_sum;
 };
 
 /* What is checked is what is used, and not another sum of the same: so the verifier wants it. */

@@ -8,14 +8,20 @@
 #ifndef SERVER_IMAGE_TCP_BPF_H
 #define SERVER_IMAGE_TCP_BPF_H
 
-#include "server/image_answer.bpf.h"
+#include "server/image_part.bpf.h"
 #include "stateless_tcp/io/xdp/request.bpf.h"
+
+/* Where the message begins in the frame. */
+DRIVER_INLINE uint32_t image_tcp_at(const struct driver_work *driver)
+{
+    return (driver->frame.tcp_at & 0x7f) + (driver->segment.header_len & 0x3c) + LENGTH_LEN;
+}
 
 /* What image_tcp() found, written into the frame, or into a copy of it. */
 DRIVER_INLINE enum driver_verdict
 image_tcp_put(struct driver_context *ctx, const struct driver_work *driver, struct image_work *work)
 {
-    uint32_t at = (driver->frame.tcp_at & 0x7f) + (driver->segment.header_len & 0x3c) + LENGTH_LEN;
+    uint32_t at = image_tcp_at(driver);
     enum driver_verdict verdict = driver_resize(ctx, at + work->len, at + work->question_end);
     if (verdict != DRIVER_TX)
         return verdict;
@@ -25,10 +31,45 @@ image_tcp_put(struct driver_context *ctx, const struct driver_work *driver, stru
                : DRIVER_DROP;
 }
 
+/* The same, one of several segments, `which` of them, into a copy. */
+DRIVER_INLINE enum driver_verdict image_tcp_put_part(struct driver_context *ctx,
+                                                     const struct driver_work *driver,
+                                                     struct image_work *work, uint32_t which)
+{
+    uint32_t at = image_tcp_at(driver) - LENGTH_LEN, stream_len = LENGTH_LEN + work->len;
+    work->part_from = which * work->segment_len;
+    if (work->part_from >= stream_len)
+        return DRIVER_DROP;
+    work->part_len = driver_least(work->segment_len, stream_len - work->part_from);
+    uint32_t kept_len = at + (which == 0 ? image_part_body(work) : 0);
+    if (driver_resize(ctx, at + work->part_len, kept_len) != DRIVER_TX ||
+        !image_part(ctx, at, work))
+        return DRIVER_DROP;
+    return driver_train_put(driver_begin(ctx), driver_end(ctx), driver, work->part_from,
+                            work->part_len, stream_len, work->part_sum)
+               ? DRIVER_TX
+               : DRIVER_DROP;
+}
+
+/* How many segments the answer takes, if it may be sent at once; 0: it may not. */
+DRIVER_INLINE uint32_t image_tcp_segments(const struct driver_config *config,
+                                          const struct driver_work *driver, struct image_work *work)
+{
+    uint32_t stream_len = LENGTH_LEN + work->len;
+    if (stream_len <= driver->decision.room)
+        return 1;
+    uint32_t segment_len = driver_train_segment(driver, config);
+    work->segment_len = segment_len;
+    if (segment_len < image_part_body(work) ||
+        stream_len > driver_train_room(driver, config, segment_len))
+        return 0;
+    return (stream_len + segment_len - 1) / segment_len;
+}
+
 /* DRIVER_TX: the frame is the answer now, and *note_out what the cache shall know of it.
- * DRIVER_CLIMB: the frame is as it came; if work->segments is 1, it lacks nothing but room.
- * DRIVER_DROP: the image was taken away meanwhile, and the
- * frame is lost; its sender will send it again. */
+ * DRIVER_CLIMB: the frame is as it came; unless work->segments is 0 it can be answered by so many
+ * copies of it. DRIVER_DROP: the image was taken away meanwhile, and the frame is lost; its sender
+ * will send it again. */
 DRIVER_INLINE enum driver_verdict image_tcp(struct driver_context *ctx,
                                             const struct driver_config *config,
                                             const struct driver_work *driver,
@@ -38,10 +79,11 @@ DRIVER_INLINE enum driver_verdict image_tcp(struct driver_context *ctx,
     uint32_t at = driver_request_find(driver_begin(ctx), driver_end(ctx), driver, &len);
     work->segments = 0;
     if (driver->decision.room == 0 || at == 0 || !image_find(ctx, at, len, true, work) ||
-        work->len + LENGTH_LEN > driver->decision.room ||
         !driver_request_is_sum_good(driver, config, work->request_sum))
         return DRIVER_CLIMB;
-    work->segments = 1;
+    work->segments = image_tcp_segments(config, driver, work);
+    if (work->segments != 1)
+        return DRIVER_CLIMB;
     enum driver_verdict verdict = image_tcp_put(ctx, driver, work);
     if (verdict == DRIVER_TX)
         driver_request_note(driver, work->len, (uint32_t)work->version, note_out);

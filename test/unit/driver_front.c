@@ -12,6 +12,7 @@ struct driver_config driver_front_config(const struct stateless_tcp_config *conf
         .keys = *keys,
         .mss = config->mss,
         .segment_size = config->segment_size,
+        .burst = config->burst,
         .checksum_policy = (uint8_t)config->checksum_policy,
         .profile = (uint8_t)config->profile,
         .has_stale_reset = config->has_stale_reset,

@@ -43,6 +43,7 @@
 #define DRIVER_PEERS_MAX 1024
 #define DRIVER_QUEUES_MAX 128
 #define DRIVER_COPIES_MAX 4 /* of a frame that leaves, itself included */
+#define DRIVER_SEGMENTS_MAX (DRIVER_COPIES_MAX - 1)
 
 /* A frame's place in the memory of an AF_XDP socket, and what the kernel keeps in front of it. */
 #define DRIVER_CHUNK_LEN 2048u
@@ -83,6 +84,7 @@ struct driver_config {
     } known[2];
     uint16_t mss;
     uint16_t segment_size;
+    uint16_t burst;
     uint8_t checksum_policy; /* enum packet_checksum_policy */
     uint8_t profile;         /* enum stateless_tcp_profile */
     uint8_t has_stale_reset;

@@ -5,7 +5,8 @@
  *     client                                        driver
  *       length, request              ---->  is all of it, and nothing else, in the segment? is
  *                                           everything before it answered and there?
- *                                    <----  length, response: one segment, which ACKs the request
+ *                                    <----  length, response: one segment, which ACKs the request,
+ *                                           or several, which do not
  *       length, the next request     ---->  which ACKs that response
  *
  * Nothing is known of DNS here. driver_request() decides while nobody has looked for a response
@@ -25,6 +26,10 @@
  *     that                  Here the response takes one: then the zone has changed, or others were
  *                           asked for with this one. As the client holds nothing of it, it may get
  *                           the present one, as from any server that shares the keys.
+ *     that it took several  So it may here: the same octets in the same segments, if the client has
+ *     segments              room for all and they are no more than without a cache go out at once. If
+ *                           one is lost, the client's timer does the work, as behind a second server;
+ *                           the next try is this frame again, or one that carries less and climbs.
  *     a tail that this      (modern_tail.h) It begins at a boundary before the point, and so was
  *     segment is in         answered meanwhile, by somebody else. This response is the same.
  *
@@ -74,15 +79,22 @@ DRIVER_INLINE uint32_t driver_least(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
-/* is_single() in modern_send.c, and what modern_send() in modern.c says of the stream's end. */
-DRIVER_INLINE uint32_t driver_request_room(const struct driver_config *config,
-                                           const struct driver_segment *segment,
-                                           const struct driver_place *place)
+/* Octets that a segment has room for: segment_size() in modern.c. */
+DRIVER_INLINE uint32_t driver_request_segment(const struct driver_config *config,
+                                              const struct driver_segment *segment,
+                                              const struct driver_place *place)
 {
     uint32_t options_len = segment->header_len - PACKET_TCP_HEADER_LEN;
+    return driver_least(cookie_class_limit(place->mss_class) - options_len, config->segment_size);
+}
+
+/* Of `len` octets so many as the client has room for, and our stream before it ends: is_single()
+ * and window_end() in modern_send.c, modern_send() in modern.c. */
+DRIVER_INLINE uint32_t driver_request_room(const struct driver_segment *segment,
+                                           const struct driver_place *place, uint32_t len)
+{
     uint32_t window = driver_be32(segment->words[3]) & 0xffff;
-    uint32_t room = cookie_class_limit(place->mss_class) - options_len;
-    room = driver_least(driver_least(room, config->segment_size), window);
+    uint32_t room = driver_least(len, window);
     return place->held < MODERN_CLOSE_AT ? driver_least(room, MODERN_CLOSE_AT - place->held) : 0;
 }
 
@@ -99,10 +111,11 @@ DRIVER_INLINE struct driver_decision driver_request(const struct driver_config *
         segment->data_len > DRIVER_DATA_MAX)
         return driver_climb();
     uint8_t end = segment->has_timestamps ? 0 : PACKET_FIN;
+    uint32_t segment_len = driver_request_segment(config, segment, place);
     return (struct driver_decision){
         .verdict = DRIVER_CLIMB,
         .counter = DRIVER_COUNT_REQUEST,
-        .room = driver_request_room(config, segment, place),
+        .room = driver_request_room(segment, place, segment_len),
         .place = *place,
         .reply = {.seq = segment->ack,
                   .ack = behind,
@@ -157,6 +170,39 @@ DRIVER_INLINE bool driver_request_put(uint8_t *data, const uint8_t *end,
                              header_len + stream_len) &&
            driver_put_tcp(data + tcp_at, end, header_len, &work->segment, &reply, stream_len,
                           sum + prefix_word);
+}
+
+/* Where a response takes several segments: how long they are, and how many octets may go at once. */
+DRIVER_INLINE uint32_t driver_train_segment(const struct driver_work *work,
+                                            const struct driver_config *config)
+{
+    return driver_request_segment(config, &work->segment, &work->decision.place);
+}
+
+DRIVER_INLINE uint32_t driver_train_room(const struct driver_work *work,
+                                         const struct driver_config *config, uint32_t segment_len)
+{
+    uint32_t len = segment_len * driver_least(config->burst, DRIVER_SEGMENTS_MAX);
+    return driver_request_room(&work->segment, &work->decision.place, len);
+}
+
+/* One of several segments, as send_segment() in modern_send.c sends them: `len` octets from `from`
+ * on of a stream of `stream_len` octets, with the sum `sum`. They acknowledge nothing of the
+ * request, which comes again if one is lost. False: beyond the frame, which never happens. */
+DRIVER_INLINE bool driver_train_put(uint8_t *data, const uint8_t *end,
+                                    const struct driver_work *work, uint32_t from, uint32_t len,
+                                    uint32_t stream_len, uint64_t sum)
+{
+    struct packet_segment reply = work->decision.reply;
+    uint32_t header_len = driver_reply_len(&reply), tcp_at = work->frame.tcp_at & 0x7f;
+    reply.timestamp_value += point_make(stream_len, 0, false) - point_make(0, 0, true);
+    reply.seq += from;
+    reply.ack = work->segment.seq;
+    if (from + len != stream_len)
+        reply.flags = PACKET_ACK;
+    return driver_put_before(data, end, &work->frame, &work->segment, PROTOCOL_TCP,
+                             header_len + len) &&
+           driver_put_tcp(data + tcp_at, end, header_len, &work->segment, &reply, len, sum);
 }
 
 /* What a cache shall know of that (recent.h). */
