@@ -133,6 +133,8 @@ def zone_text(serial, count=400, changed="192.0.2.1"):
     lines += [f"ns.h{i} A 192.0.2.{i}" for i in range(7)]
     for i in range(13):
         lines += [f"g{i}.servers A 192.0.2.{i}", f"g{i}.servers AAAA 2001:db8::{i}"]
+    for i in range(40):
+        lines += [f'long{i} TXT "{j} {"x" * 116}"' for j in range(i)]
     return "\n".join(lines) + "\n"
 
 
@@ -235,6 +237,23 @@ def test_same_answers():
         copied = answered_in_driver(daemon, r"\((\d+) in copies of their frames\)")
         print(f"    {copied} of them in copies of their frames")
         assert copied >= 50 * HAS_DRIVER
+
+
+def test_long_answers():
+    """Over TCP, in one segment or several."""
+    requests = [("tcp", question(f"long{i}.tld", 16, i, 0x100 * (i % 2), edns=(None, (1232, 0), (4096, 1))[i % 3]))
+                for i in range(40)] + list(questions(200, 3, ("tcp",)))
+    with Zones() as scratch, Link() as link, Plain(scratch):
+        for segment in ("512", "1220"):
+            how = ["--tcp-segment", segment] if HAS_DRIVER else []
+            daemon = Daemon(*served(scratch, *how))
+            with daemon:
+                ready(daemon)
+                for address in (V4, V6):
+                    must_agree(link, address, requests)
+            copied = answered_in_driver(daemon, r"\((\d+) in copies of their frames\)")
+            print(f"    {copied} of 480 requests were answered in copies of their frames")
+            assert copied >= 20 * HAS_DRIVER
 
 
 def test_changes():
