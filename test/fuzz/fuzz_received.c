@@ -67,7 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         received_begin(exact, size - 1, &m);
         check(&m);
         if (plan.show.format == PLAN_FORMAT_JSON)
-            show_json(&plan, &exchange, &m, NULL);
+            show_json(&plan, &exchange, &m, NULL, NULL);
         else
             show_text(&plan, &exchange, &m);
         show_short(&plan, &exchange, &m);

@@ -182,6 +182,22 @@ def sign(tool, server):
            tsig="refused, unsigned", tsigError="BADSIG", status="NOTAUTH")
 
 
+def sign_well_known(tool, server, has_it):
+    """The key that everybody knows, also with CHECKSUM; and a key from a file."""
+    for words in ((), ("+tcp",), ("+checksum",), ("+checksum=00", "+dnssec")):
+        if has_it:
+            expect(f"{server.name}, well-known {words}", ask(tool, server, "+tsig=well-known", *words), code=0,
+                   tsig="good", status="NOERROR", checksum="good" if "+checksum" in str(words) else None)
+    if not has_it:
+        code, said = ask(tool, server, "+tsig=well-known")
+        expect(f"{server.name}, well-known", (code, said), code=0, tsig="refused, unsigned", status="NOTAUTH")
+    else:
+        expect("key and checksum", ask(tool, server, "-y", KEY, "+checksum"), code=0, tsig="good",
+               checksum="good", status="NOERROR")
+        keys = server.directory.parent / "keys"
+        expect("a key from a file", ask(tool, server, "-k", str(keys)), code=0, tsig="good", status="NOERROR")
+
+
 def check(tool, server, has_it):
     for words in (("+checksum",), ("+checksum=00",), ("+checksum", "+tcp"), ("+checksum", "+dnssec")):
         expect(f"{server.name} {words}", ask(tool, server, *words), code=0, status="NOERROR",
@@ -194,15 +210,19 @@ def run(build, directory):
     path.write_text("".join(f"{name} {rtype}\n" for name, rtype in todo), encoding="latin-1")
     tool = str(pathlib.Path(build) / "tools" / "lethe-query")
     records = 0
-    for make in (lambda: peers.Lethed(directory, zones, build), lambda: KeyedNsd(directory, zones),
+    keys = directory / "keys"
+    keys.write_text(f'key "test.key" {{\n\talgorithm hmac-sha256;\n\tsecret "{SECRET}";\n}};\n')
+    keys.chmod(0o600)
+    signing = ("--tsig-keys", str(keys), "--tsig-well-known", "on")
+    for make in (lambda: peers.Lethed(directory, zones, build, extra=signing), lambda: KeyedNsd(directory, zones),
                  lambda: KeyedKnot(directory, zones), lambda: KeyedBind(directory, zones)):
         # Made now: a port that was free before may be that of a client's closed connection.
         with make() as server:
             for words in ((), ("+dnssec",), ("+tcp",)):
                 records += compare(tool, server, words, path, todo)
             check(tool, server, server.name == "lethed")
-            if server.name != "lethed":
-                sign(tool, server)
+            sign(tool, server)
+            sign_well_known(tool, server, server.name == "lethed")
     print(f"{len(todo)} questions, {records} records")
     if records < 5000:
         failures.append("fewer records than there are")

@@ -22,6 +22,9 @@
 /* How long a better response than an unsigned one is waited for. */
 #define KEPT_US 1000000
 
+/* How long the end of a closed connection is watched without a further segment. */
+#define SEGMENTS_WAIT_MS 100
+
 enum step {
     STEP_DONE,
     STEP_TCP,    /* ask the same server over TCP */
@@ -247,12 +250,16 @@ static enum step ask_udp(struct run *run)
     return step;
 }
 
-static int connect_tcp(struct run *run, int64_t deadline_us, int *fd_out)
+static int connect_tcp(struct run *run, int64_t deadline_us, struct sockaddr_storage *client_out,
+                       int *fd_out)
 {
+    socklen_t client_len = sizeof *client_out;
     int outcome = socket_open(SOCK_STREAM, &run->server->address, source_of(run), fd_out);
     if (outcome != 0)
         return outcome;
     outcome = socket_connect(*fd_out, &run->server->address, deadline_us);
+    if (getsockname(*fd_out, (struct sockaddr *)client_out, &client_len) != 0)
+        client_out->ss_family = AF_UNSPEC;
     if (outcome != 0)
         close(*fd_out);
     return outcome;
@@ -279,34 +286,76 @@ static enum step ask_tcp_once(struct run *run, int fd, int64_t deadline_us)
     return STEP_NEXT;
 }
 
-static enum step ask_tcp(struct run *run)
+/* Whether segments are watched; if they should be and cannot, it is told. */
+static bool watch_segments(struct run *run)
+{
+    struct segments *segments = run->context->segments;
+    if (!run->plan.has_segments || segments == NULL)
+        return false;
+    int outcome = segments_begin(segments, &run->server->address);
+    if (outcome != 0)
+        note(run->to, "segments cannot be shown: %s%s", strerror(-outcome),
+             outcome == -EPERM ? ": CAP_NET_RAW is needed (root has it)" : "");
+    return outcome == 0;
+}
+
+/* Read what was seen; on a closed connection its end, too. */
+static void collect_segments(struct run *run, const struct sockaddr_storage *client, bool is_open)
+{
+    segments_collect(run->context->segments, client,
+                     is_open ? SEGMENTS_WAIT_MS / 10 : SEGMENTS_WAIT_MS);
+}
+
+static enum step ask_tcp_anew(struct run *run, int64_t deadline_us)
 {
     struct exchange_context *context = run->context;
-    int64_t deadline_us = deadline_of(run);
-    int fd = context->fd;
-    enum step step;
-    run->to->is_tcp = true;
-    if (fd >= 0 && address_equal(&context->fd_server, &run->server->address)) {
-        step = ask_tcp_once(run, fd, deadline_us);
-        if (step != STEP_NEXT)
-            return step;
-        note(run->to, "the open connection to %s does not serve any more: a new one", whom(run));
-    }
-    exchange_context_end(context);
+    struct sockaddr_storage client = {0};
+    int fd;
+    bool has_segments = watch_segments(run);
     run->begun_us = socket_clock_us();
-    int outcome = connect_tcp(run, deadline_us, &fd);
+    int outcome = connect_tcp(run, deadline_us, &client, &fd);
     if (outcome != 0) {
         note_failure(run, "no connection to", outcome);
+        if (has_segments)
+            collect_segments(run, &client, false);
         return STEP_NEXT;
     }
-    step = ask_tcp_once(run, fd, deadline_us);
-    if (run->plan.is_kept_open && step != STEP_NEXT) {
+    enum step step = ask_tcp_once(run, fd, deadline_us);
+    run->to->elapsed_us = socket_clock_us() - run->begun_us;
+    bool is_open = run->plan.is_kept_open && step != STEP_NEXT;
+    if (is_open) {
         context->fd = fd;
         context->fd_server = run->server->address;
     } else {
         close(fd);
     }
+    if (has_segments)
+        collect_segments(run, &client, is_open);
     return step;
+}
+
+static enum step ask_tcp(struct run *run)
+{
+    struct exchange_context *context = run->context;
+    int64_t deadline_us = deadline_of(run);
+    run->to->is_tcp = true;
+    if (context->fd < 0 || !address_equal(&context->fd_server, &run->server->address)) {
+        exchange_context_end(context);
+        return ask_tcp_anew(run, deadline_us);
+    }
+    bool has_segments = run->plan.has_segments && context->segments != NULL;
+    if (has_segments)
+        segments_clear(context->segments);
+    enum step step = ask_tcp_once(run, context->fd, deadline_us);
+    run->to->elapsed_us = socket_clock_us() - run->begun_us;
+    if (step != STEP_NEXT) {
+        if (has_segments)
+            collect_segments(run, &context->segments->client, true);
+        return step;
+    }
+    note(run->to, "the open connection to %s does not serve any more: a new one", whom(run));
+    exchange_context_end(context);
+    return ask_tcp_anew(run, deadline_us);
 }
 
 static enum step ask_server(struct run *run)
@@ -336,7 +385,8 @@ int exchange_run(const struct plan *plan, const struct servers *servers,
             enum step step = ask_server(&run);
             if (step == STEP_DONE) {
                 to->server = *run.server;
-                to->elapsed_us = socket_clock_us() - run.begun_us;
+                if (!to->is_tcp)
+                    to->elapsed_us = socket_clock_us() - run.begun_us;
                 return 0;
             }
         }
@@ -350,4 +400,6 @@ void exchange_context_end(struct exchange_context *context)
     if (context->fd >= 0)
         close(context->fd);
     context->fd = -1;
+    if (context->segments != NULL)
+        segments_end(context->segments);
 }

@@ -6,6 +6,7 @@
 #define TOOLS_QUERY_EXCHANGE_H
 
 #include "tools/query/request.h"
+#include "tools/query/segments.h"
 #include "tools/query/servers.h"
 
 #include <time.h>
@@ -52,6 +53,7 @@ struct exchange {
 struct exchange_context {
     int fd; /* of TCP that stays open; -1: none */
     struct sockaddr_storage fd_server;
+    struct segments *segments; /* what is seen of TCP, where a plan wants that; NULL: nothing */
 };
 
 #define EXCHANGE_CONTEXT_INIT ((struct exchange_context){.fd = -1})

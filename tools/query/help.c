@@ -25,6 +25,7 @@ static const char help_text[] =
     "  +[no]ignore      show a truncated response, do not ask over TCP\n"
     "  +time=SECONDS    to wait for each try (default: 5)\n"
     "  +tries=N         tries with each server (default: 3); +retry=N is one more\n"
+    "  +[no]segments    over TCP: show what the segments did (needs CAP_NET_RAW)\n"
     "Header:\n"
     "  +[no]rec, +[no]cd, +[no]ad  flags RD (default: on), CD, AD\n"
     "  +qid=N, +opcode=N\n"

@@ -18,6 +18,7 @@ struct work {
     struct exchange_context context;
     struct exchange exchange;
     struct servers servers;
+    struct segments segments;
     int exit_code; /* the worst so far */
 };
 
@@ -27,18 +28,22 @@ static void work_fail(struct work *work, int exit_code)
         work->exit_code = exit_code;
 }
 
-static void show(const struct plan *plan, const struct exchange *exchange,
-                 const struct received *response, const char *error)
+static void show(const struct work *work, const struct plan *plan, const struct received *response,
+                 const char *error)
 {
+    const struct exchange *exchange = &work->exchange;
+    const struct segments *segments = work->segments.count > 0 ? &work->segments : NULL;
     switch (plan->show.format) {
     case PLAN_FORMAT_TEXT:
         show_text(plan, exchange, response);
+        if (segments != NULL)
+            segments_show(segments, stdout);
         break;
     case PLAN_FORMAT_SHORT:
         show_short(plan, exchange, response);
         break;
     case PLAN_FORMAT_JSON:
-        show_json(plan, exchange, response, error);
+        show_json(plan, exchange, response, segments, error);
         break;
     }
     if (response == NULL)
@@ -71,15 +76,16 @@ static void run_plan(struct work *work, const struct plan *plan)
     exchange->request_len = exchange->response_len = 0;
     exchange->checksum = EXCHANGE_CHECKSUM_UNASKED;
     exchange->tsig = EXCHANGE_TSIG_UNASKED;
+    segments_clear(&work->segments);
     if (servers_find(plan, &work->servers, error) != 0 ||
         exchange_run(plan, &work->servers, &work->context, exchange) != 0) {
-        show(plan, exchange, NULL, error);
+        show(work, plan, NULL, error);
         work_fail(work, EXIT_NO_REPLY);
         return;
     }
     struct received response;
     received_begin(exchange->response, exchange->response_len, &response);
-    show(plan, exchange, &response, NULL);
+    show(work, plan, &response, NULL);
     received_end(&response);
     if (!exchange_is_believed(plan, exchange)) {
         fprintf(stderr, "lethe-query: TSIG %s: the response proves nothing\n",
@@ -152,9 +158,10 @@ static void print_command(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    static struct work work = {.context = {.fd = -1}};
+    static struct work work = {.context = {.fd = -1}, .segments = {.fd = -1}};
     static struct plan common;
     struct arguments arguments;
+    work.context.segments = &work.segments;
     plan_init(&common);
     int exit_code = arguments_read(argc - 1, argv + 1, &common, &arguments);
     if (exit_code < 0) {

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tools/query/protection.h"
 
-#include "tools/query/received.h"
-
 #include <string.h>
 
 size_t protection_request(const struct plan *plan, struct request_dice *dice, uint64_t now_s,
@@ -21,13 +19,27 @@ size_t protection_request(const struct plan *plan, struct request_dice *dice, ui
                              asked_out);
 }
 
+/* A signature comes last, and is no part of what has the digest. Returns the length without it. */
+static size_t strip_signature(uint8_t *message, size_t len)
+{
+    struct tsig tsig;
+    if (tsig_find(message, len, &tsig) != 1)
+        return len;
+    octets_put_be16(message + 10, (uint16_t)(octets_be16(message + 10) - 1));
+    return tsig.at;
+}
+
 enum exchange_checksum protection_checksum(const struct plan *plan, const struct request_dice *dice,
                                            const uint8_t *response, size_t response_len)
 {
+    static uint8_t copy[MESSAGE_MAX];
     const struct plan_edns *edns = &plan->edns;
     if (!edns->is_present || !edns->has_checksum)
         return EXCHANGE_CHECKSUM_UNASKED;
-    enum checksum_verdict verdict = checksum_verify(response, response_len, edns->checksum_code,
+    memcpy(copy, response, response_len);
+    if (plan->has_tsig)
+        response_len = strip_signature(copy, response_len);
+    enum checksum_verdict verdict = checksum_verify(copy, response_len, edns->checksum_code,
                                                     edns->checksum_layout, dice->nonce);
     switch (verdict) {
     case CHECKSUM_GOOD:
@@ -41,32 +53,14 @@ enum exchange_checksum protection_checksum(const struct plan *plan, const struct
     return EXCHANGE_CHECKSUM_BAD;
 }
 
-/* A good CHECKSUM was made after the signature: what was signed had zeros for its digest. */
-static void clear_digest(const struct plan_edns *edns, uint8_t *message, size_t len)
-{
-    size_t head_len = edns->checksum_layout == CHECKSUM_LAYOUT_00 ? 18 : 9;
-    struct received response;
-    uint16_t code, data_len;
-    const uint8_t *data;
-    received_begin(message, len, &response);
-    for (size_t at = 0; received_option_next(&response, &at, &code, &data, &data_len);)
-        if (code == edns->checksum_code && data_len > head_len)
-            memset(message + (data - message) + head_len, 0, data_len - head_len);
-    received_end(&response);
-}
-
 enum exchange_tsig protection_tsig(const struct plan *plan, const struct exchange *exchange,
                                    uint64_t now_s, uint16_t *error_out, const char **fault_out)
 {
-    static uint8_t copy[MESSAGE_MAX];
     struct tsig tsig = {0};
     if (!plan->has_tsig)
         return EXCHANGE_TSIG_UNASKED;
-    memcpy(copy, exchange->response, exchange->response_len);
-    if (exchange->checksum == EXCHANGE_CHECKSUM_GOOD)
-        clear_digest(&plan->edns, copy, exchange->response_len);
-    enum tsig_answer answer =
-        tsig_response_verify(&exchange->tsig_asked, copy, exchange->response_len, now_s, &tsig);
+    enum tsig_answer answer = tsig_response_verify(&exchange->tsig_asked, exchange->response,
+                                                   exchange->response_len, now_s, &tsig);
     *error_out = tsig.error;
     *fault_out = "";
     switch (answer) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * protection.h - CHECKSUM and TSIG of a request and its response. Pure; any thread.
+ * protection.h - CHECKSUM and TSIG of a request and its response.
  */
 #ifndef TOOLS_QUERY_PROTECTION_H
 #define TOOLS_QUERY_PROTECTION_H

@@ -17,10 +17,11 @@ void show_text(const struct plan *plan, const struct exchange *exchange,
 void show_short(const struct plan *plan, const struct exchange *exchange,
                 const struct received *response);
 
-/* One line of JSON: the members of RFC 8427 of request and response, and ours. `error`: why there is
+/* One line of JSON: the members of RFC 8427 of request and response, and ours. `segments`: NULL where
+ * they are not to be shown. `error`: why there is
  * no response. */
 void show_json(const struct plan *plan, const struct exchange *exchange,
-               const struct received *response, const char *error);
+               const struct received *response, const struct segments *segments, const char *error);
 
 /* The records of one section, as lines. */
 void show_section(const struct received *response, enum received_section section);

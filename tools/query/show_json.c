@@ -186,8 +186,47 @@ static void put_exchange(struct object *object, const struct exchange *exchange)
         put_text(object, "dateString", when);
 }
 
+static void put_segment(const struct segments *segments, const struct segment *segment)
+{
+    char flags[9];
+    struct object object = {false};
+    putchar('{');
+    put_number(&object, "microseconds", segment->time_us);
+    put_text(&object, "from", segment->is_ours ? "client" : "server");
+    put_text(&object, "flags", segments_flags(segment->flags, flags));
+    put_number(&object, "seq", segment->seq);
+    put_number(&object, "len", segment->len);
+    put_number(&object, "ack", segment->ack);
+    put_number(&object, "window", segment->window);
+    if (segment->mss != 0)
+        put_number(&object, "mss", segment->mss);
+    if (segment->has_timestamps) {
+        put_number(&object, "timestamp", segment->timestamp);
+        put_number(&object, "echo", segment->echo);
+    }
+    if (segment->has_timestamps && segments->is_stateless && !segment->is_ours) {
+        struct segment_point point = segments_point(segments, segment->timestamp);
+        put_number(&object, "responseEnd", point.response_end);
+        put_number(&object, "requestNext", point.request_next);
+        put_number(&object, "done", point.is_done);
+    }
+    putchar('}');
+}
+
+static void put_segments(struct object *object, const struct segments *segments)
+{
+    put_number(object, "statelessServer", segments->is_stateless);
+    put_key(object, "segments");
+    putchar('[');
+    for (size_t i = 0; i < segments->count; i++) {
+        printf("%s", i > 0 ? ", " : "");
+        put_segment(segments, &segments->list[i]);
+    }
+    putchar(']');
+}
+
 void show_json(const struct plan *plan, const struct exchange *exchange,
-               const struct received *response, const char *error)
+               const struct received *response, const struct segments *segments, const char *error)
 {
     struct object object = {false};
     putchar('{');
@@ -209,6 +248,8 @@ void show_json(const struct plan *plan, const struct exchange *exchange,
         put_string(exchange->notes[i]);
     }
     putchar(']');
+    if (segments != NULL)
+        put_segments(&object, segments);
     if (exchange->request_len > 0) {
         struct received request;
         received_begin(exchange->request, exchange->request_len, &request);

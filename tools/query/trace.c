@@ -127,7 +127,7 @@ static void show_step(const struct place *place, enum kind kind)
     if (place->depth > 0)
         return;
     if (place->question.show.format == PLAN_FORMAT_JSON) {
-        show_json(&place->question, exchange, m, NULL);
+        show_json(&place->question, exchange, m, NULL, NULL);
         return;
     }
     if (place->question.show.format == PLAN_FORMAT_SHORT) {
