@@ -125,6 +125,17 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
         "who gets no answer over UDP and is asked; may be repeated", PREFIXES(denied)},
     [CONFIG_KEY_GOAWAY_LIMIT] = {"goaway", "limit", "goaway-limit", "COUNT",
         "GoAways a second of one prefix (default: 5)", NUMBER(goaway_limit, 1, SHUN_TOTAL_MAX)},
+    [CONFIG_KEY_AUDIT_INTERVAL] = {"audit", "interval", "audit-interval", "SECONDS",
+        "ask whether zones are delegated to us, 0: never (default: 0)",
+        NUMBER(audit_interval_s, 0, 31536000)},
+    [CONFIG_KEY_AUDIT_FINDINGS] = {"audit", "findings", "audit-findings", "COUNT",
+        "believe bad news when it has come so often (default: 3)", NUMBER(audit_findings, 1, 1000)},
+    [CONFIG_KEY_AUDIT_SPREAD] = {"audit", "spread", "audit-spread", "SECONDS",
+        "and over so long (default: 21600)", NUMBER(audit_spread_s, 0, 31536000)},
+    [CONFIG_KEY_AUDIT_HINTS] = {"audit", "hints", "audit-hints", "FILE",
+        "root servers to begin with (default: none)", TEXT(audit_hints)},
+    [CONFIG_KEY_AUDIT_PROGRAM] = {"audit", "program", "audit-program", "FILE",
+        "what asks, lethe(1) (default: lethe)", TEXT(audit_program)},
     [CONFIG_KEY_TCP_IDLE_TIMEOUT] = {"tcp", "idle-timeout", "tcp-idle-timeout", "SECONDS",
         "kernel TCP: close an idle connection after (default: 10)",
         NUMBER(tcp_idle_timeout_s, 1, CONFIG_IDLE_TIMEOUT_MAX_S)},
@@ -180,6 +191,9 @@ void config_init(struct config *config)
     config->rate_table_size = BUCKETS_SIZE_DEFAULT;
     config->require_cookie = RESTRAIN_WHEN_OVER_RATE;
     config->goaway_limit = 5;
+    config->audit_findings = 3;
+    config->audit_spread_s = 21600;
+    strcpy(config->audit_program, "lethe");
     config->tcp_idle_timeout_s = 10;
     config->tcp_connections_max = 1000;
     config->tcp_profile = CONFIG_TCP_PROFILE_MODERN;

@@ -123,6 +123,11 @@ enum config_key_id {
     CONFIG_KEY_GOAWAY_CODE,
     CONFIG_KEY_GOAWAY_DENY,
     CONFIG_KEY_GOAWAY_LIMIT,
+    CONFIG_KEY_AUDIT_INTERVAL,
+    CONFIG_KEY_AUDIT_FINDINGS,
+    CONFIG_KEY_AUDIT_SPREAD,
+    CONFIG_KEY_AUDIT_HINTS,
+    CONFIG_KEY_AUDIT_PROGRAM,
     CONFIG_KEY_TCP_IDLE_TIMEOUT,
     CONFIG_KEY_TCP_MAX_CONNECTIONS,
     CONFIG_KEY_TCP_PROFILE,
@@ -190,6 +195,11 @@ struct config {
     unsigned goaway_code;          /* enum goaway_code; GOAWAY_NO_BLOCK: nobody is asked */
     struct config_prefixes denied; /* whose queries over UDP are unwanted */
     unsigned goaway_limit;         /* GoAways a second of one prefix */
+
+    unsigned audit_interval_s; /* 0: delegations are not looked after */
+    unsigned audit_findings, audit_spread_s;
+    char audit_hints[PATH_MAX];   /* "": none */
+    char audit_program[PATH_MAX]; /* lethe(1) */
 
     unsigned tcp_idle_timeout_s;
     unsigned tcp_connections_max; /* of each worker */

@@ -3,6 +3,7 @@
  * lethed - the daemon: read the configuration, open everything, give up privileges, serve, and look
  * after signals. See lethed(8).
  */
+#include "server/audit.h"
 #include "server/config.h"
 #include "server/log.h"
 #include "server/privilege.h"
@@ -33,6 +34,7 @@ static void main_block_signals(sigset_t *signals)
     sigaddset(signals, SIGTERM);
     sigaddset(signals, SIGINT);
     sigaddset(signals, SIGHUP);
+    sigaddset(signals, SIGCHLD);
     pthread_sigmask(SIG_BLOCK, signals, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
@@ -62,7 +64,7 @@ static void main_notify_reloading(void)
                (intmax_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
 }
 
-static void main_reload(struct server *server, int argc, char **argv)
+static void main_reload(struct server *server, struct audit *audit, int argc, char **argv)
 {
     struct config *config = malloc(sizeof *config);
     struct config_error config_error = {"out of memory"};
@@ -75,6 +77,7 @@ static void main_reload(struct server *server, int argc, char **argv)
     else if (server_reload(server, config, &server_error) != 0)
         log_write(LOG_LEVEL_ERROR, "not reloaded, all stays as it was: %s", server_error.text);
     else {
+        audit_begin(audit, config);
         server_describe(server, text, sizeof text);
         log_write(LOG_LEVEL_INFO, "reloaded: %s", text);
     }
@@ -82,12 +85,31 @@ static void main_reload(struct server *server, int argc, char **argv)
     sd_notify(0, "READY=1");
 }
 
-static void main_serve(struct server *server, const sigset_t *signals, int argc, char **argv)
+static uint64_t main_clock_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec;
+}
+
+/* The next signal, or 0: the audit is to have its turn. */
+static int main_wait(const sigset_t *signals, const struct audit *audit)
+{
+    uint64_t wait_s = audit_wait_s(audit, main_clock_s());
+    struct timespec limit = {.tv_sec = (time_t)wait_s};
+    int number =
+        wait_s == UINT64_MAX ? sigwaitinfo(signals, NULL) : sigtimedwait(signals, NULL, &limit);
+    return number > 0 && number != SIGCHLD ? number : 0;
+}
+
+static void main_serve(struct server *server, struct audit *audit, const sigset_t *signals,
+                       int argc, char **argv)
 {
     for (;;) {
-        int number = sigwaitinfo(signals, NULL);
+        audit_turn(audit, main_clock_s());
+        int number = main_wait(signals, audit);
         if (number == SIGHUP)
-            main_reload(server, argc, argv);
+            main_reload(server, audit, argc, argv);
         else if (number == SIGTERM || number == SIGINT) {
             log_write(LOG_LEVEL_INFO, "%s: answering what has arrived, then ending",
                       number == SIGTERM ? "SIGTERM" : "SIGINT");
@@ -134,7 +156,10 @@ static int main_run(const struct config *config, int argc, char **argv)
     else {
         main_announce(server, config);
         server_begin_image(server);
-        main_serve(server, &signals, argc, argv);
+        struct audit audit = {.child = 0};
+        audit_begin(&audit, config);
+        main_serve(server, &audit, &signals, argc, argv);
+        audit_end(&audit);
         status = EXIT_SUCCESS;
     }
     server_close(server);

@@ -156,6 +156,28 @@ def run_by_hints(beds):
     assert said["found"] == "mismatched", said
 
 
+def run_by_timer(tmp, build):
+    """The daemon runs the audit by itself: gone, and back."""
+    beds = Beds(tmp, build)
+    lethe = beds.child.tool("lethe")
+    beds.child.extra = ["--audit-interval", "1", "--audit-findings", "2", "--audit-spread", "1",
+                        "--audit-program", lethe]
+    with beds.parent, beds.child:
+        beds.delegate(OURS)
+        beds.audit("--parent", f"127.0.0.3@{beds.parent.port}", "--policy", "withhold", "zone.example")
+        expect_answer(beds, "NOERROR")
+        beds.delegate(THEIRS)
+        expect_answer(beds, "REFUSED")
+        beds.parent.stop()  # nobody there is no news
+        time.sleep(2.5)
+        assert beds.answers() == "REFUSED"
+        beds.parent.start()
+        beds.delegate(OURS)
+        expect_answer(beds, "NOERROR")
+    log = beds.child.log()
+    assert "withheld from now on" in log and "served again" in log, log
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     options.add_argument("--build", default="build")
@@ -166,6 +188,9 @@ def main():
             for run in (run_by_parent, run_cut, run_by_hints):
                 run(beds)
                 print(f"{run.__name__}: good")
+    with tempfile.TemporaryDirectory(prefix="lethe-audit-") as tmp:
+        run_by_timer(tmp, args.build)
+        print("run_by_timer: good")
     return 0
 
 

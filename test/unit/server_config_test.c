@@ -80,6 +80,8 @@ static const char everything[] = "database: /db\n"
                                  "  tcp-only: always\n"
                                  "  allow-list: [192.0.2.0/24, '::1', 198.51.100.1]\n"
                                  "goaway: {code: source, deny: ['::2', 192.0.2.7], limit: 1000}\n"
+                                 "audit: {interval: 7, findings: 1000, spread: 0, hints: /hints, "
+                                 "program: /lethe}\n"
                                  "tcp:\n"
                                  "  profile: classic\n"
                                  "  mss: 536\n"
@@ -103,6 +105,9 @@ START_TEST(test_everything)
     ck_assert_uint_eq(policy.udp_payload, 4096);
     ck_assert(!policy.has_keepalive && !policy.has_padding && !policy.has_ede);
     ck_assert(!policy.has_edns && policy.is_any_full && !policy.has_checksum);
+    ck_assert(config.audit_interval_s == 7 && config.audit_findings == 1000);
+    ck_assert(config.audit_spread_s == 0 && strcmp(config.audit_hints, "/hints") == 0);
+    ck_assert_str_eq(config.audit_program, "/lethe");
     ck_assert(policy.has_checksum_siphash && policy.checksum_code == 7);
     ck_assert_uint_eq(policy.nsid_len, 3);
     ck_assert_mem_eq(policy.nsid, "\x00\xff\xab", 3);
