@@ -59,6 +59,9 @@ void answer_add_optional(struct answer *answer, struct owner owner,
  * the node or the neighbours. */
 void answer_as_found(struct answer *answer, const struct found *found);
 
+/* Answer the question, of class IN and no transfer, from the zones. */
+void answer_as_asked(struct answer *answer);
+
 /* ---- denial.c: proofs that something does not exist, all into the authority section ---- */
 
 /* NXDOMAIN: neither the name nor a wildcard for it (RFC 4035 3.1.3.2, RFC 5155 7.2.2). */

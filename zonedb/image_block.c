@@ -12,6 +12,7 @@ struct rendered {
     uint8_t octets[HEADER_LEN + NAME_MAX_LEN + 4 + IMAGE_BODY_MAX];
 };
 
+/* `found`: NULL, to look it up. */
 static void render(const struct image_source *source, const struct found *found, uint16_t type,
                    bool is_do, struct rendered *out, bool *is_whole_out)
 {
@@ -34,7 +35,10 @@ static void render(const struct image_source *source, const struct found *found,
         .added = added,
     };
     response_begin(r, out->octets, HEADER_LEN + source->name_len + 4u + IMAGE_BODY_MAX, &query);
-    answer_as_found(&answer, found);
+    if (found != NULL)
+        answer_as_found(&answer, found);
+    else
+        answer_as_asked(&answer);
     *is_whole_out = !answer.is_corrupt && answer.ede == 0 && r->needed == SIZE_MAX &&
                     r->len > r->question_end && r->count[0] < 256 && r->count[1] < 256 &&
                     r->count[2] < 256;
@@ -243,20 +247,31 @@ void image_block_climb(const struct image_source *source, struct image_draft *dr
     draft_end(draft);
 }
 
-void image_block_rrset(const struct image_source *source, const struct node *node, uint16_t type,
-                       struct image_draft *draft)
+static void rrset_put(const struct image_source *source, const struct found *found, uint16_t type,
+                      struct image_draft *draft)
 {
     struct image_block *block = draft_begin(draft, IMAGE_RRSET, type, source);
-    const struct found found = found_of(source, FIND_NODE, node);
     struct rendered plain, more;
-    if (render_for_one(source, &found, type, false, &plain)) {
+    if (render_for_one(source, found, type, false, &plain)) {
         bool has_more = source->zone->signing != ZONEDB_UNSIGNED &&
-                        render_for_one(source, &found, type, true, &more);
+                        render_for_one(source, found, type, true, &more);
         bodies_put(draft, &plain.response, has_more ? &more.response : NULL, block->body);
         if (source->zone->signing == ZONEDB_UNSIGNED)
             block->body[1] = block->body[0];
     }
     draft_end(draft);
+}
+
+void image_block_rrset(const struct image_source *source, const struct node *node, uint16_t type,
+                       struct image_draft *draft)
+{
+    const struct found found = found_of(source, FIND_NODE, node);
+    rrset_put(source, &found, type, draft);
+}
+
+void image_block_alias(const struct image_source *source, uint16_t type, struct image_draft *draft)
+{
+    rrset_put(source, NULL, type, draft);
 }
 
 void image_block_types(const struct image_source *source, const uint16_t *types, unsigned count,

@@ -46,6 +46,10 @@ void image_block_climb(const struct image_source *source, struct image_draft *dr
 void image_block_rrset(const struct image_source *source, const struct node *node, uint16_t type,
                        struct image_draft *draft_out);
 
+/* The same where the name is an alias, whose target has the type. */
+void image_block_alias(const struct image_source *source, uint16_t type,
+                       struct image_draft *draft_out);
+
 /* The block that tells that the RRsets of these types are there, and no others. */
 void image_block_types(const struct image_source *source, const uint16_t *types, unsigned count,
                        bool has_alias, struct image_draft *draft_out);

@@ -338,6 +338,16 @@ static size_t limit_of(const struct asked *asked, bool is_tcp, uint16_t udp_payl
     return limit < cap ? limit : cap;
 }
 
+/* Of an answer that does not fit nothing is left. Returns false if it may be that some of it is. */
+static bool body_truncate(const struct image_block *block, struct image_body *body)
+{
+    if (block->kind != IMAGE_RRSET || body->count[SECTION_AUTHORITY] > 0 ||
+        body->count[SECTION_ADDITIONAL] > 0)
+        return false;
+    *body = (struct image_body){.flags = (uint16_t)(body->flags | FLAG_TC)};
+    return true;
+}
+
 /* Returns false if directory or filter do not lie within the image. */
 static bool place_read(const void *image, size_t image_len, struct place *place_out)
 {
@@ -377,9 +387,13 @@ size_t image_respond(const void *image, size_t image_len, bool is_tcp, const uin
     if (found.is_without_rcode)
         body.flags &= FLAG_AA;
     size_t len = question_end + body.len + (asked.has_opt ? OPT_LEN : 0);
-    if (!body_lies_within(&body, found.block.room) ||
-        len > limit_of(&asked, is_tcp, head->udp_payload, response_cap))
+    if (!body_lies_within(&body, found.block.room))
         return 0;
+    if (len > limit_of(&asked, is_tcp, head->udp_payload, response_cap)) {
+        if (!body_truncate(found.block.at, &body))
+            return 0;
+        len = question_end + (asked.has_opt ? OPT_LEN : 0);
+    }
     const uint8_t *octets = (const uint8_t *)found.block.at;
     memcpy(response, request, question_end);
     header_write(response, &asked, &body);

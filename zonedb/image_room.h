@@ -84,7 +84,8 @@ void image_draft_climb(const struct image *image, const struct image_apex *apex,
 void image_draft_apex(const struct image *image, const struct image_apex *apex, bool has_wildcard,
                       struct image_draft *draft_out);
 
-/* Those of an RRset, and of the types of a name. */
+/* Those of an RRset (`node`: NULL where the name is an alias and its target has it), and of the types
+ * of a name. */
 void image_draft_rrset(const struct image *image, const struct image_apex *apex,
                        const uint8_t *name, size_t len, const struct node *node, uint16_t type,
                        struct image_draft *draft_out);

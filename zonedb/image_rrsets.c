@@ -12,6 +12,11 @@
 /* From here on, a block takes the rest of its page too. */
 #define RRSET_OCTETS_LARGE 1024
 
+/* What the target of an alias is asked for. */
+static const uint16_t alias_types[] = {RR_A, RR_AAAA};
+#define ALIAS_TYPES (sizeof alias_types / sizeof *alias_types)
+#define ALIAS_OCTETS_MORE 48
+
 /* Signatures and proofs of non-existence are asked for by hardly anybody. */
 static bool is_kept(uint16_t type)
 {
@@ -31,6 +36,10 @@ int image_rrsets_count(const struct node *node, size_t name_len, uint64_t *entri
             last = RRSET_OCTETS_MORE + name_len;
             octets += last;
             entries++;
+            if (rrset.type == RR_CNAME) {
+                entries += ALIAS_TYPES;
+                octets += ALIAS_TYPES * (last + rrset.rdata_len + ALIAS_OCTETS_MORE);
+            }
         } else if (rrset.type != RR_RRSIG) {
             last = 0;
         }
@@ -58,6 +67,25 @@ static int block_add(struct image *image, uint16_t type, const uint8_t *name, si
     return 0;
 }
 
+/* Does the answer for this type depend on nothing but the alias and its target? Either that is here,
+ * which is noted, or in no zone of ours. */
+static bool alias_has(const struct image_apex *apex, const struct zonedb_rrset *alias,
+                      uint16_t type)
+{
+    struct rdata_cursor cursor = rdata_begin(alias);
+    struct zonedb_rrset rrset;
+    struct found found;
+    const uint8_t *target;
+    uint16_t len;
+    if (rdata_next(&cursor, &target, &len) != 1 || name_len(target, len) != len)
+        return false;
+    enum find_outcome outcome = zonedb_find(apex->view, target, type, &found);
+    return outcome == FIND_NOT_AUTHORITATIVE ||
+           (outcome == FIND_NODE && found.zone.id == apex->zone->id &&
+            !found.is_empty_non_terminal &&
+            rrsets_find(found.node.rrsets, type, &rrset, NULL) == 1);
+}
+
 int image_rrsets_add(struct image *image, const struct image_apex *apex, const uint8_t *name,
                      size_t len, const struct node *node, struct image_draft *draft)
 {
@@ -66,12 +94,13 @@ int image_rrsets_add(struct image *image, const struct image_apex *apex, const u
     uint16_t types[IMAGE_TYPES_MAX];
     uint64_t entries, octets, place;
     unsigned count = 0;
-    bool has_alias = false;
+    struct zonedb_rrset alias = {.rr_count = 0};
     int rc = image_rrsets_count(node, len, &entries, &octets);
     if (rc != 0 || entries == 0)
         return rc;
     while (rrsets_next(&rest, &rrset) == 1) {
-        has_alias |= rrset.type == RR_CNAME;
+        if (rrset.type == RR_CNAME)
+            alias = rrset;
         if (!is_kept(rrset.type))
             continue;
         image_draft_rrset(image, apex, name, len, node, rrset.type, draft);
@@ -81,7 +110,16 @@ int image_rrsets_add(struct image *image, const struct image_apex *apex, const u
         image_hosts_note_rrset(image, apex, name, len, &rrset, place);
         types[count++] = rrset.type;
     }
-    image_draft_types(image, apex, name, len, types, count, has_alias, draft);
+    for (unsigned i = 0; alias.rr_count > 0 && i < ALIAS_TYPES && count < IMAGE_TYPES_MAX; i++) {
+        if (!alias_has(apex, &alias, alias_types[i]))
+            continue;
+        image_draft_rrset(image, apex, name, len, NULL, alias_types[i], draft);
+        rc = block_add(image, alias_types[i], name, len, draft, &place);
+        if (rc != 0)
+            return rc;
+        types[count++] = alias_types[i];
+    }
+    image_draft_types(image, apex, name, len, types, count, alias.rr_count > 0, draft);
     image->counts.rrsets += count;
     return block_add(image, 0, name, len, draft, &place);
 }

@@ -47,7 +47,10 @@ void image_draft_rrset(const struct image *image, const struct image_apex *apex,
                        struct image_draft *draft_out)
 {
     const struct image_source source = source_of(image, apex, name, len, name_label_count(name));
-    image_block_rrset(&source, node, type, draft_out);
+    if (node != NULL)
+        image_block_rrset(&source, node, type, draft_out);
+    else
+        image_block_alias(&source, type, draft_out);
 }
 
 void image_draft_types(const struct image *image, const struct image_apex *apex,

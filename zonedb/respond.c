@@ -531,6 +531,13 @@ static void answer_chain(struct answer *a, struct found *found)
     additional(a);
 }
 
+void answer_as_asked(struct answer *a)
+{
+    struct found found;
+    find_key_set(&found.key, 0, a->query->qname);
+    answer_chain(a, &found);
+}
+
 /* Zone transfers go by other doors; meta types other than ANY are no data (RFC 6895 3.1). */
 static bool is_transfer(uint16_t qtype)
 {
@@ -539,14 +546,12 @@ static bool is_transfer(uint16_t qtype)
 
 static void answer_from_zones(struct answer *a)
 {
-    struct found found;
     if (a->query->qclass == CLASS_CH) {
         a->response->rcode = (uint16_t)chaos_answer(a);
     } else if (a->query->qclass != CLASS_IN || is_transfer(a->query->qtype)) {
         a->response->rcode = RCODE_REFUSED;
     } else {
-        find_key_set(&found.key, 0, a->query->qname);
-        answer_chain(a, &found);
+        answer_as_asked(a);
     }
     if (a->is_corrupt) {
         response_clear(a->response);

@@ -389,7 +389,8 @@ size_t image_frame_answer(const struct image_made *made, enum packet_checksum_po
                                         packet.payload_len, response, sizeof response);
     if (response_len == 0)
         return 0;
-    *is_short_out = packet.payload_len <= 12 + 128;
+    bool is_truncated = (response[2] & 2) != 0; /* climbs in the driver */
+    *is_short_out = packet.payload_len <= 12 + 128 && !is_truncated;
     MUST(packet_reply_udp(&packet, response, response_len, &train) && train.frame_count == 1);
     return train.len;
 }

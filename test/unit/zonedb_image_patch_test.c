@@ -144,6 +144,10 @@ static void name_change(struct bed *bed, struct zonedb_writer *writer, unsigned 
         content_address(bed, &below); /* an empty non-terminal */
     } else if (kind == 7) {
         content_name(&c, RR_DNAME, "target.example.");
+    } else if (kind == 8 && roll(bed, 2) == 0) {
+        static const char *const targets[] = {"a.servers.example.", "n5.example.", "n7.example.",
+                                              "x.y.n11.example.",   "n8.example.", "far.net."};
+        content_name(&c, RR_CNAME, targets[roll(bed, 6)]);
     } else if (kind == 9) { /* answers with the addresses of others, or its own */
         static const char *const hosts[] = {"\0\12\1a\7servers\7example", "\0\12\2ns\2n3\7example",
                                             "\0\12\2n5\7example", "\0\12\2n7\7example"};

@@ -15,12 +15,14 @@
 #include <errno.h>
 
 #define MEMORY_LEN ((size_t)1 << 20)
-#define ZONE                                                                                  \
-    "$ORIGIN example.\n$TTL 3600\n@ SOA ns1 host 7 3600 900 604800 300\n@ NS ns1\n"           \
-    "ns1 A 192.0.2.1\nold DNAME new\nx.ent A 192.0.2.2\ncut NS ns.cut\nns.cut A 192.0.2.3\n"  \
-    "cut DS 1 8 1 0000000000000000000000000000000000000000\nsibling NS ns.cut\nfar NS "       \
-    "a.far.net.\n"                                                                            \
-    "alias CNAME ns1\nmail MX 1 mx\nmx AAAA 2001:db8::1\nmx TXT a\nmail CAA 0 issue \"ca\"\n" \
+#define ZONE                                                                                 \
+    "$ORIGIN example.\n$TTL 3600\n@ SOA ns1 host 7 3600 900 604800 300\n@ NS ns1\n"          \
+    "ns1 A 192.0.2.1\nold DNAME new\nx.ent A 192.0.2.2\ncut NS ns.cut\nns.cut A 192.0.2.3\n" \
+    "cut DS 1 8 1 0000000000000000000000000000000000000000\nsibling NS ns.cut\nfar NS "      \
+    "a.far.net.\n"                                                                           \
+    "alias CNAME ns1\nabroad CNAME a.far.net.\ngone CNAME no\nloop CNAME loop\ninner CNAME " \
+    "child\n"                                                                                \
+    "mail MX 1 mx\nmx AAAA 2001:db8::1\nmx TXT a\nmail CAA 0 issue \"ca\"\n"                 \
     "below NS x\ndeep.er NS ns.cut\nholder NS a.far.net.\n"
 #define PLAIN(NAME) "@ 60 SOA a b 1 2 3 4 5\n@ 60 NS " NAME "\n"
 
@@ -133,6 +135,10 @@ START_TEST(test_rrsets)
         {"alias.example.", RR_CNAME, 1, 0},
         {"child.example.", RR_NS, 1, 0},
         {"wild.", RR_MX, 0, 0},
+        {"Alias.example.", RR_A, 2, 0},
+        {"abroad.example.", RR_A, 1, 0},
+        {"abroad.example.", RR_AAAA, 1, 0},
+        {"inner.example.", RR_CNAME, 1, 0},
     };
     for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
         bool is_there = cases[i].answer > 0;
@@ -148,6 +154,8 @@ START_TEST(test_rrsets)
             check_counts(cases[i].answer, 0, cases[i].additional);
         }
     }
+    ck_assert_uint_eq(ask("alias.example.", RR_AAAA, 0, false), 0);
+    ck_assert_uint_eq(ask("alias.example.", RR_TXT, 0, false), 0);
     static const unsigned climbing[] = {RR_RRSIG, RR_NSEC, RR_ANY, RR_DS, 0, 200};
     for (unsigned i = 0; i < sizeof climbing / sizeof *climbing; i++) {
         ck_assert_uint_eq(ask("mail.example.", climbing[i], 0, false), 0);
@@ -156,7 +164,7 @@ START_TEST(test_rrsets)
 }
 END_TEST
 
-/* Over UDP what is longer than the limit climbs, and in a page there is room for so much. */
+/* Over UDP what is longer than the limit is truncated; in a page there is room for so much. */
 START_TEST(test_long_rrsets)
 {
     static char text[40000];
@@ -171,10 +179,11 @@ START_TEST(test_long_rrsets)
         size_t len = request_make(request, "host.long.", RR_TXT, 1232, false, NULL, 0);
         size_t whole = len + 12 + 100 * strings;
         bool is_in = whole - len + 11 + sizeof(struct image_block) + 12 <= IMAGE_PAGE_LEN;
-        if (strings < 39 || strings > 40)
+        if (strings != 39)
             ck_assert_uint_eq(ask_octets(request, len, true, sizeof response), is_in ? whole : 0);
-        ck_assert_uint_eq(ask_octets(request, len, false, sizeof response),
-                          whole <= 1232 ? whole : 0);
+        size_t got = ask_octets(request, len, false, sizeof response);
+        ck_assert(strings == 39 || got == (whole <= 1232 ? whole : is_in ? len : 0));
+        ck_assert(got == 0 || (response[2] & 2) == (whole > 1232 ? 2 : 0));
     }
     ck_assert_uint_gt(ask("host.long.", RR_A, 0, false), 0);
 }
@@ -203,7 +212,8 @@ START_TEST(test_what_climbs)
     static const char *const names[] = {
         /* Below a name that exists, empty, or nothing of ours. */
         "x.ns1.example.", "x.old.example.", "ent.example.", "y.ent.example.", "x.deep.er.example.",
-        "deep.er.example.", "other.", ".", "old.example.", "alias.example.",
+        "deep.er.example.", "other.", ".", "old.example.", "gone.example.", "loop.example.",
+        "inner.example.",
         /* Another zone is at or below the cut. */
         "holder.example.", "a.holder.example.", "a.x.y.holder.example.",
         /* Wildcards; a DNAME for all; too deep an apex. */
@@ -438,10 +448,10 @@ START_TEST(test_where_a_bucket_goes_on_lies_within)
     uint8_t name[NAME_MAX_LEN], request[512];
     size_t len = request_make(request, "cut.example.", 1, 0, false, NULL, 0);
     uint64_t hash = image_name_hash(IMAGE_CUT, name, name_from_text("cut.example.", name));
-    uint64_t *bucket = (uint64_t *)memory.octets +
-                       IMAGE_PAGE_LEN / 8 * image_bucket_page(hash & image->bucket_mask, 5) +
-                       image_bucket_at(hash & image->bucket_mask, 5) / 8;
-    ck_assert_uint_eq(image->bucket_shift, 5);
+    uint64_t *bucket =
+        (uint64_t *)memory.octets +
+        IMAGE_PAGE_LEN / 8 * image_bucket_page(hash & image->bucket_mask, image->bucket_shift) +
+        image_bucket_at(hash & image->bucket_mask, image->bucket_shift) / 8;
     const uint64_t places[] = {memory.len / IMAGE_UNIT_LEN - 3, IMAGE_PLACE_MORE - 1};
     memset(bucket, 0, 8u * IMAGE_WAYS);
     memset((uint8_t *)memory.octets + (places[0] - 1) * IMAGE_UNIT_LEN, 0, 8u * IMAGE_WAYS);
