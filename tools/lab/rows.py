@@ -27,7 +27,7 @@ class Row:
     @property
     def title(self):
         by_tcp = (self.asks_by_tcp or self.payload < 4096 or self.rule or
-                  "--tcp-first" in self.forward)
+                  "tcp-only" in self.lethed or "--tcp-first" in self.forward)
         return f"{self.name}; TCP: {self.transport}" if by_tcp else self.name
 
 
@@ -41,6 +41,8 @@ def table(transports):
         Row("plain UDP, 4096", "1", holds=False),
         *of_each(transports, name="TCP only, by the resolver", published="-30 % / -50 %",
                  asks_by_tcp=True),
+        *of_each(transports, name="TCP only, by the servers (TC=1)", published="-30 % / -50 %",
+                 lethed="policy:\n  tcp-only: always\n"),
         *of_each(transports, name="UDP for small responses, 1232", published="-3.2 % / +5.2 %",
                  payload=1232),
         Row("lethe-forward alone", "", forward=("--json",), holds=False),
