@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 /* Addresses that are served on one interface. Beyond that the last ones are left to the guard:
  * silence. */
@@ -28,8 +30,27 @@ static void endpoints_add_all(struct raw_place *place, const struct packet_addre
     }
 }
 
+/* Whatever the interface, a client may rely on RFC 1035's 512 octets. */
+static size_t udp_payload_of(const char *interface)
+{
+    struct ifreq request = {.ifr_name = ""};
+    size_t payload = PACKET_UDP_PAYLOAD_MAX;
+    const size_t headers_len = PACKET_IPV6_HEADER_LEN + PACKET_UDP_HEADER_LEN;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    memcpy(request.ifr_name, interface, sizeof(request.ifr_name));
+    if (fd >= 0 && ioctl(fd, SIOCGIFMTU, &request) == 0 &&
+        (size_t)request.ifr_mtu < payload + headers_len)
+        payload = (size_t)request.ifr_mtu < RESPOND_UDP_PAYLOAD_MIN + headers_len
+                      ? RESPOND_UDP_PAYLOAD_MIN
+                      : (size_t)request.ifr_mtu - headers_len;
+    if (fd >= 0)
+        close(fd);
+    return payload;
+}
+
 void raw_place_refresh(struct raw_place *place, uint64_t now_s)
 {
+    place->udp_payload = udp_payload_of(place->interface);
     struct ifaddrs *all;
     if (getifaddrs(&all) != 0)
         return;

@@ -22,6 +22,8 @@ struct raw_place {
     struct prefix *peers; /* whose TCP is the kernel's */
     size_t peer_count;
     bool has_udp;
+    size_t
+        udp_payload; /* the largest that the interface carries whole, as of raw_place_refresh() */
 };
 
 /* Take over from `config` what is copied, and check that the kernel will bear with us there:

@@ -39,7 +39,8 @@ static bool serve_udp(const struct serve *serve, const struct packet *packet, st
     size_t len = room == NULL ? 0
                               : answer_request(serve->view, serve->image, serve->policy, &client,
                                                packet->payload, packet->payload_len, room,
-                                               PACKET_UDP_PAYLOAD_MAX);
+                                               serve->udp_payload != 0 ? serve->udp_payload
+                                                                       : PACKET_UDP_PAYLOAD_MAX);
     if (len > 0)
         packet_reply_udp(packet, room, len, train);
     return serve->is_learning && serve->restrain == NULL && len > 0 &&

@@ -21,8 +21,8 @@ struct socket_error {
  * errno with `error` saying which address, why and what to do. */
 int socket_probe(const struct sockaddr_storage *address, bool has_tcp, struct socket_error *error);
 
-/* A bound, non-blocking UDP socket that neither sets DF nor believes ICMP about path MTUs
- * (IP_PMTUDISC_OMIT), and that tells the destination address of each datagram when it is bound to
+/* A bound, non-blocking UDP socket that sends nothing in fragments (EMSGSIZE instead), neither sets DF
+ * nor believes ICMP about path MTUs (IP_PMTUDISC_INTERFACE), and that tells the destination address of each datagram when it is bound to
  * 0.0.0.0 or ::. Outcomes: 0 with the descriptor, the caller's to close; negative errno with
  * `error` as above. */
 int socket_open_udp(const struct sockaddr_storage *address, int *fd_out,

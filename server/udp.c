@@ -13,6 +13,8 @@
 
 /* A query longer than this is none that we could answer: it is dropped. */
 #define UDP_REQUEST_MAX 4096
+/* Every interface that has IPv6 takes this much. */
+#define UDP_USUAL_LEN 1232
 /* Every client takes this much (RFC 1035 4.2.1). */
 #define UDP_SAFE_LEN 512
 #define UDP_SEND_WAIT_MS 5
@@ -144,7 +146,8 @@ static void udp_send(struct udp_batch *batch, int fd, unsigned count,
         if (errno == EINTR)
             continue;
         if (errno == EMSGSIZE && first->iov_len > UDP_SAFE_LEN) {
-            first->iov_len = udp_answer(batch, batch->slot[sent], context, UDP_SAFE_LEN);
+            size_t cap = first->iov_len > UDP_USUAL_LEN ? UDP_USUAL_LEN : UDP_SAFE_LEN;
+            first->iov_len = udp_answer(batch, batch->slot[sent], context, cap);
             continue;
         }
         if (errno == EAGAIN || errno == ENOBUFS) {

@@ -33,8 +33,8 @@ void udp_batch_close(struct udp_batch *batch);
 
 /* Answer what is waiting at the socket, UDP_BATCH datagrams at most, each from the address it was
  * sent to. Never blocks for long: a full send buffer is waited for once, for milliseconds, then
- * responses are dropped, as UDP may. A response too long for the path or interface (EMSGSIZE) is
- * replaced by one of 512 octets at most with TC=1. Errors that concern one client are passed over.
+ * responses are dropped, as UDP may. A response too long for the interface (EMSGSIZE) is replaced by
+ * one of 1232 octets at most, if that is too long too of 512, with TC=1 where data is missing. Errors that concern one client are passed over.
  * Returns the number of datagrams received: UDP_BATCH means that more may wait. */
 unsigned udp_serve(struct udp_batch *batch, int fd, const struct udp_context *context);
 
