@@ -86,14 +86,13 @@ bool edns_has_good_cookie(const struct respond_policy *policy, const struct resp
            dns_cookie_is_good(policy->cookie, &asker, query->edns.cookie, query->edns.cookie_len);
 }
 
-static void cookie_add(struct response *r, const struct respond_policy *policy,
-                       const struct respond_client *client, const struct query *query)
+void respond_cookie_write(const struct respond_policy *policy, const struct respond_client *client,
+                          const uint8_t *cookie, size_t len, uint8_t *out)
 {
     const struct dns_cookie_client asker = {client->address, client->address_len, client->now_s};
     uint64_t step_s = client->transport == RESPOND_TCP ? COOKIE_TCP_STEP_S : 1;
-    dns_cookie_write(policy->cookie, &asker, client->now_s - client->now_s % step_s,
-                     query->edns.cookie, query->edns.cookie_len,
-                     option_add(r, EDNS_COOKIE, DNS_COOKIE_LEN));
+    dns_cookie_write(policy->cookie, &asker, client->now_s - client->now_s % step_s, cookie, len,
+                     out);
 }
 
 /* RFC 7830; the CHECKSUM option still to come counts as part of the message. */
@@ -139,7 +138,8 @@ static void opt_add(struct response *r, const struct respond_policy *policy,
     if (has_keepalive(policy, client, query))
         store_be16(option_add(r, EDNS_KEEPALIVE, 2), client->keepalive_100ms);
     if (query->edns.cookie != NULL)
-        cookie_add(r, policy, client, query);
+        respond_cookie_write(policy, client, query->edns.cookie, query->edns.cookie_len,
+                             option_add(r, EDNS_COOKIE, DNS_COOKIE_LEN));
     if (ede != EDE_NONE && policy->has_ede && limit - r->len >= OPTION_FIXED_LEN + 2 + checksum_len)
         store_be16(option_add(r, EDNS_EDE, 2), ede);
     if (policy->has_padding && query->edns.wants_padding && client->transport == RESPOND_TCP)

@@ -24,7 +24,7 @@ static inline uint64_t image_version(const void *image)
  * that transport, with the policy that the image was made with.
  *
  * `image`: image_len octets, aligned to 16; what is damaged in it may make answers wrong, but is
- * never followed beyond them. `request`, `response`: as in respond(), response_cap at least 512.
+ * never followed beyond them. `request`, `response`: as in respond(), with any response_cap.
  * Returns the response's length; 0: it climbs, ask respond().
  * Threads: any number, while one makes or changes the image (image_build.h). */
 size_t image_respond(const void *image, size_t image_len, bool is_tcp, const uint8_t *request,

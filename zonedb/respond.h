@@ -72,6 +72,12 @@ struct respond_client {
 bool respond_has_cookie(const struct respond_policy *policy, const struct respond_client *client,
                         const uint8_t *request, size_t request_len);
 
+/* Write the data of the COOKIE option that this client's response has, DNS_COOKIE_LEN octets;
+ * `cookie`: that of the request, of a length that dns_cookie_has_len() allows. Needs
+ * policy->cookie. */
+void respond_cookie_write(const struct respond_policy *policy, const struct respond_client *client,
+                          const uint8_t *cookie, size_t len, uint8_t *out);
+
 /* Answer one request.
  *
  * `request`: request_len octets (0..65535), no TCP length prefix; not modified.

@@ -132,6 +132,66 @@ START_TEST(test_who_answers)
 }
 END_TEST
 
+/* A request with OPT, and `option` behind it. Returns its length. */
+static size_t with_opt(const void *option, size_t option_len, unsigned payload, uint8_t *out)
+{
+    const uint8_t opt[] = {0, 0, 41, (uint8_t)(payload >> 8), (uint8_t)payload, 0, 0,
+                           0, 0, 0,  (uint8_t)option_len};
+    memcpy(out, request, sizeof request);
+    out[11] = 1;
+    memcpy(out + sizeof request, opt, sizeof opt);
+    memcpy(out + sizeof request + sizeof opt, option, option_len);
+    return sizeof request + sizeof opt + option_len;
+}
+
+/* With COOKIE the image answers too, as the database does; what only looks like it climbs. */
+START_TEST(test_cookies_from_the_image)
+{
+    static const struct dns_cookie_secrets secrets = {1, {{1, 2, 3}}};
+    static const uint8_t address[4] = {192, 0, 2, 1};
+    struct respond_client client = {.now_s = 1559731985, .address = address, .address_len = 4};
+    uint8_t asked[128], option[64] = {0, 10, 0, 0}, ours[600], theirs[600];
+    set_up();
+    ck_assert_int_eq(imager_start(imager), 0);
+    imager_begin(imager);
+    wait_for_image();
+    imager_halt(imager);
+    policy.cookie = &secrets;
+    for (unsigned is_tcp = 0; is_tcp < 2; is_tcp++)
+        for (size_t cookie_len = 0; cookie_len <= 44; cookie_len++)
+            for (unsigned payload = 0; payload < 1300; payload += 100) {
+                client.transport = is_tcp ? RESPOND_TCP : RESPOND_UDP;
+                option[3] = (uint8_t)cookie_len;
+                size_t asked_len = with_opt(option, 4 + cookie_len, payload, asked);
+                size_t len = answer_request(fixture.view, imager_image(imager), &policy, &client,
+                                            asked, asked_len, ours, sizeof ours);
+                ck_assert_uint_eq(answer_request(fixture.view, NULL, &policy, &client, asked,
+                                                 asked_len, theirs, sizeof theirs),
+                                  len);
+                ck_assert_mem_eq(ours, theirs, len);
+            }
+    tamper(7, 99);
+    option[3] = 8;
+    size_t asked_len = with_opt(option, 12, 1232, asked);
+    size_t len = answer_request(fixture.view, imager_image(imager), &policy, &client, asked,
+                                asked_len, ours, sizeof ours);
+    const size_t opt_len = 11 + 4 + DNS_COOKIE_LEN;
+    ck_assert_uint_eq(ours[len - opt_len - 1], 99);
+    /* By its own cookie, too; who is restrained gets nothing from there. */
+    asked_len = with_opt(ours + len - 28, 28, 1232, asked);
+    len = answer_request(fixture.view, imager_image(imager), &policy, &client, asked, asked_len,
+                         ours, sizeof ours);
+    ck_assert_uint_eq(ours[len - opt_len - 1], 99);
+    ck_assert_mem_eq(ours + len - 28, asked + asked_len - 28, 28);
+    client.restraint = RESPOND_TRUNCATED;
+    len = answer_request(fixture.view, imager_image(imager), &policy, &client, asked, asked_len,
+                         ours, sizeof ours);
+    ck_assert((ours[2] & 2) != 0 && ours[9] == 0);
+    policy.cookie = NULL;
+    tear_down();
+}
+END_TEST
+
 START_TEST(test_follows_the_database)
 {
     set_up();
@@ -189,5 +249,5 @@ START_TEST(test_no_image_by_this_policy)
 }
 END_TEST
 
-TEST_MAIN("imager", test_who_answers, test_follows_the_database, test_halts_with_the_others,
-          test_no_image_by_this_policy)
+TEST_MAIN("imager", test_who_answers, test_cookies_from_the_image, test_follows_the_database,
+          test_halts_with_the_others, test_no_image_by_this_policy)
