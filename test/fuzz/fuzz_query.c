@@ -15,7 +15,14 @@ static void check(const uint8_t *request, size_t len, enum query_outcome outcome
         return;
     MUST(query->id == (request[0] << 8 | request[1]));
     MUST((outcome == QUERY_NOTIMP) == ((query->flags & OPCODE_MASK) != 0));
-    MUST(query->has_question || outcome == QUERY_FORMERR || outcome == QUERY_NOTIMP);
+    MUST(query->has_question || outcome == QUERY_FORMERR || outcome == QUERY_NOTIMP ||
+         outcome == QUERY_COOKIE || outcome == QUERY_BADVERS);
+    MUST(outcome != QUERY_COOKIE || (!query->has_question && query->edns.cookie != NULL));
+    if (query->edns.cookie != NULL) {
+        MUST(dns_cookie_has_len(query->edns.cookie_len));
+        MUST(query->edns.cookie > request + HEADER_LEN);
+        MUST(query->edns.cookie + query->edns.cookie_len <= request + len);
+    }
     if (query->has_question) {
         MUST(query->qname == request + HEADER_LEN);
         MUST(name_len(query->qname, len - HEADER_LEN) == query->qname_len);
@@ -32,7 +39,9 @@ static void check(const uint8_t *request, size_t len, enum query_outcome outcome
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct respond_policy with = {.has_edns = true, .has_checksum = true, .checksum_code = 65002};
+    static const struct dns_cookie_secrets secrets = {1, {{0}}};
+    struct respond_policy with = {
+        .has_edns = true, .has_checksum = true, .checksum_code = 65002, .cookie = &secrets};
     struct respond_policy without = {.has_edns = false};
     struct query query = {.id = 0}, plain = {.id = 0};
     if (size == 0)

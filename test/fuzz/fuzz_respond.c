@@ -40,6 +40,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     return 0;
 }
 
+static const struct dns_cookie_secrets secrets = {2, {{1}, {2}}};
+static const uint8_t address[4] = {192, 0, 2, 1};
+
 static struct respond_policy policy_of(uint8_t choice)
 {
     struct respond_policy policy = respond_policy_default();
@@ -47,6 +50,7 @@ static struct respond_policy policy_of(uint8_t choice)
     policy.has_edns = (choice & 2) == 0;
     policy.is_any_full = (choice & 4) != 0;
     policy.has_checksum_siphash = (choice & 8) != 0;
+    policy.cookie = choice & 128 ? NULL : &secrets;
     if (choice & 16) {
         policy.nsid = (const uint8_t *)"fuzz";
         policy.nsid_len = 4;
@@ -110,7 +114,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct respond_policy policy = policy_of(data[0]);
     struct respond_client client = {.transport = data[0] & 32 ? RESPOND_TCP : RESPOND_UDP,
                                     .has_keepalive = true,
-                                    .keepalive_100ms = 100};
+                                    .keepalive_100ms = 100,
+                                    .now_s = 1559731985,
+                                    .address = address,
+                                    .address_len = 4};
     size_t cap = data[0] & 64 ? 512 : RESPOND_MESSAGE_MAX, request_len = size - 1;
     uint8_t *request = exact_copy(data + 1, request_len), *response = malloc(cap);
     MUST(response != NULL);

@@ -75,6 +75,12 @@ def main():
     requests["checksum-01"] = request("x.sub.example.", 1, opt(option(65002, b"n" * 8 + b"\0")), 1)
     requests["checksum-00"] = request("big.example.", 16, opt(option(65002, b"n" * 16 + b"\0\0")), 1)
     requests["checksum-twice"] = request("big.example.", 16, opt(option(65002, b"n" * 8 + b"\0") * 2), 1)
+    for length in (0, 7, 8, 9, 16, 24, 40, 41):
+        requests[f"cookie-{length}"] = request("www.example.", 1, opt(option(10, b"c" * length)), 1)
+    requests["cookie-twice"] = request("x.sub.example.", 1, opt(option(10, b"c" * 8) + option(10, b"c")), 1)
+    requests["cookie-alone"] = struct.pack(">6H", 1, 0, 0, 0, 0, 1) + opt(option(10, b"c" * 24))
+    requests["cookie-checksum"] = request(
+        "big.example.", 16, opt(option(10, b"c" * 24) + option(65002, b"n" * 8 + b"\0")), 1)
     requests["badvers"] = request("example.", 6, opt(version=1), 1)
     requests["chaos"] = request("version.bind.", 16, qclass=3)
     requests["axfr"] = request("example.", 252)
@@ -136,6 +142,7 @@ def main():
                         ("generic", ".a::b.\n:a:257:\\000\\005issueca\n'a:\\1\\\\x:5\n")):
         with open(os.path.join(top, "tinydns", title), "w", encoding="ascii") as file:
             file.write(text)
+    make_cookies(os.path.join(top, "cookie"))
     make_frames(os.path.join(top, "frame"))
     make_proxied(os.path.join(top, "proxy"), requests)
     make_proxied(os.path.join(top, "forward"), requests)
@@ -348,6 +355,22 @@ def make_responses(top):
             body = asked + pointed(rtype, octets) + pointed(rtype, octets[:-1])
             with open(os.path.join(top, "received", f"type{rtype}-{i}"), "wb") as file:
                 file.write(b"\2" + struct.pack(">6H", 7, 0x8400, 1, 2, 0, 0) + body)
+
+
+def make_cookies(directory):
+    """Cookies right, old, early and damaged, and other data; see fuzz_cookie.c."""
+    os.makedirs(directory, exist_ok=True)
+    address = bytes([192, 0, 2, 1]) + b"\x20\x01" * 6
+    for how in range(64):
+        for now, made in ((3600, 0), (3601, 0), (0, 300), (0, 301), (1800, 0), (1801, 0),
+                          (0x7fffffff, 0x7fffff00), (0, 0xffffff00)):
+            head = bytes([how]) + struct.pack(">2I", now, made) + address + b"\x10\1"
+            with open(os.path.join(directory, f"made-{how:02x}-{now:x}-{made:x}"), "wb") as file:
+                file.write(head + b"12345678")
+    for length in (0, 7, 8, 15, 16, 24, 40, 41):
+        with open(os.path.join(directory, f"data-{length}"), "wb") as file:
+            file.write(bytes(9) + address + bytes(2) + b"c" * 8 + b"\1" + b"\0" * (length - 9)
+                       if length > 8 else bytes(9) + address + bytes(2) + b"c" * length)
 
 
 def make_client(directory):
