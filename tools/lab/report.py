@@ -40,10 +40,10 @@ def faults_of(results):
 
 
 def table_row(result, base):
-    row = result["row"]
-    if result["why"] or not result["runs"]:
-        return f"| {row.title} | {row.published} | not measured | | | | | | | |\n"
-    runs = result["runs"]
+    row, runs = result["row"], result["runs"]
+    if result["why"] or not runs:
+        said = in_words(result["attack"]) if result["attack"] else "not tried"
+        return f"| {row.title} | {row.published} | {said} | not measured | | | | | | |\n"
     rate = spread(runs, "queries_per_s")
     ratio = f"{rate['median'] / base:.2f}"
     lost = sum(run["lost"] + run["servfail"] for run in runs)
