@@ -57,6 +57,8 @@ static void run_trace(struct work *work, const struct plan *plan)
     int outcome = trace_run(plan, error);
     if (outcome == 0)
         return;
+    if (plan->show.format == PLAN_FORMAT_JSON)
+        show_json(plan, &work->exchange, NULL, NULL, error);
     fflush(stdout);
     fprintf(stderr, "lethe-query: %s\n", error);
     work_fail(work, outcome == -EIO      ? EXIT_FILE
