@@ -493,7 +493,8 @@ struct shun_config config_shun(const struct config *config)
                                 .ipv4_len = config->rate_ipv4_len,
                                 .ipv6_len = config->rate_ipv6_len,
                                 .denied = config->denied.items,
-                                .denied_count = config->denied.count};
+                                .denied_count = config->denied.count,
+                                .key_file = config->tcp_key_file};
 }
 
 bool config_is_same_restrain(const struct config *a, const struct config *b)

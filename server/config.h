@@ -308,7 +308,7 @@ void config_print_help(void);
 /* Whom to answer over UDP, as configured. The allow-list stays the config's. */
 struct restrain_config config_restrain(const struct config *config);
 
-/* Whom to ask to go away, as configured, but for the secret. The lists stay the config's. */
+/* Whom to ask to go away, as configured. Lists and texts stay the config's. */
 struct shun_config config_shun(const struct config *config);
 
 /* Whether these are the same. */

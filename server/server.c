@@ -286,34 +286,21 @@ static int generation_open_restrain(struct generation *generation, const struct 
     return 0;
 }
 
-/* The secret is that of stateless TCP's cookies where it is shared; else only this process has it. */
 static int generation_open_shun(struct generation *generation, const struct generation *former,
                                 struct server_error *error)
 {
-    const struct config *config = &generation->config;
+    const struct shun_config config = config_shun(&generation->config);
     const struct shun *before = former != NULL ? restrain_shun(former->restrain) : NULL;
-    struct shun_config shun_config = config_shun(config);
-    struct keys_secret secret;
+    struct shun_error reason;
     struct shun *shun;
-    int outcome;
     if (generation->restrain == NULL || restrain_shun(generation->restrain) != NULL)
         return 0;
-    if (config->tcp_key_file[0] != '\0')
-        outcome = keys_secret_read(config->tcp_key_file, &secret, error->text, sizeof error->text);
-    else if ((outcome = keys_secret_random(&secret)) != 0)
-        refuse(error, outcome, "no random secret: %s", strerror(-outcome));
+    int outcome = shun_open(&config, before, &shun, &reason);
     if (outcome != 0)
-        return outcome;
-    shun_config.secret = &secret;
-    outcome = shun_open(&shun_config, before, &shun);
-    explicit_bzero(&secret, sizeof secret);
-    if (outcome == 0)
-        restrain_set_shun(generation->restrain, shun);
-    return outcome == 0 ? 0
-                        : refuse(error, outcome, "goaway: no raw socket: %s%s", strerror(-outcome),
-                                 outcome != -EPERM ? ""
-                                 : former != NULL  ? "; only a restart can begin it"
-                                                   : "; start as root or with CAP_NET_RAW");
+        return refuse(error, outcome, "goaway: %s%s", reason.text,
+                      outcome == -EPERM && former != NULL ? "; a reload cannot begin it" : "");
+    restrain_set_shun(generation->restrain, shun);
+    return 0;
 }
 
 static void generation_tell_shun(const struct generation *generation)

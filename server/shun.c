@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -29,6 +30,7 @@ struct shun_bound {
 struct shun {
     struct shun_config config;
     struct keys_secret secret;
+    bool is_shared; /* the secret */
     struct icmp icmp;
     struct shun_bound asks, replies;
     int wake;
@@ -69,17 +71,64 @@ static int duplicate(int fd)
     return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
 }
 
-static int sockets_open(struct shun *shun, const struct shun *former)
+static int shun_fail(struct shun_error *error, int outcome, const char *what)
 {
-    if (shun->config.code == GOAWAY_NO_BLOCK)
-        return 0;
-    if (former == NULL || former->config.code == GOAWAY_NO_BLOCK)
-        return icmp_open(GOAWAY_TYPE_BLOCK_V4, GOAWAY_TYPE_BLOCK_V6, &shun->icmp);
-    shun->icmp = (struct icmp){duplicate(former->icmp.v4), duplicate(former->icmp.v6)};
-    return shun->icmp.v4 < 0 && shun->icmp.v6 < 0 ? -errno : 0;
+    snprintf(error->text, sizeof(error->text), "%s: %s", what, strerror(-outcome));
+    return outcome;
 }
 
-int shun_open(const struct shun_config *config, const struct shun *former, struct shun **shun_out)
+static int sockets_open(struct shun *shun, const struct shun *former, struct shun_error *error)
+{
+    int outcome = 0;
+    if (former != NULL) {
+        shun->icmp = (struct icmp){duplicate(former->icmp.v4), duplicate(former->icmp.v6)};
+        if (shun->icmp.v4 < 0 && shun->icmp.v6 < 0)
+            outcome = shun_fail(error, -errno, "raw socket");
+    } else if ((outcome = icmp_open(GOAWAY_TYPE_BLOCK_V4, GOAWAY_TYPE_BLOCK_V6, &shun->icmp)) !=
+               0) {
+        shun_fail(error, outcome,
+                  outcome == -EPERM ? "raw socket: start as root or with CAP_NET_RAW"
+                                    : "raw socket");
+    }
+    return outcome;
+}
+
+/* The secret is that of stateless TCP's cookies where it is shared; else only this process has it. */
+static int secret_open(struct shun *shun, const struct shun *former, struct shun_error *error)
+{
+    if (shun->config.key_file[0] != '\0')
+        return keys_secret_read(shun->config.key_file, &shun->secret, error->text,
+                                sizeof(error->text));
+    int outcome = 0;
+    if (former != NULL && !former->is_shared)
+        shun->secret = former->secret;
+    else if ((outcome = keys_secret_random(&shun->secret)) != 0)
+        shun_fail(error, outcome, "random secret");
+    return outcome;
+}
+
+/* What it takes to ask. */
+static int shun_open_asking(struct shun *shun, const struct shun *former, struct shun_error *error)
+{
+    if (former != NULL && former->config.code == GOAWAY_NO_BLOCK)
+        former = NULL;
+    shun->is_shared = shun->config.key_file[0] != '\0';
+    int outcome = secret_open(shun, former, error);
+    if (outcome == 0)
+        outcome = sockets_open(shun, former, error);
+    if (outcome != 0)
+        return outcome;
+    shun->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (shun->wake < 0)
+        return shun_fail(error, -errno, "eventfd");
+    outcome = bound_open(shun->config.limit, &shun->asks);
+    if (outcome == 0)
+        outcome = bound_open(shun->config.limit, &shun->replies);
+    return outcome == 0 ? 0 : shun_fail(error, outcome, "limits");
+}
+
+int shun_open(const struct shun_config *config, const struct shun *former, struct shun **shun_out,
+              struct shun_error *error)
 {
     *shun_out = NULL;
     if (config->code == GOAWAY_NO_BLOCK && config->denied_count == 0)
@@ -87,21 +136,15 @@ int shun_open(const struct shun_config *config, const struct shun *former, struc
     size_t denied_size = config->denied_count * sizeof(*config->denied);
     struct shun *shun = calloc(1, sizeof(*shun) + denied_size);
     if (shun == NULL)
-        return -ENOMEM;
+        return shun_fail(error, -ENOMEM, "memory");
     shun->config = *config;
     shun->config.denied = shun->prefixes;
     if (denied_size != 0)
         memcpy(shun->prefixes, config->denied, denied_size);
-    shun->secret = *config->secret;
     shun->icmp = (struct icmp){-1, -1};
-    shun->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    int outcome = shun->wake < 0 ? -errno : 0;
-    if (outcome == 0)
-        outcome = bound_open(config->limit, &shun->asks);
-    if (outcome == 0)
-        outcome = bound_open(config->limit, &shun->replies);
-    if (outcome == 0)
-        outcome = sockets_open(shun, former);
+    shun->wake = -1;
+    int outcome = config->code != GOAWAY_NO_BLOCK ? shun_open_asking(shun, former, error) : 0;
+    shun->config.key_file = NULL;
     if (outcome != 0)
         shun_close(shun);
     else
@@ -136,16 +179,21 @@ static bool ask(struct shun *shun, const struct shun_request *request)
     return true;
 }
 
+static bool is_denied(const struct shun *shun, const struct packet_address *source)
+{
+    return prefix_has(shun->prefixes, shun->config.denied_count, source);
+}
+
 bool shun_take(struct shun *shun, const struct shun_request *request)
 {
     if (shun == NULL)
         return false;
-    bool is_denied = prefix_has(shun->prefixes, shun->config.denied_count, &request->ends.source);
-    if (is_denied)
+    bool is_unwelcome = is_denied(shun, &request->ends.source);
+    if (is_unwelcome)
         count(&shun->denied);
-    if (!is_denied && !request->is_over_rate)
+    if (!is_unwelcome && !request->is_over_rate)
         return false;
-    return ask(shun, request) || is_denied;
+    return ask(shun, request) || is_unwelcome;
 }
 
 bool shun_take_datagram(struct shun *shun, int fd, struct msghdr *header,
@@ -154,8 +202,8 @@ bool shun_take_datagram(struct shun *shun, int fd, struct msghdr *header,
     struct packet_endpoint peer, own;
     struct sockaddr_storage name;
     socklen_t name_len = sizeof(name);
-    if (shun == NULL || (shun->config.denied_count == 0 && !request->is_over_rate) ||
-        !address_to_endpoint(header->msg_name, &peer))
+    if (shun == NULL || !address_to_endpoint(header->msg_name, &peer) ||
+        (!request->is_over_rate && !is_denied(shun, &peer.address)))
         return false;
     request->ends = (struct goaway_ends){peer.address, peer.address};
     request->source_port = peer.port;

@@ -33,7 +33,11 @@ struct shun_config {
     unsigned ipv4_len, ipv6_len; /* bits of an address that tell prefixes apart */
     const struct prefix *denied;
     size_t denied_count;
-    const struct keys_secret *secret;
+    const char *key_file; /* with the secret, for servers that share it; "": it is made at random */
+};
+
+struct shun_error {
+    char text[512];
 };
 
 /* A query over UDP. */
@@ -54,10 +58,12 @@ struct shun_counts {
     uint64_t confirmed, declined; /* Block Replies with a code, and with "no block" */
 };
 
-/* By a policy, which is copied. `former`: one whose sockets may be used again. NULL, or one that has
- * none: they are opened, which needs CAP_NET_RAW, unless nobody is to be asked.
- * Outcomes: 0, with NULL if nobody is denied or to be asked; -EPERM; other negative errno. */
-int shun_open(const struct shun_config *config, const struct shun *former, struct shun **shun_out);
+/* By a policy, which is copied. `former`: one whose sockets, and random secret, are used again. NULL,
+ * or one that asks nobody: sockets are opened, which needs CAP_NET_RAW, unless nobody is to be asked.
+ * Outcomes: 0, with NULL if nobody is denied or to be asked; -EPERM; other negative errno; `error` says
+ * what failed and what to do. */
+int shun_open(const struct shun_config *config, const struct shun *former, struct shun **shun_out,
+              struct shun_error *error);
 
 /* Start its thread. Outcomes: 0; negative errno. NULL is allowed. */
 int shun_start(struct shun *shun);

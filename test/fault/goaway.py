@@ -142,7 +142,7 @@ def test_reload(bed):
         with Lethed(bed.lethed_program, "--config", file.name, place=net.server) as lethed:
             configure("code: host, " + deny)
             lethed.signal(signal.SIGHUP)
-            lethed.wait_for("not reloaded, all stays as it was: goaway: no raw socket")
+            lethed.wait_for("not reloaded, all stays as it was: goaway: raw socket")
             for source, target in pairs(net):
                 assert ask(source, target) == "answer"
 

@@ -10,6 +10,7 @@
 #include "fuzz.h"
 #include "stateless_tcp/goaway.h"
 #include "stateless_tcp/wire.h"
+#include "tools/goaway/agent.h"
 
 enum {
     CHOICE_V6 = 1,
@@ -145,6 +146,95 @@ static size_t exchange(const struct goaway_packet *packet, unsigned kind, uint8_
     return len;
 }
 
+/* ---- the agent ---- */
+
+static struct agent agent;
+static uint64_t now_ms = 1;
+static unsigned sent_count;
+
+static int agent_send(void *context, const struct goaway_ends *ends, const uint8_t *octets,
+                      size_t len)
+{
+    struct goaway_message message;
+    (void)context;
+    MUST(read_copy(ends, octets, len, &message) && message.kind == GOAWAY_BLOCK);
+    sent_count++;
+    return 0;
+}
+
+static int agent_block(void *context, enum goaway_code code, const struct goaway_packet *packet,
+                       unsigned seconds)
+{
+    (void)context;
+    (void)packet;
+    MUST(code == GOAWAY_NO_BLOCK && seconds == 0); /* nobody replied */
+    return 0;
+}
+
+static void agent_tell(void *context, const struct agent_news *news)
+{
+    (void)context;
+    MUST(news->event < AGENT_EVENT_COUNT);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    const struct agent_config config = {.dampening_s = 9, .rate = 1000};
+    const struct agent_io io = {NULL, agent_send, agent_block, agent_tell};
+    (void)argc;
+    (void)argv;
+    agent_begin(&agent, &config, &io);
+    return 0;
+}
+
+static void show(const struct goaway_ends *ends, uint8_t protocol, bool is_outgoing,
+                 const uint8_t *payload, size_t len)
+{
+    uint8_t octets[PACKET_IPV6_HEADER_LEN + 512] = {0};
+    size_t header = header_len(ends);
+    if (header == PACKET_IPV4_HEADER_LEN) {
+        octets[0] = 0x45;
+        wire_store_be16(octets + 2, (uint16_t)(header + len));
+        octets[9] = protocol;
+        memcpy(octets + 12, ends->source.octets, 4);
+        memcpy(octets + 16, ends->destination.octets, 4);
+        uint32_t sum = 0;
+        for (size_t i = 0; i < header; i += 2)
+            sum += wire_load_be16(octets + i);
+        sum = (sum & 0xffff) + (sum >> 16);
+        wire_store_be16(octets + 10, (uint16_t) ~(sum + (sum >> 16)));
+    } else {
+        octets[0] = 0x60;
+        wire_store_be16(octets + 4, (uint16_t)len);
+        octets[6] = protocol;
+        memcpy(octets + 8, ends->source.octets, 16);
+        memcpy(octets + 24, ends->destination.octets, 16);
+    }
+    memcpy(octets + header, payload, len);
+    uint8_t *copy = exact_copy(octets, header + len);
+    agent_packet(&agent, now_ms, is_outgoing, copy, header + len);
+    free(copy);
+}
+
+/* A Block is sent for what was sent, if that went out, and once. */
+static void must_ask_once(const struct goaway_packet *packet, const uint8_t *payload,
+                          size_t payload_len, const uint8_t *goaway, size_t goaway_len)
+{
+    const struct goaway_ends back = turned(&packet->ends);
+    uint8_t icmp = packet->ends.source.family == 4 ? 1 : 58;
+    uint8_t segment[PACKET_UDP_HEADER_LEN + UINT8_MAX] = {0};
+    memcpy(segment, packet->octets, PACKET_UDP_HEADER_LEN - 2); /* no checksum yet */
+    memcpy(segment + PACKET_UDP_HEADER_LEN, payload, payload_len);
+    agent_tick(&agent, now_ms += 20000); /* what was before is over */
+    sent_count = 0;
+    show(&back, icmp, false, goaway, goaway_len);
+    MUST(sent_count == 0);
+    show(&packet->ends, 17, true, segment, PACKET_UDP_HEADER_LEN + payload_len);
+    show(&back, icmp, false, goaway, goaway_len);
+    show(&back, icmp, false, goaway, goaway_len);
+    MUST(sent_count == 1);
+}
+
 static void captured(const uint8_t *octets, size_t len)
 {
     struct goaway_ends ends;
@@ -157,6 +247,8 @@ static void captured(const uint8_t *octets, size_t len)
         return;
     MUST(payload >= octets && captured_len <= payload_len);
     MUST((size_t)(payload - octets) + captured_len <= len);
+    agent_packet(&agent, now_ms, true, octets, len);
+    agent_packet(&agent, now_ms, false, octets, len);
     goaway_read(&ends, payload, captured_len, &message);
     if (goaway_packet_tcp(&ends, payload, captured_len, payload_len, &packet))
         MUST(packet.octets_len >= 20 && packet.octets_len <= captured_len);
@@ -190,6 +282,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t len = is_made ? exchange(&packet, kind, message) : 0;
     if (len == 0)
         return 0;
+    if (kind == 0 && !(choice & CHOICE_TCP))
+        must_ask_once(&packet, payload, payload_len, message, len);
     for (; end - edits >= 2; edits += 2)
         message[edits[0] % len] ^= edits[1];
     const struct goaway_ends *ends = kind == 1 ? &there : &back;

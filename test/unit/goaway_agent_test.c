@@ -361,6 +361,22 @@ START_TEST(test_flood)
 }
 END_TEST
 
+/* Of two packets that begin alike the last is meant. */
+START_TEST(test_same_beginning)
+{
+    begin();
+    struct frame_spec spec = query(4, 1);
+    spec.payload_len = 36; /* no more than eight octets are quoted */
+    memcpy(&payload[20], "\1\2\3\4", 4);
+    show(&spec, true);
+    now_ms += AGENT_MEMORY_MS + 1;
+    memcpy(&payload[20], "\3\4\1\2", 4); /* the same checksum */
+    show(&spec, true);
+    goaway(&spec);
+    ck_assert_int_eq(last(), AGENT_ASKED);
+}
+END_TEST
+
 /* More was sent than is remembered: the newest are known, the oldest not. */
 START_TEST(test_memory)
 {
@@ -424,4 +440,5 @@ START_TEST(test_failures)
 END_TEST
 
 TEST_MAIN("goaway_agent", test_exchange, test_spoofed, test_answered, test_repeated, test_late,
-          test_wrong_reply, test_unsound, test_flood, test_memory, test_covered, test_failures)
+          test_wrong_reply, test_unsound, test_flood, test_memory, test_same_beginning,
+          test_covered, test_failures)

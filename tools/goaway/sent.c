@@ -76,13 +76,15 @@ void sent_answer(struct sent *sent, const struct goaway_packet *packet)
                                                 .number = ++sent->number};
 }
 
+/* What is quoted may be the beginning of several: the last is meant. */
 struct sent_packet *sent_find(struct sent *sent, const struct goaway_packet *quoted)
 {
-    struct sent_packet *bucket = bucket_of(sent, quoted);
+    struct sent_packet *bucket = bucket_of(sent, quoted), *found = NULL;
     for (unsigned i = 0; i < SENT_WAYS; i++)
-        if (bucket[i].number != 0 && is_beginning(&bucket[i].packet, quoted))
-            return &bucket[i];
-    return NULL;
+        if (bucket[i].number != 0 && is_beginning(&bucket[i].packet, quoted) &&
+            (found == NULL || bucket[i].number > found->number))
+            found = &bucket[i];
+    return found;
 }
 
 bool sent_is_answered(const struct sent *sent, const struct sent_packet *packet)
