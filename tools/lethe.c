@@ -25,6 +25,7 @@ enum option_code {
     OPTION_LIST,
     OPTION_FORMAT,
     OPTION_PARENT,
+    OPTION_CACHE,
     OPTION_HINTS,
     OPTION_POLICY,
     OPTION_SPREAD,
@@ -94,6 +95,11 @@ static const struct command commands[] = {
      "--parent. --findings N (3), --spread TIME (6h): how often, and over what time, bad news "
      "must\n"
      "come. --timeout S (3): of each try.\n"},
+    {"kiting", NULL, 1, 1000000, false, lethe_kiting,
+     "lethe kiting --cache ADDRESS[@PORT] --parent ADDRESS[@PORT] | --hints FILE ZONE...",
+     "Compare the name servers that a cache has for ZONEs with those that the zone above delegates "
+     "to\n"
+     "now. A cache that has none of these is called a ghost's; then the exit code is 1.\n"},
     {"db", "set", 2, 2, true, lethe_db_set, "lethe --db DIR db set ns-ttl-cap SECONDS|off",
      "Let no NS record at a zone's apex have a TTL above SECONDS, whatever is loaded; those that "
      "are\n"
@@ -288,6 +294,9 @@ static bool take_text(struct lethe_arguments *arguments, int option, const char 
         if (arguments->parent_count < parents_max)
             arguments->parents[arguments->parent_count++] = value;
         return true;
+    case OPTION_CACHE:
+        arguments->cache = value;
+        return true;
     case OPTION_HINTS:
         arguments->hints = value;
         return true;
@@ -318,6 +327,7 @@ int main(int argc, char **argv)
         {"list", required_argument, NULL, OPTION_LIST},
         {"format", required_argument, NULL, OPTION_FORMAT},
         {"parent", required_argument, NULL, OPTION_PARENT},
+        {"cache", required_argument, NULL, OPTION_CACHE},
         {"hints", required_argument, NULL, OPTION_HINTS},
         {"policy", required_argument, NULL, OPTION_POLICY},
         {"spread", required_argument, NULL, OPTION_SPREAD},

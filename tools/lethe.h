@@ -21,6 +21,7 @@ struct lethe_arguments {
     const char *list;
     const char *format; /* of zone files; NULL: as their name says */
     const char *policy, *hints, *spread, *findings, *timeout; /* of the audit, as written */
+    const char *cache;
     const char *parents[8];
     int parent_count;
     bool is_quiet;
@@ -44,6 +45,7 @@ int lethe_zone_serve(const struct lethe_arguments *arguments);
 int lethe_zone_stat(const struct lethe_arguments *arguments);
 int lethe_zone_withhold(const struct lethe_arguments *arguments);
 int lethe_audit(const struct lethe_arguments *arguments);
+int lethe_kiting(const struct lethe_arguments *arguments);
 int lethe_db_copy(const struct lethe_arguments *arguments);
 int lethe_db_set(const struct lethe_arguments *arguments);
 

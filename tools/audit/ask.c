@@ -245,3 +245,69 @@ void audit_ask(struct audit_asker *asker, const struct audit_zone *zone,
     }
     *answer = (struct audit_answer){.verdict = AUDIT_VERDICT_USELESS, .why = "too many referrals"};
 }
+
+/* ---- caches ---- */
+
+static void see_cached(const struct received *response, const uint8_t *apex,
+                       struct audit_cached *cached)
+{
+    for (size_t i = 0; i < response->record_count; i++) {
+        const struct received_record *record = &response->records[i];
+        const knot_rdata_t *rdata = record->set.rrs.rdata;
+        /* A cache that is asked without recursion may tell in the authority section. */
+        if ((record->section != RECEIVED_ANSWER && record->section != RECEIVED_AUTHORITY) ||
+            record->set.type != TYPE_NS || record->is_malformed || rdata == NULL ||
+            name_len(rdata->data, rdata->len) != rdata->len ||
+            !name_equal(record->set.owner, apex) || cached->servers.count == AUDIT_NAMES_MAX)
+            continue;
+        if (cached->servers.count == 0 || record->set.ttl < cached->ttl)
+            cached->ttl = record->set.ttl;
+        name_copy_lower(cached->servers.of[cached->servers.count++], rdata->data);
+    }
+}
+
+static bool ask_cache_once(struct audit_asker *asker, const struct plan *plan,
+                           const struct sockaddr_storage *cache, struct audit_cached *cached,
+                           char *why)
+{
+    struct exchange_context context = EXCHANGE_CONTEXT_INIT;
+    struct servers one = {.count = 0};
+    struct received response;
+    char text[ADDRESS_TEXT_MAX];
+
+    servers_add(&one, AF_UNSPEC, cache, "");
+    const int error = exchange_run(plan, &one, &context, &asker->exchange);
+    exchange_context_end(&context);
+    if (error != 0 || asker->exchange.response_len < HEADER_LEN) {
+        snprintf(why, AUDIT_WHY_MAX, "no answer from %s", address_to_text(cache, text));
+        return false;
+    }
+    received_begin(asker->exchange.response, asker->exchange.response_len, &response);
+    /* NOERROR and NXDOMAIN tell something, and so does an answer without records. */
+    const bool is_told = response.fault[0] == '\0' && (response.rcode == 0 || response.rcode == 3);
+    snprintf(why, AUDIT_WHY_MAX, "%s says %s", address_to_text(cache, text),
+             response.fault[0] != '\0' ? "nothing well-formed"
+                                       : received_rcode_text(response.rcode, (char[32]){0}));
+    if (is_told)
+        see_cached(&response, plan->name, cached);
+    received_end(&response);
+    return is_told;
+}
+
+bool audit_ask_cache(struct audit_asker *asker, const uint8_t *apex,
+                     const struct sockaddr_storage *cache, struct audit_cached *cached, char *why)
+{
+    struct plan plan;
+
+    plan_for(asker, apex, &plan);
+    for (unsigned round = 0; round < 2; round++) {
+        *cached = (struct audit_cached){.has_asked_others = round == 1};
+        plan.is_rd = round == 1;
+        plan.tries = round == 0 ? 1 : asker->tries;
+        /* dnscache knows no EDNS, and takes what is behind a question for a mistake. */
+        plan.edns.is_present = round == 0;
+        if (ask_cache_once(asker, &plan, cache, cached, why))
+            return true;
+    }
+    return false;
+}

@@ -37,4 +37,18 @@ int audit_hints(const char *file, struct audit_servers *servers_out, char *error
 void audit_ask(struct audit_asker *asker, const struct audit_zone *zone,
                const struct audit_servers *from, struct audit_answer *answer_out);
 
+/* What a cache has of a zone's NS. */
+struct audit_cached {
+    struct audit_names servers; /* none: the cache has nothing */
+    uint32_t ttl;               /* what is left of it */
+    bool has_asked_others;      /* the question was one with recursion: the cache may have asked */
+};
+
+/* Ask a cache for the NS of `apex`: without recursion at first, so that it tells what it has and
+ * learns nothing; one that gives no answer then, as dnscache does, is asked with recursion.
+ * Returns whether there was an answer; if not, `why` (AUDIT_WHY_MAX) tells. */
+bool audit_ask_cache(struct audit_asker *asker, const uint8_t *apex,
+                     const struct sockaddr_storage *cache, struct audit_cached *cached_out,
+                     char *why);
+
 #endif

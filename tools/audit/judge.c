@@ -114,14 +114,15 @@ int audit_ds_fits(const struct audit_zone *zone, const uint8_t *ds, size_t ds_le
 struct referral {
     unsigned servers, shared, ds, fitting, strange;
     uint32_t ttl;
-    char first[NAME_TEXT_MAX]; /* of the servers */
+    const uint8_t *names[AUDIT_NAMES_MAX];
 };
 
 static void see_server(struct referral *seen, const struct audit_zone *zone, const uint8_t *name,
                        uint32_t ttl)
 {
-    if (seen->servers++ == 0)
-        name_to_text(name, seen->first);
+    if (seen->servers < AUDIT_NAMES_MAX)
+        seen->names[seen->servers] = name;
+    seen->servers++;
     if (seen->servers == 1 || ttl < seen->ttl)
         seen->ttl = ttl;
     seen->shared += has_server(&zone->servers, name);
@@ -139,12 +140,16 @@ static void see_ds(struct referral *seen, const struct audit_zone *zone, const u
 
 static void judge_referral(const struct referral *seen, struct audit_answer *answer)
 {
+    char first[NAME_TEXT_MAX];
+
     answer->verdict = AUDIT_VERDICT_FOUND;
     answer->ttl = seen->ttl;
+    for (unsigned i = 0; i < seen->servers && i < AUDIT_NAMES_MAX; i++)
+        name_copy_lower(answer->servers.of[answer->servers.count++], seen->names[i]);
     answer->found = AUDIT_MISMATCHED;
     if (seen->shared == 0) {
         snprintf(answer->why, sizeof(answer->why), "the parent delegates to others: %.300s",
-                 seen->first);
+                 seen->servers > 0 ? name_to_text(seen->names[0], first) : "nobody");
     } else if (seen->ds > 0 && seen->fitting == 0 && seen->strange < seen->ds) {
         snprintf(answer->why, sizeof(answer->why), "no DS of the parent fits a key of the zone");
     } else {

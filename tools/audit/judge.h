@@ -11,6 +11,8 @@
 #include <stddef.h>
 
 #define AUDIT_WHY_MAX 400
+/* Names of servers that are remembered of a delegation. */
+#define AUDIT_NAMES_MAX 32
 
 /* What the zone says of itself. */
 struct audit_zone {
@@ -25,12 +27,18 @@ enum audit_verdict {
     AUDIT_VERDICT_USELESS, /* nothing that tells of the cut */
 };
 
+struct audit_names {
+    unsigned count;
+    uint8_t of[AUDIT_NAMES_MAX][255]; /* wire format */
+};
+
 struct audit_answer {
     enum audit_verdict verdict;
     enum audit_state found;
-    uint32_t ttl;            /* of the parent's NS; 0: none */
-    uint8_t cut[255];        /* of ABOVE */
-    char why[AUDIT_WHY_MAX]; /* for people */
+    uint32_t ttl;               /* of the parent's NS; 0: none */
+    uint8_t cut[255];           /* of ABOVE */
+    struct audit_names servers; /* that the parent delegates to */
+    char why[AUDIT_WHY_MAX];    /* for people */
 };
 
 /* Judge the response to the question for the zone's NS, without recursion and with DO. `octets`: a
