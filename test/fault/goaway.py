@@ -82,6 +82,22 @@ def test_fast_udp(bed):
                 assert ask(source, target) in REFUSED
 
 
+def test_privileges(bed):
+    """CAP_NET_ADMIN for new blocks, and nothing else; as somebody else too."""
+    with Network(client=Here()) as net, bed.lethed(net, *denied(net, "port")):
+        source, target = pairs(net)[0]
+        for options, wanted in ((("--user", "nobody"), 1 << 12), (("--dry-run",), 0)):
+            with bed.agent(*options) as agent:
+                with open(f"/proc/{agent.process.pid}/status", encoding="ascii") as file:
+                    status = dict(line.split(":", 1) for line in file)
+                assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == wanted, status
+                assert status["NoNewPrivs"].strip() == "1"
+                assert ask(source, target) == "silence"
+                agent.wait_for("blocked")
+                if wanted != 0:
+                    assert ask(source, target) in REFUSED
+
+
 def test_dry_run_and_keep(bed):
     with Network(client=Here()) as net, bed.lethed(net, *denied(net, "port")):
         source, target = pairs(net)[0]
