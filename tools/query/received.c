@@ -4,6 +4,7 @@
 #include "tools/query/request.h"
 
 #include <libknot/codes.h>
+#include <libknot/consts.h>
 #include <libknot/descriptor.h>
 #include <libknot/dname.h>
 #include <libknot/errcode.h>
@@ -286,6 +287,8 @@ const char *received_class_text(uint16_t class, char *text)
 const char *received_rcode_text(uint16_t rcode, char *text)
 {
     const knot_lookup_t *found = knot_lookup_by_id(knot_rcode_names, rcode);
+    if (rcode == KNOT_RCODE_NOTIMPL)
+        return "NOTIMP"; /* as IANA's registry has it, and dig */
     if (found != NULL)
         return found->name;
     snprintf(text, NUMBER_TEXT_MAX, "RCODE%u", rcode);
