@@ -603,6 +603,31 @@ bool respond_is_lasting(const struct respond_policy *policy, const uint8_t *requ
            (!query.has_tsig && query.edns.cookie == NULL);
 }
 
+/* What a request gets that is not answered from zones. */
+static uint16_t refusal(const struct respond_policy *policy, const struct respond_client *client,
+                        const struct query *query, enum query_outcome outcome)
+{
+    switch (outcome) {
+    case QUERY_FORMERR:
+        return RCODE_FORMERR;
+    case QUERY_NOTIMP:
+        return RCODE_NOTIMP;
+    case QUERY_BADVERS:
+        return RCODE_BADVERS;
+    case QUERY_NOTAUTH:
+        return RCODE_NOTAUTH;
+    case QUERY_COOKIE:
+        return query->edns.cookie_len != DNS_COOKIE_CLIENT_LEN &&
+                       !edns_has_good_cookie(policy, client, query)
+                   ? RCODE_BADCOOKIE
+                   : RCODE_NOERROR;
+    case QUERY_SILENT:
+    case QUERY_OK:
+        break;
+    }
+    return RCODE_NOERROR;
+}
+
 size_t respond(struct zonedb_view *view, const struct respond_policy *policy,
                const struct respond_client *client, const uint8_t *request, size_t request_len,
                uint8_t *response, size_t response_cap)
@@ -619,31 +644,10 @@ size_t respond(struct zonedb_view *view, const struct respond_policy *policy,
     if (query.has_tsig)
         limit = signed_check(policy, client, request, request_len, limit, &query, &outcome, &reply);
     response_begin(&r, response, limit - edns_reserve(policy, client, &query), &query);
-    switch (outcome) {
-    case QUERY_SILENT:
-        break;
-    case QUERY_FORMERR:
-        r.rcode = RCODE_FORMERR;
-        break;
-    case QUERY_NOTIMP:
-        r.rcode = RCODE_NOTIMP;
-        break;
-    case QUERY_BADVERS:
-        r.rcode = RCODE_BADVERS;
-        break;
-    case QUERY_NOTAUTH:
-        r.rcode = RCODE_NOTAUTH;
-        break;
-    case QUERY_COOKIE:
-        if (query.edns.cookie_len != DNS_COOKIE_CLIENT_LEN &&
-            !edns_has_good_cookie(policy, client, &query))
-            r.rcode = RCODE_BADCOOKIE;
-        break;
-    case QUERY_OK:
-        if (client->restraint == RESPOND_FREELY || admit(policy, client, &query, &r))
-            ede = answer_query(view, policy, &query, &r);
-        break;
-    }
+    if (outcome != QUERY_OK)
+        r.rcode = refusal(policy, client, &query, outcome);
+    else if (client->restraint == RESPOND_FREELY || admit(policy, client, &query, &r))
+        ede = answer_query(view, policy, &query, &r);
     size_t len = edns_end(&r, policy, client, &query, limit, ede);
     return query.has_tsig ? signed_end(&reply, &r, limit) : len;
 }
