@@ -561,14 +561,20 @@ static int config_check_listen(const struct config *config, size_t i, struct con
     return 0;
 }
 
+/* Where there is no address at all that is the fault to tell. */
+static bool config_has_stateless(const struct config *config)
+{
+    bool is_there = config->listen_count == 0;
+    for (size_t i = 0; i < config->listen_count; i++)
+        is_there |= config->listen[i].tcp == CONFIG_TCP_STATELESS;
+    return is_there;
+}
+
 static int config_check_udp(const struct config *config, struct config_error *error)
 {
     char place[PATH_MAX + 64];
-    bool is_stateless = config->udp != CONFIG_UDP_FAST || config->listen_count == 0;
-    for (size_t i = 0; i < config->listen_count; i++)
-        is_stateless |= config->listen[i].tcp == CONFIG_TCP_STATELESS;
     config_place(config, config->line[CONFIG_KEY_UDP], "udp", "udp", place, sizeof place);
-    if (!is_stateless)
+    if (config->udp == CONFIG_UDP_FAST && !config_has_stateless(config))
         return config_refuse(error, "%s: fast is UDP beside stateless TCP, and no address has that",
                              place);
     if (config->proxy[0] != '\0' && config->udp == CONFIG_UDP_FAST)
@@ -576,9 +582,43 @@ static int config_check_udp(const struct config *config, struct config_error *er
     return 0;
 }
 
+/* What serves stateless TCP only, where no address has that, or not in this profile. */
+static int config_check_vain(const struct config *config, struct config_error *error)
+{
+    char place[PATH_MAX + 64];
+    bool has_program = config->driver != CONFIG_DRIVER_AUTO && config->driver != CONFIG_DRIVER_OFF;
+    config_place(config, config->line[CONFIG_KEY_DRIVER], "driver", "driver", place, sizeof place);
+    if (has_program && !config_has_stateless(config))
+        return config_refuse(error,
+                             "%s: %s is for stateless TCP, and no address has that: say tcp: "
+                             "stateless for one, or driver: auto",
+                             place, driver_choices[config->driver]);
+    if (config->driver == CONFIG_DRIVER_HOT && config->udp != CONFIG_UDP_FAST &&
+        config->proxy[0] == '\0')
+        return config_refuse(error,
+                             "%s: hot repeats answers over UDP, which sockets give here: say udp: "
+                             "fast too, or driver: on",
+                             place);
+    if (config->io == CONFIG_IO_XDP && !config_has_stateless(config))
+        return config_refuse(
+            error,
+            "%s: xdp carries frames of stateless TCP, and no address has that: say tcp: stateless "
+            "for one, or io: auto",
+            config_place(config, config->line[CONFIG_KEY_IO], "io", "io", place, sizeof place));
+    if (config->has_fast_open && config->tcp_profile == CONFIG_TCP_PROFILE_CLASSIC)
+        return config_refuse(error, "%s: profile classic has none: say profile: modern, or off",
+                             config_place(config, config->line[CONFIG_KEY_TCP_FAST_OPEN],
+                                          "fast-open", "tcp-fast-open", place, sizeof place));
+    return 0;
+}
+
 static int config_check_driver(const struct config *config, struct config_error *error)
 {
     char place[PATH_MAX + 64];
+    if (config->driver == CONFIG_DRIVER_HOT && config->proxy[0] != '\0')
+        return config_refuse(error, "%s: a proxy does not serve UDP: say driver: on",
+                             config_place(config, config->line[CONFIG_KEY_DRIVER], "driver",
+                                          "driver", place, sizeof place));
     if (config->io == CONFIG_IO_LIBPCAP && config->driver != CONFIG_DRIVER_AUTO &&
         config->driver != CONFIG_DRIVER_OFF)
         return config_refuse(error, "%s: no program can be put in the driver with io: libpcap",
@@ -645,8 +685,8 @@ int config_check(const struct config *config, struct config_error *error)
         if (config_check_listen(config, i, error) != 0)
             return -EINVAL;
     if (config_check_udp(config, error) != 0 || config_check_driver(config, error) != 0 ||
-        config_check_tsig(config, error) != 0 || config_check_policy(config, error) != 0 ||
-        config_check_goaway(config, error) != 0)
+        config_check_vain(config, error) != 0 || config_check_tsig(config, error) != 0 ||
+        config_check_policy(config, error) != 0 || config_check_goaway(config, error) != 0)
         return -EINVAL;
     if (config->proxy[0] != '\0' && config->database[0] != '\0')
         return config_refuse(error,

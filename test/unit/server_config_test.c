@@ -83,7 +83,7 @@ static const char everything[] = "database: /db\n"
                                  "audit: {interval: 7, findings: 1000, spread: 0, hints: /hints, "
                                  "program: /lethe}\n"
                                  "tcp:\n"
-                                 "  profile: classic\n"
+                                 "  profile: modern\n"
                                  "  mss: 536\n"
                                  "  segment: 1220\n"
                                  "  verify-checksum: never\n"
@@ -138,7 +138,7 @@ START_TEST(test_everything)
     ck_assert(config.tcp_idle_timeout_s == 6553 && config.tcp_connections_max == 5);
     ck_assert(!config.has_stale_reset && config.has_fast_open);
     ck_assert_uint_eq(config.tcp_recent_size, 256 * 1024);
-    ck_assert_uint_eq(config.tcp_profile, CONFIG_TCP_PROFILE_CLASSIC);
+    ck_assert_uint_eq(config.tcp_profile, CONFIG_TCP_PROFILE_MODERN);
     ck_assert(config.tcp_mss == 536 && config.tcp_segment == 1220);
     ck_assert(config.tcp_verify_checksum == CONFIG_VERIFY_NEVER);
     const struct config_prefixes *peers = &config.tcp_transfer_peers;
@@ -332,6 +332,21 @@ static const struct {
      "needs its interface named"},
     {"database: d\nlisten:\n  - address: ::1\n\nimage: 0\ndriver: zones\n", 6,
      "driver: zones are answered from an image"},
+    {"database: d\nlisten: [{address: '::1'}]\n\ndriver: on\n", 4,
+     "driver: on is for stateless TCP, and no address has that"},
+    {"database: d\nlisten: [{address: '::1'}]\n\ndriver: hot\n", 4,
+     "driver: hot is for stateless TCP, and no address has that"},
+    {"database: d\nlisten: [{address: '::1'}]\nimage: 1G\n\ndriver: zones\n", 5,
+     "driver: zones is for stateless TCP, and no address has that"},
+    {"database: d\nlisten: [{address: '::1'}]\nio: xdp\n", 3,
+     "io: xdp carries frames of stateless TCP"},
+    {"database: d\nlisten: [{address: '::1', tcp: stateless}]\ndriver: hot\n", 3,
+     "driver: hot repeats answers over UDP, which sockets give here: say udp: fast too"},
+    {"proxy: ::1\nlisten: [{address: '::2', tcp: stateless}]\ndriver: hot\n", 3,
+     "driver: a proxy does not serve UDP"},
+    {"database: d\nlisten: [{address: '::1', tcp: stateless}]\ntcp:\n  profile: classic\n"
+     "  fast-open: on\n",
+     5, "fast-open: profile classic has none: say profile: modern"},
     {"database: d\nlisten: [{address: '::1', tcp: stateless}]\nio: libpcap\ndriver: on\n", 4,
      "driver: no program can be put in the driver with io: libpcap"},
     {"proxy: ::1\nlisten: [{address: '::2', tcp: stateless}]\nimage: 1G\ndriver: zones\n", 4,
