@@ -180,7 +180,7 @@ static void answer(struct script *script, const struct raw_connection *c, bool i
 static void segment(struct script *script, const struct raw_connection *c)
 {
     struct packet packet = packet_to(c);
-    uint8_t octets[256];
+    uint8_t octets[256] = {0};
     packet.flags = next(script);
     packet.seq += next_offset(script);
     packet.ack += next_offset(script);
@@ -190,9 +190,10 @@ static void segment(struct script *script, const struct raw_connection *c)
     packet.has_sack_permitted = options & 2;
     packet.mss = options & 4 ? 100 : 0;
     packet.window = options & 8 ? 300 : 65535;
-    uint8_t len = next(script);
-    for (unsigned i = 0; i < len; i++)
-        octets[i] = next(script);
+    size_t len = next(script), there = (size_t)(script->end - script->at);
+    there = there < len ? there : len;
+    memcpy(octets, script->at, there);
+    script->at += there;
     receive(&packet, octets, len);
 }
 

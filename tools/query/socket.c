@@ -99,7 +99,7 @@ int socket_receive(int fd, uint8_t *octets, size_t cap, int64_t deadline_us, siz
 
 int socket_read(int fd, uint8_t *octets, size_t len, int64_t deadline_us)
 {
-    size_t got = 0, more;
+    size_t got = 0, more = 0; /* compilers do not see that it is set for 0 */
     while (got < len) {
         int outcome = socket_receive(fd, octets + got, len - got, deadline_us, &more);
         if (outcome != 0)
