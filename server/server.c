@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Descriptors besides connections: standard streams, LMDB, epoll, eventfd, captures. */
@@ -32,6 +33,8 @@ struct endpoint {
 };
 
 #define ENDPOINTS_MAX (2 * CONFIG_LISTEN_MAX)
+/* To map anew, a millisecond apart. */
+#define REMAP_ATTEMPTS 1000
 
 /* One configuration and what follows from it. Workers use `settings`, whose policy uses the texts
  * of `config`: a generation stays where it is until the next one is in use everywhere. */
@@ -79,7 +82,14 @@ static bool is_proxy(const struct config *config)
 static void server_remap(void *context)
 {
     const struct server *server = context;
+    /* Who has no seat in the park, such as one that reads how many zones there are, holds a view
+     * for a moment. If that lasts we are asked again. */
+    const struct timespec pause = {.tv_nsec = 1000000};
     int outcome = zonedb_remap(server->db);
+    for (unsigned i = 0; outcome == -EBUSY && i < REMAP_ATTEMPTS; i++) {
+        nanosleep(&pause, NULL);
+        outcome = zonedb_remap(server->db);
+    }
     if (outcome == 0)
         log_write(LOG_LEVEL_INFO, "the database has outgrown its map: mapped anew");
     else

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -256,6 +257,44 @@ void zonedb_close(struct zonedb *db)
     free(db);
 }
 
+enum {
+    DB_IS_MOVING = -1,
+};
+
+/* To be called before the map is read. It moves while nobody holds it, for microseconds. */
+static void map_hold(struct zonedb_view *view)
+{
+    if (view->is_holder)
+        return;
+    int count = atomic_load(&view->db->holder_count);
+    do {
+        while (count == DB_IS_MOVING) {
+            sched_yield();
+            count = atomic_load(&view->db->holder_count);
+        }
+    } while (!atomic_compare_exchange_weak(&view->db->holder_count, &count, count + 1));
+    view->is_holder = true;
+}
+
+static void map_release(struct zonedb_view *view)
+{
+    if (view->is_holder)
+        atomic_fetch_sub(&view->db->holder_count, 1);
+    view->is_holder = false;
+}
+
+/* Map as many octets, 0: as the file says. */
+static int map_anew(struct zonedb *db, size_t octets)
+{
+    int nobody = 0;
+    if (!atomic_compare_exchange_strong(&db->holder_count, &nobody, DB_IS_MOVING))
+        return -EBUSY;
+    db->map_count++;
+    int rc = mdb_env_set_mapsize(db->env, octets);
+    atomic_store(&db->holder_count, 0);
+    return zonedb_errno(rc);
+}
+
 int zonedb_view_open(struct zonedb *db, struct zonedb_view **view_out)
 {
     *view_out = NULL;
@@ -263,6 +302,7 @@ int zonedb_view_open(struct zonedb *db, struct zonedb_view **view_out)
     if (view == NULL)
         return -ENOMEM;
     view->db = db;
+    map_hold(view);
     view->map_count = db->map_count;
     view->templates = calloc(1, sizeof *view->templates);
     int rc =
@@ -287,6 +327,7 @@ void zonedb_view_rest(struct zonedb_view *view)
 {
     if (view->is_active)
         mdb_txn_reset(view->txn);
+    map_release(view);
     view->is_active = false;
     view->memo.is_set = view->recent.is_set = false;
 }
@@ -299,13 +340,17 @@ int zonedb_view_refresh(struct zonedb_view *view)
             return 0;
     }
     zonedb_view_rest(view);
+    map_hold(view);
     int rc = mdb_txn_renew(view->txn);
-    if (rc != 0)
+    if (rc != 0) {
+        map_release(view);
         return zonedb_errno(rc);
+    }
     if ((rc = mdb_cursor_renew(view->txn, view->zones)) != 0 ||
         (rc = mdb_cursor_renew(view->txn, view->nodes)) != 0 ||
         (rc = mdb_cursor_renew(view->txn, view->nsec3)) != 0) {
         mdb_txn_reset(view->txn);
+        map_release(view);
         return zonedb_errno(rc);
     }
     view->is_active = true;
@@ -348,24 +393,21 @@ void zonedb_view_close(struct zonedb_view *view)
         mdb_cursor_close(view->nsec3);
     if (view->txn != NULL)
         mdb_txn_abort(view->txn);
+    map_release(view);
     free(view->templates);
     free(view);
 }
 
 int zonedb_remap(struct zonedb *db)
 {
-    db->map_count++;
-    return zonedb_errno(mdb_env_set_mapsize(db->env, 0));
+    return map_anew(db, 0);
 }
 
 int zonedb_grow(struct zonedb *db)
 {
     MDB_envinfo info;
-    db->map_count++;
     int rc = mdb_env_info(db->env, &info);
-    if (rc == 0)
-        rc = mdb_env_set_mapsize(db->env, info.me_mapsize * 2);
-    return zonedb_errno(rc);
+    return rc == 0 ? map_anew(db, info.me_mapsize * 2) : zonedb_errno(rc);
 }
 
 int zonedb_copy(struct zonedb *db, const char *target)

@@ -126,7 +126,7 @@ int zonedb_writer_commit(struct zonedb_writer *writer);
 /* Forget it all. Ends the writer. NULL is allowed. */
 void zonedb_writer_abort(struct zonedb_writer *writer);
 
-/* Double the map. No view or writer of this process may be active. */
+/* Double the map. No writer of this process may be active. Outcomes as of zonedb_remap(). */
 int zonedb_grow(struct zonedb *db);
 
 #endif

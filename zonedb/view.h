@@ -10,12 +10,16 @@
 #include "zonedb/zonedb.h"
 
 #include <lmdb.h>
+#include <stdatomic.h>
 
 struct zonedb {
     MDB_env *env;
     MDB_dbi meta, zones, nodes, nsec3;
     enum zonedb_mode mode;
     unsigned map_count; /* how often the map may have moved */
+    /* Snapshots held by this process, all of which point into the map; DB_IS_MOVING: it is being
+     * mapped anew, and whoever wants one waits. */
+    atomic_int holder_count;
 };
 
 struct zonedb_view {
@@ -23,6 +27,7 @@ struct zonedb_view {
     MDB_txn *txn;
     MDB_cursor *zones, *nodes, *nsec3;
     uint64_t version;
+    bool is_holder; /* counted in holder_count */
     bool is_active; /* a snapshot is held; false: cursors must not be used */
     struct find_memo memo;
     struct find_recent recent;

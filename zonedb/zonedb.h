@@ -82,7 +82,9 @@ int zonedb_view_committed(const struct zonedb_view *view, uint64_t *committed_s_
 /* Close. NULL is allowed. */
 void zonedb_view_close(struct zonedb_view *view);
 
-/* After -ESTALE: map the database anew. No view of this process may be active (all at rest). */
+/* After -ESTALE: map the database anew. Any thread; a view that is opened or refreshed meanwhile, in
+ * another one, waits. Outcomes: 0; -EBUSY a view of this process is active, nothing is changed: have
+ * all of them rest, and call again; other negative errno. */
 int zonedb_remap(struct zonedb *db);
 
 /* ---- zones ---- */

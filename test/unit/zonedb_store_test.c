@@ -9,6 +9,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -351,6 +354,67 @@ START_TEST(test_map_outgrown_by_another_process)
 }
 END_TEST
 
+/* The ground is not pulled from under a view, whoever has it. */
+START_TEST(test_map_stays_under_views)
+{
+    struct zonedb_view *view;
+    struct zonedb_stat stat;
+    ck_assert_int_eq(zonedb_remap(fixture.db), -EBUSY); /* the fixture's */
+    ck_assert_int_eq(zonedb_grow(fixture.db), -EBUSY);
+    ck_assert_int_eq(zonedb_stat(fixture.view, &stat), 0);
+    zonedb_view_rest(fixture.view);
+    ck_assert_int_eq(zonedb_remap(fixture.db), 0);
+    ck_assert_int_eq(zonedb_view_open(fixture.db, &view), 0); /* active from the beginning */
+    ck_assert_int_eq(zonedb_remap(fixture.db), -EBUSY);
+    zonedb_view_rest(view);
+    zonedb_view_rest(view);
+    ck_assert_int_eq(zonedb_remap(fixture.db), 0);
+    ck_assert_int_ge(zonedb_view_refresh(view), 0);
+    ck_assert_int_eq(zonedb_view_refresh(view), 0);
+    ck_assert_int_eq(zonedb_remap(fixture.db), -EBUSY);
+    zonedb_view_close(view);
+    ck_assert_int_eq(zonedb_remap(fixture.db), 0);
+    ck_assert_int_ge(zonedb_view_refresh(fixture.view), 0);
+    ck_assert_int_eq(zonedb_stat(fixture.view, &stat), 0);
+}
+END_TEST
+
+static void *look_for_ever(void *argument)
+{
+    atomic_bool *is_over = argument;
+    struct zonedb_view *view;
+    struct zonedb_stat stat;
+    while (!atomic_load(is_over)) {
+        if (zonedb_view_open(fixture.db, &view) != 0 || zonedb_stat(view, &stat) != 0)
+            return is_over; /* shows nothing */
+        zonedb_view_rest(view);
+        if (zonedb_view_refresh(view) < 0 || zonedb_stat(view, &stat) != 0)
+            return is_over; /* refreshed, shows nothing */
+        zonedb_view_close(view);
+    }
+    return NULL;
+}
+
+START_TEST(test_map_moves_between_views_of_another_thread)
+{
+    static atomic_bool is_over;
+    pthread_t thread;
+    void *problem;
+    unsigned moved = 0;
+    zonedb_view_rest(fixture.view);
+    ck_assert_int_eq(pthread_create(&thread, NULL, look_for_ever, &is_over), 0);
+    while (moved < 20) {
+        int outcome = zonedb_remap(fixture.db);
+        ck_assert(outcome == 0 || outcome == -EBUSY);
+        moved += outcome == 0;
+        sched_yield();
+    }
+    atomic_store(&is_over, true);
+    ck_assert_int_eq(pthread_join(thread, &problem), 0);
+    ck_assert_ptr_null(problem);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {test_nothing_there,
@@ -365,6 +429,8 @@ int main(void)
                                   test_zone_list_is_in_order,
                                   test_many_zones,
                                   test_map_grows_under_a_writer,
-                                  test_map_outgrown_by_another_process};
+                                  test_map_outgrown_by_another_process,
+                                  test_map_stays_under_views,
+                                  test_map_moves_between_views_of_another_thread};
     return test_run("store", tests, sizeof tests / sizeof *tests, setup, teardown);
 }
