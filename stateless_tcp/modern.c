@@ -439,7 +439,7 @@ static bool is_next_too_far(const struct stateless_tcp_query *query)
  * requests again in one piece, only the cache can repeat them. */
 static bool is_enough_of_pieces(const struct stateless_tcp_query *query)
 {
-    return query->packet == &query->joined &&
+    return query->packet->is_joined &&
            query->stream_at >= (uint32_t)query->config->burst * query->segment_size;
 }
 
@@ -547,7 +547,7 @@ void modern_finish(struct stateless_tcp_query *query, struct train *train)
         .ack = query->ack,
         .has_fin = query->is_closing || is_half_closed,
         .is_pressing = has_several(query),
-        .is_pieced = query->packet == &query->joined || has_many(query),
+        .is_pieced = packet->is_joined || has_many(query),
     };
     if (query->is_fast_open) {
         finish_fast_open(query, &entry, train);
@@ -586,9 +586,11 @@ void modern_finish(struct stateless_tcp_query *query, struct train *train)
 void modern_wait(const struct stateless_tcp_query *query, const struct packet *packet,
                  struct train *train)
 {
-    /* Completion: an ACK of all that is before the tail (modern_tail.h) brought these requests. */
+    /* Completion: an ACK of all that is before the tail (modern_tail.h) brought these requests. A
+     * part of them may be acknowledged; nothing falls behind that. */
+    uint32_t acked_len = modern_tail_acked(query);
     if (packet->payload_len == 0 && query->held == query->start)
-        reply_ack(packet, query->request_seq, 0, point_make(query->start, query->request_seq, true),
-                  train);
+        modern_send_ack(packet, query->request_seq + acked_len, 0, MODERN_WINDOW - acked_len,
+                        point_make(query->start, query->request_seq, true), train);
     modern_tail_hold(query);
 }

@@ -114,9 +114,9 @@ static void begin(const struct stateless_tcp_query *query, struct recent_entry *
     entry->held = query->held;
     entry->repaired = entry->recover = query->held;
     entry->sent = most(query->held, entry->start);
-    bool is_whole = is_single(query, entry);
-    entry->is_alone |= entry->is_pieced && !is_whole;
-    if (is_whole) {
+    entry->is_alone |= entry->is_pieced && (entry->end - entry->sent > query->segment_size ||
+                                            entry->end > window_end(query));
+    if (is_single(query, entry)) {
         uint32_t len = entry->end - query->held;
         if (send_segment(query, entry, octets, query->held, len, ack_done, true, train))
             entry->sent = entry->end;

@@ -19,6 +19,7 @@ static bool join(const struct packet *packet, const uint8_t *before, uint32_t le
     joined_out->seq = packet->seq - len;
     joined_out->payload = whole;
     joined_out->payload_len += len;
+    joined_out->is_joined = true;
     return true;
 }
 
@@ -134,6 +135,18 @@ void modern_tail_hold(const struct stateless_tcp_query *query)
     len = len < RECENT_TAIL_MAX ? len : RECENT_TAIL_MAX;
     if (len > entry->tail_len || recent_tail(query->recent, entry) == NULL)
         recent_keep_tail(query->recent, entry, from, len);
+}
+
+uint32_t modern_tail_acked(const struct stateless_tcp_query *query)
+{
+    const struct recent_entry *entry = recent_find(query->recent, query->connection);
+    const struct recent_head *head = recent_find_head(query->recent, query->connection);
+    uint32_t of_entry = entry != NULL ? entry->acked - query->request_seq : 0;
+    uint32_t of_head = head != NULL ? head->seq + head->len - query->request_seq : 0;
+    /* What is older ends before them. */
+    of_entry = of_entry <= RECENT_TAIL_MAX ? of_entry : 0;
+    of_head = of_head <= RECENT_TAIL_MAX ? of_head : 0;
+    return of_entry > of_head ? of_entry : of_head;
 }
 
 uint32_t modern_tail_copy(const struct stateless_tcp_query *query, uint8_t *tail_out)

@@ -51,6 +51,9 @@ void modern_tail_wait(const struct stateless_tcp_query *query);
  * comes next is read behind them. */
 void modern_tail_hold(const struct stateless_tcp_query *query);
 
+/* Octets of the requests of `query`, from their beginning on, that are known to be acknowledged. */
+uint32_t modern_tail_acked(const struct stateless_tcp_query *query);
+
 /* Copy what is behind the requests that were answered, RECENT_TAIL_MAX octets at most. Returns how
  * many; 0 also if there are more. */
 uint32_t modern_tail_copy(const struct stateless_tcp_query *query, uint8_t *tail_out);

@@ -133,6 +133,7 @@ struct packet {
     /* In the frame's memory, and valid as long. */
     const uint8_t *payload;
     uint32_t payload_len;
+    bool is_joined; /* by us, of the data of several segments; never so from packet_parse() */
 };
 
 enum packet_outcome {

@@ -23,7 +23,8 @@ static struct recent recent;
 static uint8_t train_octets[TRAIN_CAP], frame[FRAME_CAP], stream[STATELESS_TCP_STREAM_CAP];
 static struct train train;
 static size_t frame_len, response_len;
-static unsigned evaluated;                           /* requests, by the last frame */
+static bool is_waiting;    /* requests are not answered at once, but later */
+static unsigned evaluated; /* requests, by the last frame */
 static size_t fixture_request_len = REQUEST_LEN - 2; /* of each */
 
 static inline void store_be32(uint8_t *at, uint32_t value)
@@ -68,7 +69,9 @@ static inline enum stateless_tcp_outcome fixture_serve(const struct frame_spec *
     evaluated = 0;
     enum stateless_tcp_outcome outcome =
         stateless_tcp_receive(&config, &keys, &packet, is_settled, cache, &query, &train);
-    if (outcome == STATELESS_TCP_QUERY) {
+    if (outcome == STATELESS_TCP_QUERY && is_waiting) {
+        stateless_tcp_wait(&query, &packet, &train);
+    } else if (outcome == STATELESS_TCP_QUERY) {
         const uint8_t *request;
         size_t request_len;
         for (; stateless_tcp_next(&query, &request, &request_len); evaluated++) {

@@ -182,6 +182,33 @@ START_TEST(acknowledged_piece_is_remembered)
 }
 END_TEST
 
+/* The requests wait for a back end (stateless_tcp_wait()). An ACK of what is before them is answered,
+ * but not by less than was acknowledged of them. */
+START_TEST(waiting_acknowledges_no_less)
+{
+    const uint32_t at = 3 * REQUEST_LEN, cut = at + 7;
+    for (unsigned has_entry = 0; has_entry < 2; has_entry++) {
+        set_up();
+        say(0, cut, 0);
+        uint32_t tag = load_be32(sent(0).options + 4);
+        echo = tag;
+        say(at, cut, 3 * 52);
+        ck_assert_uint_eq(sent(0).ack, IRS + 1 + cut);
+        struct recent_entry *entry = recent_find(&recent, connection_of_the_client());
+        recent_keep_tail(&recent, entry, requests + at, 2 * REQUEST_LEN);
+        if (!has_entry)
+            entry->acked = entry->ack; /* only the head knows */
+        echo = tag & ~1u;
+        is_waiting = true;
+        say(cut, cut, 3 * 52);
+        is_waiting = false;
+        ck_assert_uint_eq(train.frame_count, 1);
+        ck_assert_uint_eq(sent(0).ack, IRS + 1 + cut);
+        ck_assert_uint_eq(sent(0).ack + sent(0).window, IRS + 1 + at + MODERN_WINDOW);
+    }
+}
+END_TEST
+
 /* All is there, but for the acknowledgement; nothing is known but what the client echoes. */
 START_TEST(rest_of_acknowledged_piece_is_acknowledged)
 {
@@ -406,7 +433,8 @@ TEST_MAIN("stateless_tcp/modern_tail", cut_request_is_joined, pieces_of_any_size
           piece_sent_again_is_acknowledged, acknowledged_piece_stays_so,
           acknowledged_piece_is_remembered, rest_of_acknowledged_piece_is_acknowledged,
           piece_is_acknowledged_though_forgotten, piece_behind_a_low_point_is_acknowledged,
-          nothing_goes_ahead_of_a_long_train_of_pieces, who_is_stuck_gets_rst,
-          piece_is_not_acknowledged_before_its_turn, another_piece_is_not_acknowledged,
-          rest_without_beginning_is_silence, request_ahead_is_answered_in_its_turn,
-          end_of_train_presses_for_acknowledgement, old_echo_of_who_holds_all_is_understood)
+          waiting_acknowledges_no_less, nothing_goes_ahead_of_a_long_train_of_pieces,
+          who_is_stuck_gets_rst, piece_is_not_acknowledged_before_its_turn,
+          another_piece_is_not_acknowledged, rest_without_beginning_is_silence,
+          request_ahead_is_answered_in_its_turn, end_of_train_presses_for_acknowledgement,
+          old_echo_of_who_holds_all_is_understood)
