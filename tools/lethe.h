@@ -75,6 +75,10 @@ struct zonedb_writer;
 typedef int lethe_writing(struct zonedb_writer *writer, void *context);
 int lethe_write(struct zonedb *db, lethe_writing *write, void *context);
 
+/* Warn if NS at the apex of a zone live longer than its delegation, where a zone above is there. No
+ * writer of this process may be active. */
+void lethe_check_ns_ttl(struct zonedb *db, const uint8_t *apex);
+
 /* A string as JSON, quotes included. */
 void lethe_json_string(FILE *out, const char *text);
 

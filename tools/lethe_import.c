@@ -82,6 +82,8 @@ static int import(const struct lethe_arguments *arguments, const char *file, con
         session_clear(&session);
         if (error != 0)
             session_fail_write(&session, file, error);
+        for (size_t i = 0; i < count && error == 0 && !arguments->is_quiet; i++)
+            lethe_check_ns_ttl(session.db, text_zone_apex(zones[i]));
     }
     if (error == 0)
         report(&session, set, &sum);

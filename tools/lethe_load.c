@@ -109,6 +109,8 @@ static int store(struct session *session, const uint8_t *apex, struct text_zone 
     if (error != 0)
         return session_fail_write(session, name_to_text(apex, text), error);
     report_load(session, apex, zone, (struct timing){read_s, write_s});
+    if (!session->arguments->is_quiet)
+        lethe_check_ns_ttl(db, apex);
     return lethe_finish_output(EXIT_OK);
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define TTL_MAX 0x7fffffffUL
+#define TYPE_NS 2
 
 int lethe_write(struct zonedb *db, lethe_writing *write, void *context)
 {
@@ -28,6 +29,43 @@ int lethe_write(struct zonedb *db, lethe_writing *write, void *context)
         if (error != -ENOSPC || (error = zonedb_grow(db)) != 0)
             return error;
     }
+}
+
+/* Of the closest zone above that is there. Returns whether it has the delegation. */
+static bool delegation_ttl(struct zonedb_view *view, const uint8_t *apex, uint32_t *ttl_out)
+{
+    struct zonedb_zone above;
+    struct zonedb_rrset servers;
+
+    for (unsigned labels = 1; labels <= name_label_count(apex); labels++) {
+        const uint8_t *name = name_skip(apex, labels);
+        if (zonedb_zone_get(view, name, &above) != 0)
+            continue;
+        if (zonedb_rrset_get(view, name, apex, TYPE_NS, &servers) != 0)
+            return false;
+        *ttl_out = servers.ttl;
+        return true;
+    }
+    return false;
+}
+
+void lethe_check_ns_ttl(struct zonedb *db, const uint8_t *apex)
+{
+    struct zonedb_view *view;
+    struct zonedb_rrset servers;
+    uint32_t ttl;
+    char text[NAME_TEXT_MAX];
+
+    if (zonedb_view_open(db, &view) != 0)
+        return;
+    if (zonedb_rrset_get(view, apex, apex, TYPE_NS, &servers) == 0 &&
+        delegation_ttl(view, apex, &ttl) && servers.ttl > ttl)
+        fprintf(stderr,
+                "lethe: %s: warning: its NS have a TTL of %" PRIu32 ", its delegation in the zone "
+                "above %" PRIu32 ": caches may keep to them after a move; see: lethe db set "
+                "ns-ttl-cap\n",
+                name_to_text(apex, text), servers.ttl, ttl);
+    zonedb_view_close(view);
 }
 
 struct wanted {

@@ -154,6 +154,13 @@ def run_by_hints(beds):
     beds.lethe(beds.child, "zone", "load", "example.", beds.write_parent(THEIRS.replace("zone", "new")))
     said = beds.audit("new.example")
     assert said["found"] == "mismatched", said
+    # And its NS are compared with it when a zone is loaded.
+    for cap, is_warned in (("off", True), ("1", False)):
+        beds.lethe(beds.child, "db", "set", "ns-ttl-cap", cap)
+        done = subprocess.run([beds.child.tool("lethe"), "--db", str(beds.child.db), "zone", "load",
+                               "new.example", beds.child.zones["zone.example."]],
+                              capture_output=True, text=True, check=True)
+        assert ("TTL of 3600" in done.stderr) == is_warned, done.stderr
 
 
 def run_by_timer(tmp, build):
