@@ -3,7 +3,7 @@
 """GoAway between two namespaces: lethed that is sent what it does not want, lethe-goaway where that
 comes from, and somebody who forges all there is to forge.
 
-    goaway.py LETHED LETHE LETHE_GOAWAY
+    goaway.py LETHED LETHE LETHE_GOAWAY [xdp]
 
 This process is in the source's namespace.
 """
@@ -73,8 +73,25 @@ def test_over_its_rate(bed):
 
 
 def test_fast_udp(bed):
+    must_block_from_frames(bed)
+
+
+def test_driver(bed):
+    """It leaves each query over UDP to be looked at."""
+    if not bed.has_xdp:
+        print("SKIP: this lethed has no io: xdp")
+        return
+    must_block_from_frames(bed, "--io", "xdp", "--driver", "zones")
+
+
+def must_block_from_frames(bed, *options):
     with Network(client=Here()) as net, \
-            bed.lethed(net, *denied(net, "host"), "--udp", "fast", tcp="stateless"):
+            bed.lethed(net, *denied(net, "host"), "--udp", "fast", *options,
+                       tcp="stateless") as lethed:
+        if options:
+            lethed.wait_for("image ready")
+        net.client.ip("address add 198.18.0.77/24 dev v1")
+        assert ask("198.18.0.77", net.v4) == "answer"
         for source, target in pairs(net):
             with bed.agent() as agent:
                 assert ask(source, target) == "silence"
@@ -425,7 +442,7 @@ def test_flood_of_goaways(bed):
 def main():
     skip_unless("dig")
     need_own_network()
-    programs = [os.path.abspath(program) for program in sys.argv[1:4]]
+    programs = [os.path.abspath(program) for program in sys.argv[1:4]] + sys.argv[4:]
     with tempfile.TemporaryDirectory(prefix="lethe-goaway-") as directory:
         os.chmod(directory, 0o755)
         run_tests(globals(), Bed(directory, *programs))

@@ -139,7 +139,8 @@ class Watcher:
 
 
 class Bed:
-    def __init__(self, directory, lethed, lethe, agent):
+    def __init__(self, directory, lethed, lethe, agent, *has):
+        self.has_xdp = "xdp" in has
         self.lethed_program, self.agent_program = lethed, agent
         zone, self.database = os.path.join(directory, "zone"), os.path.join(directory, "db")
         with open(zone, "w", encoding="ascii") as file:
