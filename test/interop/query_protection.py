@@ -13,6 +13,7 @@ import os
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 
 import peers
@@ -142,6 +143,31 @@ def test_tsig():
         r, flags=0x8200)], words, 0, [False, True], tsig="good", transport="TCP")
 
 
+def test_key_files():
+    """As people and programs write them; and what is no key."""
+    secret = base64.b64encode(SECRET).decode()
+    good = (KEY, KEY + "\n", f"test.key.:{secret}\n",
+            f'key "test.key" {{\n\talgorithm hmac-sha256;\n\tsecret "{secret}";\n}};\n',
+            f"key test.key. {{ secret {secret}; }};",
+            f"# {KEY}\nkey:\n  - id: test.key\n    algorithm: hmac-sha256\n    secret: {secret}\n")
+    bad = ("", "#", "key", "key \"", "key a { };", "a:b:c:d", "hmac-md9:a:AAAA", "a..b:AAAA", "a:!!!", "a:", ":AAAA",
+           "key { secret", "key: id secret", "a" * 20000, "\0" * 50, KEY[:-1])
+    with tempfile.NamedTemporaryFile("w", suffix=".key") as file, \
+            BadServer(lambda r, _: [signed(r, response(r, (1, 0, 0), A))]) as server:
+        for text, code in [(text, 0) for text in good] + [(text, 8) for text in bad]:
+            file.seek(0)
+            file.truncate()
+            file.write(text)
+            file.flush()
+            done = subprocess.run([QUERY, "@127.0.0.1", "-p", str(server.port), "+short", "+tries=1", "+time=2",
+                                   "-k", file.name, "www.example."], capture_output=True, text=True, timeout=60,
+                                  check=False)
+            if done.returncode != code or (code == 0) != (done.stdout == "192.0.2.1\n"):
+                global failed
+                failed += 1
+                print("FAIL key file", repr(text[:80]), done)
+
+
 # ---- COOKIE ----
 
 def test_cookie():
@@ -169,6 +195,6 @@ def test_cookie():
     expect("BADCOOKIE for ever", never, ("+cookie=0102030405060708",), 0, [False, False])
 
 
-for test in (test_checksum, test_tsig, test_cookie):
+for test in (test_checksum, test_tsig, test_key_files, test_cookie):
     test()
 sys.exit(1 if failed else 0)

@@ -50,22 +50,38 @@ const char *key_parse(const char *text, struct tsig_key *key_out)
     return make_key(algorithm, name, secret, key_out);
 }
 
-/* Words of a file: quotes, braces and semicolons are as good as blanks. */
+/* Words of a file: what else is there is as good as blanks. */
+#define BLANKS " \t\r\n\"{};:"
+
 static const char *read_words(char *text, struct tsig_key *key_out)
 {
     char *rest, *name = NULL, *algorithm = NULL, *secret = NULL;
-    for (char *word = strtok_r(text, " \t\r\n\"{};", &rest); word != NULL && secret == NULL;
-         word = strtok_r(NULL, " \t\r\n\"{};", &rest)) {
-        char **value = strcasecmp(word, "key") == 0         ? &name
-                       : strcasecmp(word, "algorithm") == 0 ? &algorithm
-                       : strcasecmp(word, "secret") == 0    ? &secret
-                                                            : NULL;
+    for (char *word = strtok_r(text, BLANKS, &rest); word != NULL && secret == NULL;
+         word = strtok_r(NULL, BLANKS, &rest)) {
+        char **value = NULL;
+        if (strcasecmp(word, "key") == 0 || strcasecmp(word, "id") == 0)
+            value = &name;
+        else if (strcasecmp(word, "algorithm") == 0)
+            value = &algorithm;
+        else if (strcasecmp(word, "secret") == 0)
+            value = &secret;
         if (value != NULL)
-            *value = strtok_r(NULL, " \t\r\n\"{};", &rest);
+            *value = strtok_r(NULL, BLANKS, &rest);
     }
     if (name == NULL || secret == NULL)
-        return "the file has no key, as [ALGORITHM:]NAME:SECRET or key \"NAME\" { ... };";
+        return "the file has no key that is written as lethe-query(1) says";
     return make_key(algorithm != NULL ? algorithm : "hmac-sha256", name, secret, key_out);
+}
+
+/* Behind blanks and lines of comment. */
+static char *skip_comments(char *text)
+{
+    for (;;) {
+        text += strspn(text, " \t\r\n");
+        if (*text != '#')
+            return text;
+        text += strcspn(text, "\n");
+    }
 }
 
 const char *key_read(const char *path, struct tsig_key *key_out)
@@ -77,9 +93,9 @@ const char *key_read(const char *path, struct tsig_key *key_out)
     size_t len = fread(text, 1, sizeof text - 1, file);
     fclose(file);
     text[len] = '\0';
-    const char *at = text + strspn(text, " \t\r\n");
-    if (strncasecmp(at, "key", 3) == 0 && strchr(" \t\"", at[3]) != NULL)
-        return read_words(text, key_out);
-    text[(size_t)(at - text) + strcspn(at, " \t\r\n")] = '\0';
-    return key_parse(at, key_out);
+    char *key = skip_comments(text);
+    if (strncasecmp(key, "key", 3) == 0 && strcspn(key, " \t\r\n\"") <= strlen("key:"))
+        return read_words(key, key_out);
+    key[strcspn(key, " \t\r\n")] = '\0';
+    return key_parse(key, key_out);
 }

@@ -11,7 +11,8 @@
  * NULL, or what is wrong. */
 const char *key_parse(const char *text, struct tsig_key *key_out);
 
-/* The first key of a file: such a line, or key "NAME" { algorithm "..."; secret "..."; };
+/* The first key of a file: such a line; key "NAME" { algorithm "..."; secret "..."; }; as
+ * tsig-keygen(8) writes it; or key: - id: NAME, algorithm: ..., secret: ... as keymgr(8) does.
  * Returns NULL, or what is wrong. */
 const char *key_read(const char *path, struct tsig_key *key_out);
 
