@@ -2,15 +2,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A zone moves away, its old server goes on answering, and somebody asks a cache all the time.
 
-usage: kiting_test.py --build DIR
+usage: kiting_test.py --build DIR [--dnscache FILE]
 
     root, example.      lethed
     zone.example.       the old server (NSD, then lethed with the audit on) and the new one (lethed)
     the cache           dnscache
 
-What the cache believes is looked at with `lethe kiting`: a ghost's at first, in every case. A cache that
-takes NS of a zone's own servers for news would stay so with NSD as the old server (Debian's dnscache is
-mended in this respect); with lethed it learns of the move. The TTLs are some seconds; the rest of time is as it is. Runs in a
+What the cache believes is looked at with `lethe kiting`: a ghost's at first, in every case. One that takes
+NS of a zone's own servers for news stays so with NSD as the old server, and learns of the move if that is
+lethed. Debian's dnscache is mended in this respect (CVE-2012-1191); --dnscache names another, that of
+djbdns 1.05 as published for instance, and expects it to be kited. The TTLs are some seconds; the rest of time is as it is. Runs in a
 network namespace of its own. Exit code 0, 1, or 77: cannot run here.
 """
 import argparse
@@ -51,7 +52,7 @@ WWW_OLD, WWW_NEW = "192.0.2.1", "192.0.2.2"
 class Dnscache(peers.Server):
     """dnscache of djbdns, which begins at our root."""
 
-    name = "dnscache"
+    name = program = "dnscache"
 
     def prepare(self):
         os.makedirs(self.directory / "ip", exist_ok=True)
@@ -60,12 +61,22 @@ class Dnscache(peers.Server):
         (self.directory / "servers" / "@").write_text(ROOT + "\n")
         environment = {"ROOT": self.directory, "IP": self.address, "IPSEND": self.address, "UID": "0",
                        "GID": "0", "CACHESIZE": "1000000"}
-        return ["env", *(f"{key}={value}" for key, value in environment.items()), "dnscache"]
+        return ["env", *(f"{key}={value}" for key, value in environment.items()), self.program]
 
     def wait_ready(self):
         peers_deadline = time.monotonic() + peers.READY_S
         while not dig(self.address, "ns.example", "A"):
             assert time.monotonic() < peers_deadline, self.log()
+
+
+class Nsd(peers.Nsd):
+    """As NSD is by default: NS of the apex go along with every positive answer."""
+
+    def prepare(self):
+        command = super().prepare()
+        path = self.directory / "nsd.conf"
+        path.write_text(path.read_text().replace("minimal-responses: yes", "minimal-responses: no"))
+        return command
 
 
 def dig(server, name, rtype):
@@ -84,7 +95,7 @@ class Story:
         new = {"zone.example.": self.file("zone-new", ZONE.format(name="new", address=NEW, www=WWW_NEW,
                                                                   ttl=TTL))}
         self.new = self.lethed("new", NEW, new)
-        self.nsd = peers.Nsd(os.path.join(directory, "nsd"), old, address=OLD, port=53)
+        self.nsd = Nsd(os.path.join(directory, "nsd"), old, address=OLD, port=53)
         self.old = self.lethed("old", OLD, old)
         self.cache = Dnscache(directory, {}, address=CACHE, port=53)
 
@@ -140,14 +151,18 @@ def move(story):
     assert said["cache_ttl"] <= TTL == said["parent_ttl"], said
 
 
-def old_is_nsd(story):
+def old_is_nsd(story, is_kited):
     with story.nsd:
         move(story)
         www = story.look(4 * TTL)
         said, _ = story.kiting()
         assert (said["verdict"] == "ghost") == (www == [WWW_OLD]), said
+        if is_kited:
+            assert said["verdict"] == "ghost", said
         print(f"NSD, {4 * TTL} s after the move, TTL {TTL} s: {said['verdict']}")
     story.delegate("old", OLD)
+    story.cache.stop()  # it begins anew
+    story.cache.start()
 
 
 def old_is_lethed(story):
@@ -171,8 +186,9 @@ def old_is_lethed(story):
 def main():
     options = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     options.add_argument("--build", default="build")
+    options.add_argument("--dnscache", type=os.path.abspath)
     args = options.parse_args()
-    missing = [tool for tool in ("dnscache", "nsd", "dig", "unshare") if shutil.which(tool) is None]
+    missing = [tool for tool in (args.dnscache or "dnscache", "nsd", "dig", "unshare") if shutil.which(tool) is None]
     if missing or os.geteuid() != 0:
         print(f"SKIPPED: {' and '.join(missing) + ' not installed' if missing else 'not root'}")
         return 77
@@ -184,8 +200,9 @@ def main():
         subprocess.run(["ip", "address", "add", f"{address}/32", "dev", "lo"], check=True)
     with tempfile.TemporaryDirectory(prefix="lethe-kiting-") as tmp:
         story = Story(tmp, args.build)
+        story.cache.program = args.dnscache or "dnscache"
         with story.root, story.parent, story.new, story.cache:
-            old_is_nsd(story)
+            old_is_nsd(story, args.dnscache is not None)
             old_is_lethed(story)
     return 0
 
