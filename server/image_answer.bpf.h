@@ -254,8 +254,8 @@ DRIVER_INLINE uint32_t image_find_block(struct image_work *work, uint32_t apex_d
         work->place = apex_place;
         return has_wildcard ? UINT32_MAX : depth;
     }
-    if (found == IMAGE_FOUND && work->has_body)
-        return is_ds && depth + 1 == work->label_count ? UINT32_MAX : depth + 1;
+    if (found == IMAGE_FOUND && work->has_body && !(is_ds && depth + 1 == work->label_count))
+        return depth + 1;
     if (is_ds && depth == work->label_count)
         return UINT32_MAX;
     return image_find_rrset(work, apex_place, depth);

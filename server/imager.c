@@ -234,11 +234,12 @@ static void imager_tell(const struct imager *imager, uint64_t took_ns)
     char out[64] = "";
     if (counts.zones_out != 0)
         snprintf(out, sizeof out, " (%ju more only in the database)", (uintmax_t)counts.zones_out);
-    log_write(LOG_LEVEL_INFO, "image ready%s: %ju delegation%s of %ju zone%s%s, %zu octets, %ju ms",
+    log_write(LOG_LEVEL_INFO,
+              "image ready%s: %ju delegation%s and %ju RRset%s of %ju zone%s%s, %zu octets, %ju ms",
               imager->pages_len != 0 ? " in the driver" : "", (uintmax_t)counts.delegations,
-              counts.delegations == 1 ? "" : "s", (uintmax_t)counts.zones,
-              counts.zones == 1 ? "" : "s", out, image_used(imager->image),
-              (uintmax_t)(took_ns / NS_PER_MS));
+              counts.delegations == 1 ? "" : "s", (uintmax_t)counts.rrsets,
+              counts.rrsets == 1 ? "" : "s", (uintmax_t)counts.zones, counts.zones == 1 ? "" : "s",
+              out, image_used(imager->image), (uintmax_t)(took_ns / NS_PER_MS));
 }
 
 static void imager_make(struct imager *imager)

@@ -54,8 +54,8 @@ void answer_add(struct answer *answer, enum section section, struct owner owner,
 void answer_add_optional(struct answer *answer, struct owner owner,
                          const struct zonedb_rrset *rrset, const struct zonedb_rrset *sigs);
 
-/* Answer the question, whose name was found so: FIND_DELEGATION, of the cut itself and no DS,
- * FIND_NO_NODE, or FIND_NODE that has the type asked for. Of `found` needed are the outcome, the zone, node_depth, the key's label count, and
+/* Answer the question, whose name was found so: FIND_DELEGATION, of the cut itself, which has DS if
+ * that is asked for, FIND_NO_NODE, or FIND_NODE that has the type asked for. Of `found` needed are the outcome, the zone, node_depth, the key's label count, and
  * the node or the neighbours. */
 void answer_as_found(struct answer *answer, const struct found *found);
 

@@ -38,12 +38,12 @@
  * IMAGE_PLACE_MORE and the place of one more bucket. Where that one is full too, IMAGE_PLACE_FULL
  * is in the last entry: what is not found there climbs.
  *
- * RRSETS. There is a block for each RRset of a name, found by the whole name and the type; and one
- * of type 0, without bodies, for each name whose RRsets are there: for types that it has not the
+ * RRSETS. There is a block for each RRset of a name, found by the whole name and the type, of a zone
+ * cut in a signed zone for DS; and one of type 0, without bodies, for each name whose RRsets are there: for types that it has not the
  * answer is the apex's body with RCODE 0, unless the name is an alias or the zone proves what is not
  * there. An alias has blocks of addresses too, with those of its target, if that is not in another
  * zone of ours. They are looked for where a name is an apex, or where the name one label longer has
- * no body. What is not there climbs. An answer that does not fit, and has nothing but answer records,
+ * no body, or is a cut that is asked for DS. What is not there climbs. An answer that does not fit, and has nothing but answer records,
  * is truncated to none.
  *
  * ANSWER. Header and question as they came (with the flags and counts of the body), the body, and

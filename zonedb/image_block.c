@@ -265,7 +265,8 @@ static void rrset_put(const struct image_source *source, const struct found *fou
 void image_block_rrset(const struct image_source *source, const struct node *node, uint16_t type,
                        struct image_draft *draft)
 {
-    const struct found found = found_of(source, FIND_NODE, node);
+    const struct found found =
+        found_of(source, node->place == NODE_CUT ? FIND_DELEGATION : FIND_NODE, node);
     rrset_put(source, &found, type, draft);
 }
 

@@ -42,7 +42,8 @@ void image_block_cut(const struct image_source *source, const struct node *node,
 /* A block without bodies, of a name right below the apex: it climbs, and is known by its name. */
 void image_block_climb(const struct image_source *source, struct image_draft *draft_out);
 
-/* The block of the RRset of a type at `node`; without bodies, if there can't be any. */
+/* The block of the RRset of a type at `node`, of DS at a zone cut; without bodies, if there can't be
+ * any. */
 void image_block_rrset(const struct image_source *source, const struct node *node, uint16_t type,
                        struct image_draft *draft_out);
 

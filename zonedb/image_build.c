@@ -154,7 +154,7 @@ static int node_meet(void *context, const uint8_t *key, size_t key_len, const st
         memcmp(key, walk->last, walk->last_len) == 0) {
         met.len = walk->last_len;
         met.is_first = false;
-        return node->place == NODE_PLAIN ? walk->visit(walk->build, walk->apex, &met) : 0;
+        return node->place <= NODE_CUT ? walk->visit(walk->build, walk->apex, &met) : 0;
     }
     if (stop != NULL && atomic_load_explicit(stop, memory_order_relaxed))
         return -ECANCELED;
@@ -182,12 +182,10 @@ static int node_count(struct build *build, const struct image_apex *apex, const 
     struct zonedb_rrset rrset;
     uint64_t entries, octets;
     int status;
-    if (met->node->place == NODE_PLAIN) {
-        if (image_rrsets_count(met->node, met->key_len + 1, &entries, &octets) != 0)
-            return -EBADMSG;
-        c->rrset_entries += entries;
-        c->rrset_octets += octets;
-    }
+    if (image_rrsets_count(apex->zone, met->node, met->key_len + 1, &entries, &octets) != 0)
+        return -EBADMSG;
+    c->rrset_entries += entries;
+    c->rrset_octets += octets;
     c->names += met->is_first;
     if (met->key_len != met->len || met->node->place != NODE_CUT)
         return 0;
@@ -327,8 +325,7 @@ static int apex_add(struct build *build, const struct image_apex *apex, bool has
 static int rrsets_add(struct build *build, const struct image_apex *apex, const struct met *met)
 {
     uint8_t name[NAME_MAX_LEN];
-    if (met->node->place != NODE_PLAIN || build->is_hidden ||
-        !build->candidates[build->at].has_rrsets)
+    if (met->node->place > NODE_CUT || build->is_hidden || !build->candidates[build->at].has_rrsets)
         return 0;
     size_t len = name_from_key(met->key, met->key_len, name);
     if (len == 0)

@@ -171,6 +171,7 @@ static int rrsets_remove(struct patch *patch, const uint8_t *name, size_t len)
     const uint32_t what = image_what(IMAGE_RRSET, 0);
     const uint64_t *entry = image_entry_find(image, what, name, len);
     uint16_t types[IMAGE_TYPES_MAX];
+    entry_renew(patch, image_what(IMAGE_RRSET, RR_DS), name, len, 0); /* of a zone cut */
     if (entry == NULL)
         return image_entry_may_be_lost(image, image_name_hash(what, name, len)) ? IMAGE_OUTDATED
                                                                                 : 0;
@@ -197,8 +198,10 @@ static int rrsets_renew(struct patch *patch, const uint8_t *name, size_t len)
     enum find_outcome outcome = zonedb_find(patch->view, name, RR_A, &found);
     if (outcome == FIND_CORRUPT)
         return -EBADMSG;
-    if (outcome != FIND_NODE || found.is_empty_non_terminal || found.node.place != NODE_PLAIN ||
-        found.zone.id != patch->zone.id)
+    bool is_cut = outcome == FIND_DELEGATION && found.node_depth == found.key.label_count;
+    bool is_plain =
+        outcome == FIND_NODE && !found.is_empty_non_terminal && found.node.place == NODE_PLAIN;
+    if (!(is_cut || is_plain) || found.zone.id != patch->zone.id)
         return 0;
     rc = image_rrsets_add(patch->image, &patch->apex, name, len, &found.node, &patch->draft);
     return rc == -ENOSPC ? IMAGE_OUTDATED : rc;

@@ -268,12 +268,13 @@ static bool block_find(const struct place *image, uint32_t apex_depths, const st
                                     : LOOKUP_ABSENT;
     if (found == LOOKUP_ABSENT)
         return (out->block.at->flags & IMAGE_HAS_WILDCARD) == 0;
-    if (found == LOOKUP_CLIMB || cut.at->body[asked->is_do].len == 0)
+    /* The parent's side of the cut answers for DS itself. */
+    if (found == LOOKUP_CLIMB || cut.at->body[asked->is_do].len == 0 ||
+        (asked->qtype == RR_DS && depth + 1 == asked->label_count))
         return rrset_find(image, asked, out);
     out->block = cut;
     out->depth = depth + 1;
-    /* The parent's side of the cut answers for DS itself. */
-    return asked->qtype != RR_DS || depth + 1 != asked->label_count;
+    return true;
 }
 
 /* ---- the answer ---- */

@@ -98,12 +98,12 @@ void image_version_set(struct image *image, uint64_t version);
 
 /* ---- image_rrsets.c ---- */
 
-/* What the image could have of a node's RRsets: how many entries, and about how many octets of
- * blocks. Both 0: nothing, they climb. Returns 0; -EBADMSG. */
-int image_rrsets_count(const struct node *node, size_t name_len, uint64_t *entries_out,
-                       uint64_t *octets_out);
+/* What the image could have of a node's RRsets, of a zone cut's its DS: how many entries, and about
+ * how many octets of blocks. Both 0: nothing, they climb. Returns 0; -EBADMSG. */
+int image_rrsets_count(const struct find_zone *zone, const struct node *node, size_t name_len,
+                       uint64_t *entries_out, uint64_t *octets_out);
 
-/* Put them in, for a name that has none there yet, of a node in which nothing is occluded. `draft`:
+/* Put them in, for a name that has none there yet, of a plain node or a zone cut. `draft`:
  * room to work in. Outcomes: 0; -ENOSPC; -EBADMSG. */
 int image_rrsets_add(struct image *image, const struct image_apex *apex, const uint8_t *name,
                      size_t len, const struct node *node, struct image_draft *draft);

@@ -23,7 +23,7 @@ static bool is_kept(uint16_t type)
     return type != RR_RRSIG && type != RR_NSEC && type != 0 && (type < 128 || type > 255);
 }
 
-int image_rrsets_count(const struct node *node, size_t name_len, uint64_t *entries_out,
+static int plain_count(const struct node *node, size_t name_len, uint64_t *entries_out,
                        uint64_t *octets_out)
 {
     struct rrsets rest = node->rrsets;
@@ -53,6 +53,31 @@ int image_rrsets_count(const struct node *node, size_t name_len, uint64_t *entri
     *entries_out = is_in ? entries + 1 : 0;
     *octets_out = is_in ? octets + RRSET_OCTETS_MORE + name_len : 0;
     return status < 0 ? -EBADMSG : 0;
+}
+
+/* The parent's side of a cut has nothing else; who validates asks for it. */
+static void ds_count(const struct find_zone *zone, const struct node *node, size_t name_len,
+                     uint64_t *entries_out, uint64_t *octets_out)
+{
+    struct zonedb_rrset ds, sigs;
+    if (zone->signing == ZONEDB_UNSIGNED || rrsets_find(node->rrsets, RR_DS, &ds, &sigs) != 1)
+        return;
+    *entries_out = 1;
+    *octets_out =
+        RRSET_OCTETS_MORE + name_len + ds.rdata_len + (uint64_t)RR_OCTETS_MORE * ds.rr_count;
+    if (sigs.rr_count > 0)
+        *octets_out += sigs.rdata_len + (uint64_t)RR_OCTETS_MORE * sigs.rr_count;
+}
+
+int image_rrsets_count(const struct find_zone *zone, const struct node *node, size_t name_len,
+                       uint64_t *entries_out, uint64_t *octets_out)
+{
+    *entries_out = *octets_out = 0;
+    if (node->place == NODE_PLAIN)
+        return plain_count(node, name_len, entries_out, octets_out);
+    if (node->place == NODE_CUT)
+        ds_count(zone, node, name_len, entries_out, octets_out);
+    return 0;
 }
 
 static int block_add(struct image *image, uint16_t type, const uint8_t *name, size_t len,
@@ -95,9 +120,14 @@ int image_rrsets_add(struct image *image, const struct image_apex *apex, const u
     uint64_t entries, octets, place;
     unsigned count = 0;
     struct zonedb_rrset alias = {.rr_count = 0};
-    int rc = image_rrsets_count(node, len, &entries, &octets);
+    int rc = image_rrsets_count(apex->zone, node, len, &entries, &octets);
     if (rc != 0 || entries == 0)
         return rc;
+    if (node->place == NODE_CUT) {
+        image_draft_rrset(image, apex, name, len, node, RR_DS, draft);
+        image->counts.rrsets++;
+        return block_add(image, RR_DS, name, len, draft, &place);
+    }
     while (rrsets_next(&rest, &rrset) == 1) {
         if (rrset.type == RR_CNAME)
             alias = rrset;
