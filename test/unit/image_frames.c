@@ -261,7 +261,7 @@ void image_made_begin(struct image_made *made, unsigned index)
     memset(made, 0, sizeof *made);
     struct image_head *head = head_of(made);
     /* Some are so narrow that buckets are full. */
-    unsigned directory = index % 3 == 0 ? 1 : 4;
+    unsigned directory = index % 3 == 0 ? 2 : 8;
     *head = (struct image_head){.version = 1 + index,
                                 .until_ns = UINT64_MAX,
                                 .bucket_mask = (directory << IMAGE_BUCKET_SHIFT_MAX) - 1,
