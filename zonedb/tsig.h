@@ -24,6 +24,9 @@
  * (5.2.3) cannot fail but by waiting for longer than the fudge; and RFC 8945 5.2.3 itself wants the
  * client's time there in the one case where server and client disagree. DEVIATES from 5.3 in that
  * the server's clock is told in BADTIME responses only.
+ * The exceptions: a BADTIME response tells the server's time, and a request that is sent again after
+ * its fudge is over gets BADTIME where it was good before. A client that has a part of a long
+ * response by then finds no signature that is good, and must ask anew.
  *
  * Names are digested, and written, in lower case and uncompressed. All functions are pure; any
  * thread. Keys hold what was derived from the secret: overwrite them when done.
