@@ -63,6 +63,9 @@ static __always_inline int image_copy(struct xdp_md *ctx, const struct driver_wo
     /* Of several segments a cache knows nothing, as behind a second server. */
     if (note && job->is_tcp && work->segments == 1)
         driver_request_note(driver, work->len, (uint32_t)work->version, note);
+    struct image_train *train = image_tcp_train(driver->decision.place.connection);
+    if (train && job->is_tcp && work->segments > 1)
+        *train = image_train(driver, work);
     driver_count(job->is_tcp ? DRIVER_COUNT_REQUEST : DRIVER_COUNT_IMAGE);
     return driver_send_copies(1 + work->segments);
 }
@@ -81,6 +84,13 @@ int lethe_image(struct xdp_md *ctx)
     if (!config || !job)
         return driver_climb_up(ctx);
     bool is_tcp = driver->frame.transport == DRIVER_TRANSPORT_TCP;
+    if (is_tcp && driver->decision.room == 0) {
+        if (!image_tcp_progress(config, driver))
+            return driver_climb_up(ctx);
+        driver_count(DRIVER_COUNT_ACK);
+        driver_count(DRIVER_COUNT_SILENT);
+        return XDP_DROP;
+    }
     switch (is_tcp ? image_tcp_answer(ctx, config, driver, &job->work)
                    : image_udp(ctx, config, driver, &job->work)) {
     case DRIVER_CLIMB:

@@ -90,7 +90,78 @@ DRIVER_INLINE enum driver_verdict image_tcp(struct driver_context *ctx,
     return verdict;
 }
 
+/* What was sent last on a connection, if that was several segments, all at once. */
+struct image_train {
+    uint64_t connection;
+    uint32_t end, seq_end; /* in our stream; in the client's, behind its request */
+};
+
+#define IMAGE_TRAINS 4096u /* a power of two */
+
+DRIVER_INLINE uint32_t image_train_place(uint64_t connection)
+{
+    return (uint32_t)(connection >> 32) & (IMAGE_TRAINS - 1);
+}
+
+/* After image_tcp(), if work->segments is more than 1. */
+DRIVER_INLINE struct image_train image_train(const struct driver_work *driver,
+                                             const struct image_work *work)
+{
+    const struct driver_place *place = &driver->decision.place;
+    return (struct image_train){.connection = place->connection,
+                                .end = place->held + LENGTH_LEN + work->len,
+                                .seq_end = driver->decision.reply.ack};
+}
+
+/* Whether an ACK is of some of such a train, of those at image_train_place(). All of it was sent,
+ * and its octets are not kept: it is met with silence, as without a cache (receive_progress() in
+ * modern.c). `place`: where it proves its connection to be. */
+DRIVER_INLINE bool image_tcp_is_progress(const struct driver_work *driver,
+                                         const struct driver_place *place,
+                                         const struct image_train *train)
+{
+    const struct driver_segment *segment = &driver->segment;
+    const struct point point = point_read(segment->timestamp_echo, place->held);
+    return segment->data_len == 0 && train->connection != 0 &&
+           train->connection == place->connection && train->end == point.offset &&
+           place->held < point.offset && train->seq_end == segment->seq;
+}
+
+/* Whether it is to be asked: such an ACK, of something. */
+DRIVER_INLINE bool image_tcp_may_be_progress(const struct driver_work *driver,
+                                             const struct driver_config *config,
+                                             struct driver_place *place_out)
+{
+    return driver->decision.room == 0 && driver->decision.counter == DRIVER_COUNT_ACK &&
+           driver_prove_echo(config, &driver->segment, place_out) == DRIVER_PROVEN;
+}
+
 #ifdef __bpf__
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, IMAGE_TRAINS);
+    __type(key, uint32_t);
+    __type(value, struct image_train);
+} image_trains SEC(".maps");
+
+/* The place of a connection's; NULL never happens. */
+static __always_inline struct image_train *image_tcp_train(uint64_t connection)
+{
+    uint32_t place = image_train_place(connection);
+    return bpf_map_lookup_elem(&image_trains, &place);
+}
+
+/* Whether an ACK is met with silence. A function of its own for its stack. */
+__attribute__((noinline)) int image_tcp_progress(const struct driver_config *config,
+                                                 const struct driver_work *driver)
+{
+    struct driver_place place;
+    if (config == NULL || driver == NULL || !image_tcp_may_be_progress(driver, config, &place))
+        return 0;
+    const struct image_train *train = image_tcp_train(place.connection);
+    return train && image_tcp_is_progress(driver, &place, train);
+}
+
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(map_flags, BPF_F_MMAPABLE);

@@ -135,7 +135,7 @@ enum driver_verdict driver_front(const struct stateless_tcp_config *config,
         driver_tcp_answer(frame, frame + *frame_len, &found, &driver, &work, &len, counter_out);
     if (verdict == DRIVER_TX)
         *frame_len = len;
-    if (verdict == DRIVER_CLIMB && known != NULL && work.decision.room > 0)
+    if (verdict == DRIVER_CLIMB && known != NULL && driver_is_undecided(&work.decision))
         verdict = known->next != NULL ? go_on(&driver, &work, known, frame, frame_len)
                                       : answer_request(&driver, &work, known, frame, frame_len);
     return verdict;

@@ -36,7 +36,11 @@ static bool has_additional; /* the request in `frame` */
 /* What was made of copies of it, where it had no room. */
 static uint8_t copied_octets[TRAIN_CAP];
 static struct train copied;
-static bool has_little_room; /* some have */
+static bool has_little_room;    /* some have */
+static struct frame_spec asked; /* the request in `frame` */
+static struct image_train train_there;
+static uint32_t train_segment_len, train_segments;
+static bool is_heard; /* an ACK of some of them */
 
 struct tally {
     unsigned climbed, answered, copied, trains, single_climbs;
@@ -164,7 +168,7 @@ static size_t make_frame(uint32_t seed)
                (has_timestamps ? cookie_make(&driver_keys, &packet)
                                : cookie_make_first(&driver_keys, &packet));
     uint32_t tag = point_make(held, spec.seq - (below(16) == 0), true);
-    uint8_t options[12] = {1, 1, 8, 10, 0, 0, 0, 9};
+    static uint8_t options[12] = {1, 1, 8, 10, 0, 0, 0, 9};
     for (unsigned j = 0; j < 4; j++)
         options[8 + j] = (uint8_t)(tag >> (24 - 8 * j));
     spec.options = options;
@@ -177,6 +181,7 @@ static size_t make_frame(uint32_t seed)
     spec.payload_len = make_request(request);
     spec.is_checksum_unset = below(4) == 0;
     has_additional = request[2 + 11] != 0;
+    asked = spec;
     size_t len = frame_build(&spec, frame);
     if (below(64) == 0) /* damaged on its way */
         frame[len - 1 - below(40)] ^= 4;
@@ -276,7 +281,55 @@ static enum driver_verdict answer(struct driver_context *ctx, const struct drive
     enum driver_verdict verdict = image_tcp(ctx, config, work, &work_there, &host_note);
     if (verdict == DRIVER_CLIMB)
         copy(ctx, work, &work_there);
+    train_segments = verdict == DRIVER_CLIMB ? work_there.segments : 0;
+    train_segment_len = work_there.segment_len;
+    if (train_segments > 1)
+        train_there = image_train(work, &work_there);
     return verdict;
+}
+
+static enum driver_verdict hear(struct driver_context *ctx, const struct driver_config *config,
+                                struct driver_work *work)
+{
+    const struct image_train none = {0};
+    struct image_train other = train_there;
+    struct driver_place place;
+    (void)ctx;
+    if (!image_tcp_may_be_progress(work, config, &place) ||
+        !image_tcp_is_progress(work, &place, &train_there))
+        return DRIVER_CLIMB;
+    other.end++;
+    MUST(!image_tcp_is_progress(work, &place, &none) &&
+         !image_tcp_is_progress(work, &place, &other));
+    is_heard = true;
+    return DRIVER_DROP;
+}
+
+/* An ACK of some of the segments that were just sent is met with silence, here and there. Returns
+ * whether it does not climb. */
+static bool check_progress(const struct stateless_tcp_config *config, uint32_t segments)
+{
+    static uint8_t octets[TRAIN_CAP];
+    const struct driver_front_known known = {.next = hear};
+    struct train train = {.octets = octets, .cap = sizeof octets};
+    struct frame_spec spec = asked;
+    uint8_t options[12] = {1, 1, 8, 10, 0, 0, 0, 9};
+    uint32_t tag = point_make(train_there.end, train_there.seq_end, false);
+    enum driver_counter counter;
+    for (unsigned i = 0; i < 4; i++)
+        options[8 + i] = (uint8_t)(tag >> (24 - 8 * i));
+    spec.options = options;
+    spec.seq += (uint32_t)spec.payload_len;
+    spec.payload_len = 0;
+    spec.ack += segments * train_segment_len;
+    spec.flags = PACKET_ACK;
+    size_t len = frame_build(&spec, frame), result_len = len;
+    memcpy(result, frame, len);
+    is_heard = false;
+    driver_front(config, &driver_keys, driver_endpoints, 2, &known, result, &result_len, &counter);
+    MUST(!is_heard || user_space(config, len, &train) == 0);
+    MUST(segments < train_segments || !is_heard);
+    return is_heard;
 }
 
 static enum driver_verdict ask(const struct stateless_tcp_config *config, size_t len,
@@ -286,6 +339,7 @@ static enum driver_verdict ask(const struct stateless_tcp_config *config, size_t
     enum driver_counter counter;
     *result_len = len;
     copied = (struct train){.octets = copied_octets};
+    train_segments = 0;
     memcpy(result, frame, len);
     return driver_front(config, &driver_keys, driver_endpoints, 2, &known, result, result_len,
                         &counter);
@@ -302,12 +356,16 @@ static void check_host(void)
 {
     struct tally tally = {0};
     size_t result_len;
+    unsigned heard = 0;
     has_little_room = true;
     for (uint32_t seed = 0; seed < FRAMES; seed++) {
         const struct stateless_tcp_config config = server(seed);
         size_t len = make_frame(seed);
         enum driver_verdict verdict = ask(&config, len, &result_len);
         compare(&config, len, verdict, result_len, &tally);
+        for (uint32_t i = 1; asked.options_len > 0 && train_segments > 1 && i <= train_segments;
+             i++)
+            heard += check_progress(&config, i);
     }
     printf(
         "host: %u answered, %u in copies (%u of several segments), %u climbed, of which %u had a "
@@ -315,7 +373,7 @@ static void check_host(void)
         tally.answered, tally.copied, tally.trains, tally.climbed, tally.single_climbs);
     MUST(tally.answered > FRAMES / 4 && tally.copied > FRAMES / 64 && tally.trains > FRAMES / 256 &&
          tally.climbed > FRAMES / 8);
-    MUST(tally.long_without_opt > 0);
+    MUST(tally.long_without_opt > 0 && heard > 100);
 
     /* Without a lease nothing is answered; nor while the image is made. */
     struct image_head *head = memory.octets;

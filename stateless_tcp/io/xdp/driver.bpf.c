@@ -337,7 +337,7 @@ int lethe_driver(struct xdp_md *ctx)
     case DRIVER_TX:
         return driver_send(ctx, config);
     }
-    bool is_request = !is_tcp || (config->is_answering && work->decision.room > 0);
+    bool is_request = !is_tcp || (config->is_answering && driver_is_undecided(&work->decision));
     if (is_request && (config->next & transport) != 0)
         bpf_tail_call(ctx, &driver_next, 0); /* comes back if there is none */
     return driver_climb_up(ctx);

@@ -47,7 +47,7 @@
 /* What is decided, and what for. */
 struct driver_decision {
     enum driver_verdict verdict;
-    enum driver_counter counter;
+    enum driver_counter counter; /* DRIVER_CLIMB: DRIVER_COUNT_ACK if it is of a part of a train */
     struct packet_segment reply; /* DRIVER_TX */
     /* DRIVER_CLIMB: where this is not 0, `reply` goes back with a response of so many octets or
      * less, its length counted; its TSval has the place in our stream where that begins. */
@@ -72,6 +72,18 @@ DRIVER_INLINE struct driver_decision driver_drop(enum driver_counter counter)
 DRIVER_INLINE struct driver_decision driver_climb(void)
 {
     return (struct driver_decision){.verdict = DRIVER_CLIMB};
+}
+
+/* Of several segments some are there: whoever sent them knows what to do. */
+DRIVER_INLINE struct driver_decision driver_progress(void)
+{
+    return (struct driver_decision){.verdict = DRIVER_CLIMB, .counter = DRIVER_COUNT_ACK};
+}
+
+/* Whether it climbs with something to be decided: by the next program, if there is one. */
+DRIVER_INLINE bool driver_is_undecided(const struct driver_decision *decision)
+{
+    return decision->room > 0 || decision->counter == DRIVER_COUNT_ACK;
 }
 
 DRIVER_INLINE uint32_t driver_least(uint32_t a, uint32_t b)

@@ -175,7 +175,9 @@ DRIVER_INLINE struct driver_decision driver_modern(const struct driver_config *c
         return driver_climb();
     if (has_fin)
         return driver_fin(segment, held, &point);
-    if (held < point.offset || !point_is_exact(point_ahead(segment->timestamp_echo, held)))
+    if (held < point.offset)
+        return driver_progress();
+    if (!point_is_exact(point_ahead(segment->timestamp_echo, held)))
         return driver_climb();
     return driver_ack(segment, segment->seq, 0, &point, DRIVER_COUNT_COMPLETION);
 }
@@ -317,6 +319,7 @@ DRIVER_INLINE enum driver_verdict driver_tcp_answer(uint8_t *data, const uint8_t
 {
     work->frame = *frame;
     work->decision.room = 0;
+    work->decision.counter = DRIVER_COUNT_CLIMBED;
     DRIVER_FORGET();
     enum driver_verdict verdict = driver_tcp_read(data, end, work, counter_out);
     if (verdict != DRIVER_TX)
