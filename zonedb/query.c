@@ -159,8 +159,8 @@ enum query_outcome query_parse(const struct respond_policy *policy, const uint8_
     if ((query_out->flags & OPCODE_MASK) != 0)
         return QUERY_NOTIMP;
     unsigned question_count = load_be16(header + 4);
-    if (question_count != 1 ? question_count != 0 || policy->cookie == NULL
-                            : !question_parse(&c, query_out))
+    if (question_count == 1 ? !question_parse(&c, query_out)
+                            : question_count != 0 || policy->cookie == NULL)
         return QUERY_FORMERR;
     unsigned before_additional = (unsigned)load_be16(header + 6) + load_be16(header + 8);
     unsigned record_count = before_additional + load_be16(header + 10);
@@ -171,7 +171,7 @@ enum query_outcome query_parse(const struct respond_policy *policy, const uint8_
         return QUERY_FORMERR;
     if (query_out->edns.version != 0)
         return QUERY_BADVERS;
-    if (query_out->has_question)
+    if (question_count == 1)
         return QUERY_OK;
     return query_out->edns.cookie != NULL ? QUERY_COOKIE : QUERY_FORMERR;
 }
