@@ -318,4 +318,11 @@ bool config_is_same_restrain(const struct config *a, const struct config *b);
  * outlive the policy. */
 struct respond_policy config_policy(const struct config *config);
 
+/* For the files of this header. Say what is wrong, in a printf format. Returns -EINVAL. */
+int config_refuse(struct config_error *error, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Whether somebody is denied, or asked to go away. */
+bool config_is_shunning(const struct config *config);
+
 #endif
