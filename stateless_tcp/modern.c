@@ -206,10 +206,11 @@ receive_data(const struct stateless_tcp_config *config, const struct packet *pac
              struct recent *recent, struct stateless_tcp_query *query, struct train *train)
 {
     bool has_fin = packet->flags & PACKET_FIN;
-    if (packet->payload_len == LENGTH_LEN && !has_fin) {
-        /* A length that travels alone; its ACK may acknowledge nothing else that is open. */
-        if (proof->offset != point->offset || ((point->seq - packet->seq) & MODERN_SEQ_MASK) != 0)
-            return STATELESS_TCP_DROP;
+    /* A length that travels alone; its ACK may acknowledge nothing else that is open. */
+    if (packet->payload_len == LENGTH_LEN && !has_fin && proof->offset >= point->offset &&
+        ((point->seq - packet->seq) & MODERN_SEQ_MASK) == 0) {
+        /* In case that the message is cut too: else it says itself how long it is. */
+        recent_keep_head(recent, proof->connection, packet->seq, packet->payload, LENGTH_LEN);
         return reply_ack(packet, packet->seq + LENGTH_LEN, 0,
                          point_make(point->offset, point->seq, true), train);
     }

@@ -149,7 +149,7 @@ void recent_keep_head(struct recent *recent, uint64_t connection, uint32_t seq,
                       const uint8_t *octets, uint32_t len)
 {
     assert(len > 0 && len <= RECENT_TAIL_MAX);
-    if (recent->heads == NULL || connection == 0)
+    if (recent == NULL || recent->heads == NULL || connection == 0)
         return;
     struct recent_head *head = head_slot(recent, connection);
     *head = (struct recent_head){.connection = connection, .seq = seq, .len = len};

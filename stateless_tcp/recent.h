@@ -173,7 +173,7 @@ const uint8_t *recent_join(struct recent *recent, const uint8_t *before, uint32_
                            const uint8_t *octets, uint32_t len);
 
 /* Keep `len` octets, 1..RECENT_TAIL_MAX, of the client's stream from `seq` on, where a request
- * begins; they take the place of others of the connection. */
+ * begins; they take the place of others of the connection. `recent`: NULL is allowed. */
 void recent_keep_head(struct recent *recent, uint64_t connection, uint32_t seq,
                       const uint8_t *octets, uint32_t len);
 
