@@ -64,13 +64,22 @@ static int config_check_udp(const struct config *config, struct config_error *er
     return 0;
 }
 
+/* Whether the key's value belongs to these addresses: it stands beside them in the file, or all is on
+ * the command line. What the command line says above a file holds for whatever addresses a reload
+ * brings. */
+static bool is_beside_addresses(const struct config *config, enum config_key_id key)
+{
+    return config->line[key] != 0 || config->file[0] == '\0';
+}
+
 /* What serves stateless TCP only, where no address has that, or not in this profile. */
 static int config_check_vain(const struct config *config, struct config_error *error)
 {
     char place[PATH_MAX + 64];
     bool has_program = config->driver != CONFIG_DRIVER_AUTO && config->driver != CONFIG_DRIVER_OFF;
     config_place(config, config->line[CONFIG_KEY_DRIVER], "driver", "driver", place, sizeof place);
-    if (has_program && !config_has_stateless(config))
+    if (has_program && is_beside_addresses(config, CONFIG_KEY_DRIVER) &&
+        !config_has_stateless(config))
         return config_refuse(error,
                              "%s: %s is for stateless TCP, and no address has that: say tcp: "
                              "stateless for one, or driver: auto",
@@ -81,7 +90,8 @@ static int config_check_vain(const struct config *config, struct config_error *e
                              "%s: hot repeats answers over UDP, which sockets give here: say udp: "
                              "fast too, or driver: on",
                              place);
-    if (config->io == CONFIG_IO_XDP && !config_has_stateless(config))
+    if (config->io == CONFIG_IO_XDP && is_beside_addresses(config, CONFIG_KEY_IO) &&
+        !config_has_stateless(config))
         return config_refuse(
             error,
             "%s: xdp carries frames of stateless TCP, and no address has that: say tcp: stateless "

@@ -371,6 +371,21 @@ START_TEST(test_broken_files_name_the_line)
 }
 END_TEST
 
+/* What is said above a file holds for whatever addresses it brings. */
+START_TEST(test_said_above_a_file_is_not_in_vain)
+{
+    static const char plain[] = "database: d\nlisten: [{address: '::1'}]\n";
+    config_init(&config);
+    ck_assert_int_eq(config_read_text(&config, "file", plain, sizeof plain - 1, &error), 0);
+    snprintf(config.file, sizeof config.file, "file");
+    ck_assert_int_eq(config_set(&config, &config_keys[CONFIG_KEY_DRIVER], "on", &error), 0);
+    ck_assert_int_eq(config_set(&config, &config_keys[CONFIG_KEY_IO], "xdp", &error), 0);
+    ck_assert_msg(config_check(&config, &error) == 0, "%s", error.text);
+    config.file[0] = '\0';
+    ck_assert_int_eq(config_check(&config, &error), -EINVAL);
+}
+END_TEST
+
 START_TEST(test_sizes)
 {
     static const struct {
@@ -670,7 +685,8 @@ START_TEST(test_example_shows_defaults)
 END_TEST
 
 TEST_MAIN("server_config", test_nothing_is_defaults, test_everything, test_proxy,
-          test_broken_files_name_the_line, test_sizes, test_every_part_of_a_good_file_is_survived,
-          test_every_altered_octet_is_survived, test_too_many_addresses, test_too_many_peers,
-          test_same_for_stateless, test_too_long_texts, test_files_that_cannot_be_read,
-          test_manuals_know_every_key, test_example_has_every_key, test_example_shows_defaults)
+          test_broken_files_name_the_line, test_said_above_a_file_is_not_in_vain, test_sizes,
+          test_every_part_of_a_good_file_is_survived, test_every_altered_octet_is_survived,
+          test_too_many_addresses, test_too_many_peers, test_same_for_stateless,
+          test_too_long_texts, test_files_that_cannot_be_read, test_manuals_know_every_key,
+          test_example_has_every_key, test_example_shows_defaults)
