@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The networks of the lab: servers, a wire with or without somebody who tampers, resolver and clients.
 
-    servers [s0] --- [w0] wire [w1] --- [g1] gateway [g0] --- [r0] resolver, clients
+    servers [s0] --- [q0] router [q1] --- [w0] wire [w1] --- [g1] gateway [g0] --- [r0] resolver, clients
 
-The gateway routes, or forwards the resolver's queries by lethe-forward.
+lethed sends no fragments: its link takes packets of 9000 octets, and it is the router, whose other
+link takes 1500, that makes fragments of them, as routers of IPv4 do. The gateway routes, or forwards
+the resolver's queries by lethe-forward.
 
 All addresses are in 198.18.0.0/15 and in namespaces that end with this process.
 """
@@ -19,21 +21,22 @@ sys.path.insert(1, os.path.join(ROOT, "test", "interop"))
 from netns import Namespace, wait_until  # noqa: E402
 
 SERVERS = "198.18.1."
-GATEWAY, GATEWAY_INSIDE = "198.18.1.254", "198.18.2.1"
+ROUTER, ROUTER_OUTSIDE = "198.18.1.254", "198.18.3.1"
+GATEWAY, GATEWAY_INSIDE = "198.18.3.2", "198.18.2.1"
 RESOLVER = "198.18.2.2"
+SERVERS_MTU, MTU = 9000, 1500
 
 
 class World:
     """Made by a with statement, gone behind it."""
 
-    def __init__(self, addresses, mtu=1500):
+    def __init__(self, addresses):
         self.addresses = list(addresses)
-        self.mtu = mtu
         self.tamperer = None
         self.is_bridged = False
 
     def __enter__(self):
-        self.servers, self.wire = Namespace(), Namespace()
+        self.servers, self.router, self.wire = Namespace(), Namespace(), Namespace()
         self.gateway, self.resolver = Namespace(), Namespace()
         try:
             self._connect()
@@ -44,29 +47,38 @@ class World:
 
     def __exit__(self, *_):
         self.stop_tampering()
-        for place in (self.resolver, self.gateway, self.wire, self.servers):
+        for place in (self.resolver, self.gateway, self.wire, self.router, self.servers):
             place.end()
 
     def _connect(self):
-        for place, device, to, far in ((self.servers, "s0", self.wire, "w0"),
-                                       (self.gateway, "g1", self.wire, "w1"),
-                                       (self.resolver, "r0", self.gateway, "g0")):
+        for place, device, to, far, mtu in (
+                (self.servers, "s0", self.router, "q0", SERVERS_MTU),
+                (self.router, "q1", self.wire, "w0", MTU),
+                (self.gateway, "g1", self.wire, "w1", MTU),
+                (self.resolver, "r0", self.gateway, "g0", MTU)):
             place.ip(f"link add {device} type veth peer name {far} netns {to.pid()}")
             for side, name in ((place, device), (to, far)):
                 # What is seen on the wire is what would be seen on a wire: whole checksums, and
                 # no segments larger than the link takes.
                 side.run("ethtool", "-K", name, "tx", "off", "rx", "off", "tso", "off", "gso",
                          "off", "gro", "off", check=False)
-                side.ip(f"link set {name} mtu {self.mtu} up")
+                side.ip(f"link set {name} mtu {mtu} up")
         for address in self.addresses:
             self.servers.ip(f"address add {address}/24 dev s0")
-        self.gateway.ip(f"address add {GATEWAY}/24 dev g1")
-        self.gateway.ip(f"address add {GATEWAY_INSIDE}/24 dev g0")
-        self.resolver.ip(f"address add {RESOLVER}/24 dev r0")
-        self.servers.ip(f"route add {RESOLVER} via {GATEWAY}")
+        for place, address, device in ((self.router, ROUTER, "q0"),
+                                       (self.router, ROUTER_OUTSIDE, "q1"),
+                                       (self.gateway, GATEWAY, "g1"),
+                                       (self.gateway, GATEWAY_INSIDE, "g0"),
+                                       (self.resolver, RESOLVER, "r0")):
+            place.ip(f"address add {address}/24 dev {device}")
+        self.servers.ip(f"route add default via {ROUTER}")
+        self.router.ip(f"route add {RESOLVER} via {GATEWAY}")
+        self.gateway.ip(f"route add {SERVERS}0/24 via {ROUTER_OUTSIDE}")
         self.resolver.ip(f"route add default via {GATEWAY_INSIDE}")
-        self.gateway.sysctl(net__ipv4__ip_forward=1, net__ipv4__conf__all__rp_filter=0,
-                            net__ipv4__conf__g0__rp_filter=0)
+        for place in (self.router, self.gateway):
+            place.sysctl(net__ipv4__ip_forward=1, net__ipv4__conf__all__rp_filter=0,
+                         net__ipv4__conf__default__rp_filter=0)
+        self.gateway.sysctl(net__ipv4__conf__g0__rp_filter=0)
         self.gateway.ip("rule add fwmark 1 lookup 100")
         self.gateway.ip("route add local 0.0.0.0/0 dev lo table 100")
         for place in (self.servers, self.resolver):
@@ -132,8 +144,8 @@ class World:
         self.gateway.run("nft", "delete", "table", "ip", "lab", check=False)
 
     def fragments(self):
-        """Fragments that the servers' kernel has sent."""
-        text = self.servers.run("nstat", "-asz", "IpFragCreates").stdout
+        """Fragments that the router has made."""
+        text = self.router.run("nstat", "-asz", "IpFragCreates").stdout
         return int(text.split("IpFragCreates")[1].split()[0])
 
 
