@@ -23,6 +23,13 @@ tcp:
 {more}"""
 
 
+def wait_for_its_word(server):
+    """Until a program of ours says that it is ready."""
+    wait_until(lambda: "ready" in server.log() or server.process.poll() is not None, "ready")
+    if server.process.poll() is not None:
+        raise peers.ServerError(f"{server.name} ended:\n{server.log()}")
+
+
 class Authority(peers.Lethed):
     """lethed with some of the lab's zones, configured as a row of the table says."""
 
@@ -60,9 +67,7 @@ class Authority(peers.Lethed):
 
     def wait_ready(self):
         """Nobody but the resolver's namespace reaches it: what it says must do."""
-        wait_until(lambda: "ready" in self.log() or self.process.poll() is not None, "ready")
-        if self.process.poll() is not None:
-            raise peers.ServerError(f"{self.name} ended:\n{self.log()}")
+        wait_for_its_word(self)
 
 
 class Resolver(peers.Server):
@@ -233,9 +238,7 @@ class Forwarder(peers.Server):
                 *self.row.forward]
 
     def wait_ready(self):
-        wait_until(lambda: "ready" in self.log() or self.process.poll() is not None, "ready")
-        if self.process.poll() is not None:
-            raise peers.ServerError(f"{self.name} ended:\n{self.log()}")
+        wait_for_its_word(self)
         self.world.divert()
 
     def stop(self):
