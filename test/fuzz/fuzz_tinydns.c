@@ -4,32 +4,16 @@
  * it comes out as zone text that is accepted.
  */
 #include "../unit/zone_fixture.h"
-#include "fuzz.h"
+#include "fuzz_text.h"
 #include "zonedb/text_dump.h"
 #include "zonedb/text_tinydns.h"
 
 static struct fixture fixture;
 
-struct text {
-    char *octets;
-    size_t len;
-};
-
-static int append(void *context, const char *octets, size_t len)
-{
-    struct text *text = context;
-    text->octets = realloc(text->octets, text->len + len);
-    MUST(text->octets != NULL);
-    memcpy(text->octets + text->len, octets, len);
-    text->len += len;
-    return 0;
-}
-
 static void look(void *context, const struct text_message *message)
 {
     unsigned *count = context;
-    MUST(message->line == 0 || message->column > 0);
-    MUST(message->text[0] != '\0');
+    must_be_message(message);
     *count += message->severity == TEXT_ERROR;
 }
 
@@ -39,7 +23,7 @@ static void look_back(const struct text_zone *zone)
     const struct text_options options = {.message = fixture_message};
     struct text_zone *again;
     struct text text = {0};
-    MUST(text_dump(fixture.view, apex, append, &text) == 0);
+    MUST(text_dump(fixture.view, apex, text_append, &text) == 0);
     MUST(text_zone_read_memory(apex, "dump", text.octets, text.len, &options, &again, NULL) == 0);
     MUST(text_zone_counts(again)->records == text_zone_counts(zone)->records);
     text_zone_free(again);

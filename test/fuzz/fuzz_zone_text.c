@@ -4,33 +4,17 @@
  * accepted without a word and comes out the same.
  */
 #include "../unit/zone_fixture.h"
-#include "fuzz.h"
+#include "fuzz_text.h"
 #include "zonedb/text_check.h"
 #include "zonedb/text_dump.h"
 
 static const uint8_t apex[] = "\7example";
 static struct fixture fixture;
 
-struct text {
-    char *octets;
-    size_t len;
-};
-
-static int append(void *context, const char *octets, size_t len)
-{
-    struct text *text = context;
-    text->octets = realloc(text->octets, text->len + len);
-    MUST(text->octets != NULL);
-    memcpy(text->octets + text->len, octets, len);
-    text->len += len;
-    return 0;
-}
-
 static void look(void *context, const struct text_message *message)
 {
     unsigned *count = context;
-    MUST(message->line == 0 || message->column > 0);
-    MUST(message->text[0] != '\0');
+    must_be_message(message);
     (*count)++;
 }
 
@@ -49,7 +33,7 @@ static bool load(const char *octets, size_t len, unsigned *messages, struct text
     (void)text_zone_check(zone, 1786000000);
     text_zone_free(zone);
     MUST(zonedb_view_refresh(fixture.view) == 1);
-    MUST(text_dump(fixture.view, apex, append, dumped) == 0);
+    MUST(text_dump(fixture.view, apex, text_append, dumped) == 0);
     return true;
 }
 
