@@ -18,7 +18,7 @@
 
 void audit_begin(struct audit *audit, const struct config *config)
 {
-    const bool has_zones = config->proxy[0] == '\0';
+    const bool has_zones = !config_is_proxy(config);
     if (audit->interval_s != config->audit_interval_s)
         audit->next_s = 0;
     audit->interval_s = has_zones ? config->audit_interval_s : 0;

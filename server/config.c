@@ -511,6 +511,11 @@ static bool is_restrained(const struct config *config)
     return restrain_is_wanted(&restrain);
 }
 
+bool config_is_proxy(const struct config *config)
+{
+    return config->proxy[0] != '\0';
+}
+
 bool config_is_same_stateless(const struct config *a, const struct config *b)
 {
     for (unsigned k = CONFIG_KEY_TCP_PROFILE; k < CONFIG_KEY_COUNT; k++)

@@ -279,6 +279,10 @@ int config_listen_set_interface(struct config_listen *listen, const char *interf
  * reason in `error`. */
 int config_check(const struct config *config, struct config_error *error);
 
+/* Whether it is a proxy: without a database, and with the threads of stateless TCP alone, since UDP
+ * at its addresses may well be the back end's own. */
+bool config_is_proxy(const struct config *config);
+
 /* Whether every key that stateless TCP depends on has the same value in both; addresses aside. */
 bool config_is_same_stateless(const struct config *a, const struct config *b);
 

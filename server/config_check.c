@@ -36,7 +36,7 @@ static int config_check_listen(const struct config *config, size_t i, struct con
         return config_refuse(
             error, "%s: %s with stateless TCP needs its interface named",
             config_place(config, listen->line, "listen", "listen", place, sizeof place), text);
-    if (config->proxy[0] != '\0' && listen->tcp != CONFIG_TCP_STATELESS)
+    if (config_is_proxy(config) && listen->tcp != CONFIG_TCP_STATELESS)
         return config_refuse(
             error, "%s: %s must have tcp: stateless, all that a proxy serves",
             config_place(config, listen->line, "listen", "listen", place, sizeof place), text);
@@ -59,7 +59,7 @@ static int config_check_udp(const struct config *config, struct config_error *er
     if (config->udp == CONFIG_UDP_FAST && !config_has_stateless(config))
         return config_refuse(error, "%s: fast is UDP beside stateless TCP, and no address has that",
                              place);
-    if (config->proxy[0] != '\0' && config->udp == CONFIG_UDP_FAST)
+    if (config_is_proxy(config) && config->udp == CONFIG_UDP_FAST)
         return config_refuse(error, "%s: a proxy does not serve UDP", place);
     return 0;
 }
@@ -85,7 +85,7 @@ static int config_check_vain(const struct config *config, struct config_error *e
                              "stateless for one, or driver: auto",
                              place, config_keys[CONFIG_KEY_DRIVER].choices[config->driver]);
     if (config->driver == CONFIG_DRIVER_HOT && config->udp != CONFIG_UDP_FAST &&
-        config->proxy[0] == '\0')
+        !config_is_proxy(config))
         return config_refuse(error,
                              "%s: hot repeats answers over UDP, which sockets give here: say udp: "
                              "fast too, or driver: on",
@@ -107,7 +107,7 @@ static int config_check_vain(const struct config *config, struct config_error *e
 static int config_check_driver(const struct config *config, struct config_error *error)
 {
     char place[PATH_MAX + 64];
-    if (config->driver == CONFIG_DRIVER_HOT && config->proxy[0] != '\0')
+    if (config->driver == CONFIG_DRIVER_HOT && config_is_proxy(config))
         return config_refuse(error, "%s: a proxy does not serve UDP: say driver: on",
                              config_place(config, config->line[CONFIG_KEY_DRIVER], "driver",
                                           "driver", place, sizeof place));
@@ -116,7 +116,7 @@ static int config_check_driver(const struct config *config, struct config_error 
         return config_refuse(error, "%s: no program can be put in the driver with io: libpcap",
                              config_place(config, config->line[CONFIG_KEY_DRIVER], "driver",
                                           "driver", place, sizeof place));
-    if (config->driver == CONFIG_DRIVER_ZONES && config->proxy[0] != '\0')
+    if (config->driver == CONFIG_DRIVER_ZONES && config_is_proxy(config))
         return config_refuse(error, "%s: a proxy has no zones",
                              config_place(config, config->line[CONFIG_KEY_DRIVER], "driver",
                                           "driver", place, sizeof place));
@@ -132,11 +132,11 @@ static int config_check_driver(const struct config *config, struct config_error 
 static int config_check_tsig(const struct config *config, struct config_error *error)
 {
     char place[PATH_MAX + 64];
-    if (config->proxy[0] != '\0' && config->tsig_keys[0] != '\0')
+    if (config_is_proxy(config) && config->tsig_keys[0] != '\0')
         return config_refuse(error, "%s: a proxy leaves signatures to its back end",
                              config_place(config, config->line[CONFIG_KEY_TSIG_KEYS], "keys",
                                           "tsig-keys", place, sizeof place));
-    if (config->proxy[0] != '\0' && config->has_tsig_well_known)
+    if (config_is_proxy(config) && config->has_tsig_well_known)
         return config_refuse(error, "%s: a proxy leaves signatures to its back end",
                              config_place(config, config->line[CONFIG_KEY_TSIG_WELL_KNOWN],
                                           "well-known", "tsig-well-known", place, sizeof place));
@@ -158,7 +158,7 @@ static int config_check_policy(const struct config *config, struct config_error 
 static int config_check_goaway(const struct config *config, struct config_error *error)
 {
     char place[PATH_MAX + 64];
-    if (!config_is_shunning(config) || config->proxy[0] == '\0')
+    if (!config_is_shunning(config) || !config_is_proxy(config))
         return 0;
     bool is_code = config->goaway_code != GOAWAY_NO_BLOCK;
     return config_refuse(
@@ -180,21 +180,21 @@ int config_check(const struct config *config, struct config_error *error)
         config_check_vain(config, error) != 0 || config_check_tsig(config, error) != 0 ||
         config_check_policy(config, error) != 0 || config_check_goaway(config, error) != 0)
         return -EINVAL;
-    if (config->proxy[0] != '\0' && config->database[0] != '\0')
+    if (config_is_proxy(config) && config->database[0] != '\0')
         return config_refuse(error,
                              "%s: there is a database too; serve zones or ask a back end, not both",
                              config_place(config, config->line[CONFIG_KEY_PROXY], "proxy", "proxy",
                                           place, sizeof place));
-    if (config->proxy[0] != '\0' && config->has_fast_open)
+    if (config_is_proxy(config) && config->has_fast_open)
         return config_refuse(error, "%s: a proxy has no response at hand to send with its SYN+ACK",
                              config_place(config, config->line[CONFIG_KEY_TCP_FAST_OPEN],
                                           "fast-open", "tcp-fast-open", place, sizeof place));
-    if (config->proxy[0] != '\0' && config->tcp_transfer_peers.count != 0)
+    if (config_is_proxy(config) && config->tcp_transfer_peers.count != 0)
         return config_refuse(error, "%s: a proxy has no kernel TCP to leave them to",
                              config_place(config, config->line[CONFIG_KEY_TCP_TRANSFER_PEERS],
                                           "transfer-peers", "tcp-transfer-peers", place,
                                           sizeof place));
-    if (config->database[0] == '\0' && config->proxy[0] == '\0')
+    if (config->database[0] == '\0' && !config_is_proxy(config))
         return config_refuse(error, "%s%sno database: say %s", file != NULL ? file : "",
                              file != NULL ? ":1: " : "",
                              file != NULL ? "\"database: DIR\"" : "--db DIR");

@@ -124,7 +124,7 @@ static void main_announce(struct server *server, const struct config *config)
     char text[900];
     server_describe(server, text, sizeof text);
     log_write(LOG_LEVEL_INFO, "version %s: %s", LETHE_VERSION, text);
-    if (config->proxy[0] == '\0' && server_zone_count(server) == 0)
+    if (!config_is_proxy(config) && server_zone_count(server) == 0)
         log_write(LOG_LEVEL_WARNING,
                   "no zone yet: every query is REFUSED until one is there; load one, any time, "
                   "with: lethe --db %s zone load NAME FILE",

@@ -488,7 +488,7 @@ int stateless_open(const struct config *config, struct zonedb *db, struct park *
         member->tcp = tcp_config(config);
         member->secret = secret;
         member->db = db;
-        member->is_proxy = config->proxy[0] != '\0';
+        member->is_proxy = config_is_proxy(config);
         if (member->is_proxy && !address_parse(config->proxy, &member->proxy))
             outcome = refuse(error, -EINVAL, "proxy: not an address");
         member->park = park;

@@ -54,13 +54,28 @@ void answer_add(struct answer *answer, enum section section, struct owner owner,
 void answer_add_optional(struct answer *answer, struct owner owner,
                          const struct zonedb_rrset *rrset, const struct zonedb_rrset *sigs);
 
+/* An RRset of a node, with its RRSIGs (`sigs_out` may be NULL). Returns whether it is there. */
+bool answer_rrset(struct answer *answer, const struct node *node, uint16_t type,
+                  struct zonedb_rrset *rrset_out, struct zonedb_rrset *sigs_out);
+
 /* Answer the question, whose name was found so: FIND_DELEGATION, of the cut itself, which has DS if
- * that is asked for, FIND_NO_NODE, or FIND_NODE that has the type asked for. Of `found` needed are the outcome, the zone, node_depth, the key's label count, and
- * the node or the neighbours. */
+ * that is asked for, FIND_NO_NODE, or FIND_NODE that has the type asked for. Of `found` needed are
+ * the outcome, the zone, node_depth, the key's label count, and the node or the neighbours. */
 void answer_as_found(struct answer *answer, const struct found *found);
 
 /* Answer the question, of class IN and no transfer, from the zones. */
 void answer_as_asked(struct answer *answer);
+
+/* ---- additional.c ---- */
+
+/* The addresses of the hosts that `rrset` names are wanted; `cut`: it is a referral's, else NULL. */
+void additional_want(struct answer *answer, const struct subject *subject,
+                     const struct found *found, const struct zonedb_rrset *rrset,
+                     const uint8_t *cut);
+
+/* Add what is wanted (RFC 1034 4.3.2 step 6). Glue for name servers below a cut must go along (RFC
+ * 9471 3.1); other addresses may. */
+void additional_add(struct answer *answer);
 
 /* ---- denial.c: proofs that something does not exist, all into the authority section ---- */
 

@@ -85,100 +85,12 @@ void answer_add_optional(struct answer *a, struct owner owner, const struct zone
     a->is_corrupt |= !is_good;
 }
 
-/* An RRset of a node, with its RRSIGs. Returns whether it is there. */
-static bool node_rrset(struct answer *a, const struct node *node, uint16_t type,
-                       struct zonedb_rrset *rrset_out, struct zonedb_rrset *sigs_out)
+bool answer_rrset(struct answer *a, const struct node *node, uint16_t type,
+                  struct zonedb_rrset *rrset_out, struct zonedb_rrset *sigs_out)
 {
     int status = rrsets_find(node->rrsets, type, rrset_out, sigs_out);
     a->is_corrupt |= status < 0;
     return status == 1;
-}
-
-/* ---- additional section ---- */
-
-/* Where the host name of a record stands in its RDATA; -1: the type names none. */
-static int target_at(uint16_t type)
-{
-    switch (type) {
-    case RR_NS:
-        return 0;
-    case RR_MX:
-    case RR_SVCB:
-    case RR_HTTPS:
-        return 2;
-    case RR_SRV:
-        return 6;
-    default:
-        return -1;
-    }
-}
-
-static bool is_service(uint16_t type)
-{
-    return type == RR_SVCB || type == RR_HTTPS;
-}
-
-/* The addresses of one host, if the zone has them, and for SVCB and its kind the target's record of
- * the same type (RFC 9460 4.1). Glue has no RRSIGs of its own. */
-static void addresses_add(struct answer *a, struct owner host, bool is_required)
-{
-    const uint16_t types[] = {RR_A, RR_AAAA, a->hosts.type};
-    struct node node;
-    int status = zonedb_find_exact(a->view, &a->hosts_zone, host.name, &node);
-    a->is_corrupt |= status < 0;
-    if (status != 1)
-        return;
-    for (unsigned i = 0; i < (is_service(a->hosts.type) ? 3 : 2); i++) {
-        struct zonedb_rrset rrset, sigs;
-        if (!node_rrset(a, &node, types[i], &rrset, &sigs) || rrset.rdata == a->hosts.rdata)
-            continue; /* not there, or the answer itself */
-        if (is_required)
-            answer_add(a, SECTION_ADDITIONAL, host, &rrset, &sigs, TTL_AS_STORED);
-        else
-            answer_add_optional(a, host, &rrset, &sigs);
-    }
-}
-
-/* Addresses of the hosts that an RRset names, as far as they are in the zone: of a referral, those
- * at or below the cut, which are required, or the others; else all. */
-static void hosts_add(struct answer *a, bool is_required)
-{
-    int at = target_at(a->hosts.type);
-    struct rdata_cursor cursor = rdata_begin(&a->hosts);
-    const uint8_t *rdata;
-    uint16_t rdata_len;
-    int status;
-    for (unsigned i = 0; (status = rdata_next(&cursor, &rdata, &rdata_len)) == 1; i++) {
-        size_t host_len = rdata_len <= at ? 0 : name_len(rdata + at, (size_t)(rdata_len - at));
-        if (host_len == 0) {
-            a->is_corrupt = true;
-            return;
-        }
-        struct owner host = {rdata + at, response_target(a->response, &a->hosts, i)};
-        if (host.name[0] == 0 && is_service(a->hosts.type) && load_be16(rdata) != 0) {
-            addresses_add(a, (struct owner){a->hosts_owner, 0}, false); /* RFC 9460 2.5.2 */
-            continue;
-        }
-        bool is_below = a->hosts_cut != NULL &&
-                        name_ends_in(host.name, host_len, a->hosts_cut, a->hosts_cut_len);
-        if (is_below && a->use.kind == TEMPLATE_SERVERS)
-            a->use.kind = TEMPLATE_NONE; /* no other cut has these */
-        if (is_below == is_required &&
-            (is_below || name_ends_in(host.name, host_len, a->hosts_apex, a->hosts_apex_len)))
-            addresses_add(a, host, is_required);
-    }
-    a->is_corrupt |= status < 0;
-}
-
-/* RFC 1034 4.3.2 step 6. Glue for name servers below a cut must go along (RFC 9471 3.1); other
- * addresses may. */
-static void additional(struct answer *a)
-{
-    if (a->hosts.rr_count == 0)
-        return;
-    if (a->hosts_cut != NULL)
-        hosts_add(a, true);
-    hosts_add(a, false);
 }
 
 /* ---- the outcomes ---- */
@@ -235,21 +147,6 @@ static void no_name(struct answer *a, const struct subject *subject, const struc
     denial_no_name(a, subject, found);
 }
 
-/* The addresses of the hosts that `rrset` names are wanted; `cut`: it is a referral's. */
-static void hosts_want(struct answer *a, const struct subject *subject, const struct found *found,
-                       const struct zonedb_rrset *rrset, const uint8_t *cut)
-{
-    if (target_at(rrset->type) < 0)
-        return;
-    a->hosts = *rrset;
-    a->hosts_owner = subject->name;
-    a->hosts_zone = found->zone;
-    a->hosts_apex = name_skip(subject->name, (unsigned)found->key.label_count - found->zone.depth);
-    a->hosts_apex_len = name_len(a->hosts_apex, NAME_MAX_LEN);
-    a->hosts_cut = cut;
-    a->hosts_cut_len = cut != NULL ? name_len(cut, NAME_MAX_LEN) : 0;
-}
-
 /* A referral that was asked for before is kept for all names below the cut. Others have what
  * depends on their servers only, unless there is DS or a proof, from whichever cut had the same
  * ones. Returns whether that was written. */
@@ -281,7 +178,7 @@ static void referral(struct answer *a, const struct subject *subject, const stru
     struct zonedb_rrset ns, ds, sigs;
     unsigned labels = (unsigned)found->key.label_count - found->node_depth;
     struct owner cut = answer_owner(subject, labels);
-    if (!node_rrset(a, &found->node, RR_NS, &ns, NULL)) {
+    if (!answer_rrset(a, &found->node, RR_NS, &ns, NULL)) {
         a->is_corrupt = true;
         return;
     }
@@ -289,12 +186,12 @@ static void referral(struct answer *a, const struct subject *subject, const stru
         return;
     answer_add(a, SECTION_AUTHORITY, cut, &ns, NULL, TTL_AS_STORED);
     if (a->query->edns.is_do && found->zone.signing != ZONEDB_UNSIGNED) {
-        if (node_rrset(a, &found->node, RR_DS, &ds, &sigs))
+        if (answer_rrset(a, &found->node, RR_DS, &ds, &sigs))
             answer_add(a, SECTION_AUTHORITY, cut, &ds, &sigs, TTL_AS_STORED);
         else
             denial_no_ds(a, subject, found);
     }
-    hosts_want(a, subject, found, &ns, cut.name);
+    additional_want(a, subject, found, &ns, cut.name);
 }
 
 /* QTYPE ANY: everything, RRSIGs included. */
@@ -322,7 +219,7 @@ static void any_minimal(struct answer *a, struct owner owner, const struct found
             type = rrset.type;
     }
     a->is_corrupt |= status < 0;
-    if (node_rrset(a, &found->node, type, &rrset, &sigs))
+    if (answer_rrset(a, &found->node, type, &rrset, &sigs))
         answer_add(a, SECTION_ANSWER, owner, &rrset, &sigs, TTL_AS_STORED);
 }
 
@@ -384,10 +281,10 @@ static enum step node_answer(struct answer *a, struct chain *chain, struct subje
         (a->policy->is_any_full ? any_full : any_minimal)(a, owner, found);
     } else if (qtype == RR_RRSIG && rrsigs(a, owner, found)) {
         has_answer = true;
-    } else if (node_rrset(a, &found->node, qtype, &rrset, &sigs)) {
+    } else if (answer_rrset(a, &found->node, qtype, &rrset, &sigs)) {
         answer_add(a, SECTION_ANSWER, owner, &rrset, &sigs, TTL_AS_STORED);
-        hosts_want(a, subject, found, &rrset, NULL);
-    } else if (node_rrset(a, &found->node, RR_CNAME, &rrset, &sigs)) {
+        additional_want(a, subject, found, &rrset, NULL);
+    } else if (answer_rrset(a, &found->node, RR_CNAME, &rrset, &sigs)) {
         alias = only_name(&rrset);
         a->is_corrupt |= alias == NULL;
         answer_add(a, SECTION_ANSWER, owner, &rrset, &sigs, TTL_AS_STORED);
@@ -409,7 +306,7 @@ static enum step dname(struct answer *a, struct chain *chain, struct subject *su
     unsigned labels = (unsigned)found->key.label_count - found->node_depth;
     const uint8_t *target;
     a->use.kind = TEMPLATE_NONE; /* the alias has the question's upper and lower case */
-    if (!node_rrset(a, &found->node, RR_DNAME, &rrset, &sigs) ||
+    if (!answer_rrset(a, &found->node, RR_DNAME, &rrset, &sigs) ||
         (target = only_name(&rrset)) == NULL) {
         a->is_corrupt = true;
         return STEP_DONE;
@@ -510,7 +407,7 @@ void answer_as_found(struct answer *a, const struct found *found)
            found->outcome == FIND_NODE);
     chain_begin(&chain, subject.name);
     answer_found(a, &chain, &subject, found);
-    additional(a);
+    additional_add(a);
 }
 
 /* The first name, whose key is in `found`, and those that aliases lead to. Sections in their order:
@@ -528,7 +425,7 @@ static void answer_chain(struct answer *a, struct found *found)
     }
     if (a->query->edns.is_do)
         wildcard_proofs(a, &chain);
-    additional(a);
+    additional_add(a);
 }
 
 void answer_as_asked(struct answer *a)
