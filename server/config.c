@@ -75,6 +75,8 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
         "say more of errors, by extended codes (default: on)", SWITCH(has_ede)},
     [CONFIG_KEY_ANY] = {NULL, "any", "any", "minimal|full",
         "ANY gets one RRset or all of them (default: minimal)", CHOICE(any, any_choices)},
+    [CONFIG_KEY_MINIMAL_RESPONSES] = {NULL, "minimal-responses", "minimal-responses", .help =
+        "answers without addresses of the hosts that they name (default: off)", SWITCH(is_minimal)},
     [CONFIG_KEY_NSID] = {NULL, "nsid", "nsid", "TEXT|0xHEX",
         "server identifier for the NSID option (default: none)", TEXT(nsid_text)},
     [CONFIG_KEY_CHAOS_VERSION] = {"chaos", "version", "chaos-version", "TEXT|off",
@@ -211,6 +213,7 @@ struct respond_policy config_policy(const struct config *config)
     policy.has_padding = config->has_padding;
     policy.has_ede = config->has_ede;
     policy.is_any_full = config->any != 0;
+    policy.is_minimal = config->is_minimal;
     policy.has_checksum = config->has_checksum;
     policy.has_checksum_siphash = config->has_checksum_siphash;
     policy.checksum_code = (uint16_t)config->checksum_code;

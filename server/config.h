@@ -101,6 +101,7 @@ enum config_key_id {
     CONFIG_KEY_EDNS_PADDING,
     CONFIG_KEY_EDNS_EDE,
     CONFIG_KEY_ANY,
+    CONFIG_KEY_MINIMAL_RESPONSES,
     CONFIG_KEY_NSID,
     CONFIG_KEY_CHAOS_VERSION,
     CONFIG_KEY_CHAOS_ID,
@@ -169,6 +170,7 @@ struct config {
     bool has_keepalive;
     bool has_padding;
     bool has_ede;
+    bool is_minimal;
     unsigned any; /* 0 minimal, 1 full */
     char nsid_text[2 + 2 * CONFIG_NSID_MAX + 1];
     uint8_t nsid[CONFIG_NSID_MAX];

@@ -123,6 +123,7 @@ static bool has_same_image(const struct generation *a, const struct generation *
 {
     return a->config.image_size == b->config.image_size &&
            (a->config.driver == CONFIG_DRIVER_ZONES) == (b->config.driver == CONFIG_DRIVER_ZONES) &&
+           a->settings.policy.is_minimal == b->settings.policy.is_minimal &&
            a->settings.policy.udp_payload == b->settings.policy.udp_payload &&
            a->settings.policy.has_edns == b->settings.policy.has_edns;
 }

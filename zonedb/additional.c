@@ -90,7 +90,7 @@ void additional_add(struct answer *a)
 void additional_want(struct answer *a, const struct subject *subject, const struct found *found,
                      const struct zonedb_rrset *rrset, const uint8_t *cut)
 {
-    if (target_at(rrset->type) < 0)
+    if (target_at(rrset->type) < 0 || (a->policy->is_minimal && cut == NULL))
         return;
     a->hosts = *rrset;
     a->hosts_owner = subject->name;

@@ -68,7 +68,8 @@ void answer_as_asked(struct answer *answer);
 
 /* ---- additional.c ---- */
 
-/* The addresses of the hosts that `rrset` names are wanted; `cut`: it is a referral's, else NULL. */
+/* The addresses of the hosts that `rrset` names are wanted, unless responses are to be minimal;
+ * `cut`: it is a referral's, whose glue is wanted always, else NULL. */
 void additional_want(struct answer *answer, const struct subject *subject,
                      const struct found *found, const struct zonedb_rrset *rrset,
                      const uint8_t *cut);

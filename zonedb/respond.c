@@ -472,7 +472,8 @@ static uint16_t answer_query(struct zonedb_view *view, const struct respond_poli
         template_name_set(&name, query->qname, query->qname_len);
         use.kind = TEMPLATE_EXACT;
         use.depth = name.label_count;
-        use.of = (uint64_t)policy->is_any_full << 16 | query->qtype;
+        use.of =
+            (uint64_t)policy->is_minimal << 17 | (uint64_t)policy->is_any_full << 16 | query->qtype;
         use.is_do = query->edns.is_do;
         if (template_answer(view->templates, &name, &use, query->qtype, r, &ede))
             return ede;

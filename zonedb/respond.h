@@ -29,6 +29,7 @@ struct respond_policy {
     uint16_t udp_payload;      /* our largest UDP response, 512..4096 */
     bool has_edns;             /* false: OPT records are ignored, none is sent */
     bool is_any_full;          /* ANY gets every RRset; false: one RRset (RFC 8482 4.1) */
+    bool is_minimal;           /* answers name hosts without their addresses; referrals keep glue */
     bool has_keepalive;        /* edns-tcp-keepalive announced (RFC 7828) */
     bool has_padding;          /* padding where asked for (RFC 7830) */
     bool has_ede;              /* extended errors (RFC 8914) */

@@ -50,6 +50,7 @@ static struct respond_policy policy_of(uint8_t choice)
     policy.has_edns = (choice & 2) == 0;
     policy.is_any_full = (choice & 4) != 0;
     policy.has_checksum_siphash = (choice & 8) != 0;
+    policy.is_minimal = (choice & 32) != 0;
     policy.cookie = choice & 128 ? NULL : &secrets;
     if (choice & 16) {
         policy.nsid = (const uint8_t *)"fuzz";

@@ -22,6 +22,7 @@ static struct respond_policy policy_of(unsigned which)
 {
     struct respond_policy policy = respond_policy_default();
     policy.udp_payload = payloads_of_images[which];
+    policy.is_minimal = which == 1;
     return policy;
 }
 

@@ -31,6 +31,7 @@ START_TEST(test_nothing_is_defaults)
     struct respond_policy policy = config_policy(&config);
     ck_assert_uint_eq(policy.udp_payload, expected.udp_payload);
     ck_assert(policy.has_edns == expected.has_edns && policy.is_any_full == expected.is_any_full);
+    ck_assert_int_eq(policy.is_minimal, expected.is_minimal);
     ck_assert(policy.has_checksum == expected.has_checksum);
     ck_assert_uint_eq(policy.checksum_code, expected.checksum_code);
     ck_assert_ptr_null(policy.nsid);
@@ -61,6 +62,7 @@ static const char everything[] = "database: /db\n"
                                  "edns-keepalive: off\n"
                                  "edns-padding: off\n"
                                  "edns-ede: off\n"
+                                 "minimal-responses: on\n"
                                  "any: full\n"
                                  "nsid: 0x00ffAb\n"
                                  "chaos: {version: Lethe, id: one}\n"
@@ -105,6 +107,7 @@ START_TEST(test_everything)
     ck_assert_uint_eq(policy.udp_payload, 4096);
     ck_assert(!policy.has_keepalive && !policy.has_padding && !policy.has_ede);
     ck_assert(!policy.has_edns && policy.is_any_full && !policy.has_checksum);
+    ck_assert(policy.is_minimal);
     ck_assert(config.audit_interval_s == 7 && config.audit_findings == 1000);
     ck_assert(config.audit_spread_s == 0 && strcmp(config.audit_hints, "/hints") == 0);
     ck_assert_str_eq(config.audit_program, "/lethe");

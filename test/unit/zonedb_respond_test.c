@@ -289,6 +289,23 @@ START_TEST(test_any)
 }
 END_TEST
 
+START_TEST(test_minimal)
+{
+    const struct options by_tcp = {.transport = RESPOND_TCP};
+    struct respond_policy policy = respond_policy_default();
+    char full[4096], text[4096];
+    policy.is_minimal = true;
+    const struct message *m = ask_policy(&policy, "mail.example.", 15, by_tcp);
+    ck_assert_str_eq(message_text(m, text, sizeof text),
+                     "an/15 mail.example.\nan/15 mail.example.\n");
+    /* Without its glue nobody follows a referral. */
+    message_text(ask("x.glue.example.", 1, by_tcp), full, sizeof full);
+    m = ask_policy(&policy, "x.glue.example.", 1, by_tcp);
+    ck_assert_str_eq(message_text(m, text, sizeof text), full);
+    ck_assert_ptr_nonnull(strstr(full, "ar/1 "));
+}
+END_TEST
+
 START_TEST(test_edns)
 {
     const struct message *m =
@@ -565,6 +582,7 @@ int main(void)
                                   test_in_domain_glue_or_tc,
                                   test_every_size_limit,
                                   test_any,
+                                  test_minimal,
                                   test_edns,
                                   test_options,
                                   test_keepalive_and_padding,

@@ -208,6 +208,9 @@ START_TEST(test_exact)
         for (size_t i = 0; i < sizeof questions / sizeof *questions; i++) {
             policy.is_any_full = false;
             ask(questions[i].name, questions[i].type, 0, false);
+            policy.is_minimal = true;
+            ask(questions[i].name, questions[i].type, 0, false);
+            policy.is_minimal = false;
             policy.is_any_full = true;
             ask(questions[i].name, questions[i].type, 1232, false);
             ask(questions[i].name, questions[i].type, 1232, true);
