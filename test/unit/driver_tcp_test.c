@@ -110,7 +110,10 @@ START_TEST(what_is_not_certain_climbs)
         enum driver_verdict verdict;
     } cases[] = {
         {PACKET_ACK, 5002, 5002, 0, DRIVER_TX},
-        {PACKET_ACK, 5003, 5002, 0, DRIVER_TX},     /* our FIN too */
+        {PACKET_ACK, 5003, 5002, 0, DRIVER_TX}, /* our FIN too */
+        {PACKET_ACK, 5003, 5002, 1, DRIVER_TX}, /* the same behind its own */
+        {PACKET_ACK, 5002, 5002, 1, DRIVER_CLIMB},
+        {PACKET_ACK, 5003, 5002, 2, DRIVER_CLIMB},
         {PACKET_ACK, 5002, 5002, 19, DRIVER_CLIMB}, /* something is sent ahead */
         {PACKET_ACK, 5001, 5002, 0, DRIVER_CLIMB},  /* a piece is missing */
         {PACKET_ACK, 5010, 5002, 0, DRIVER_CLIMB},  /* echo of an older train */

@@ -304,16 +304,22 @@ DRIVER_INLINE int client_take_syn_sent(const struct client_config *config,
     return client_reply_question(config, place, work, place->una);
 }
 
+/* RFC 7323 4.3 */
+DRIVER_INLINE void client_take_echo(struct client_place *place,
+                                    const struct driver_segment *segment)
+{
+    if (segment->has_timestamps && !client_is_before(segment->timestamp_value, place->echo) &&
+        !client_is_before(place->rcv, segment->seq))
+        place->echo = segment->timestamp_value;
+}
+
 DRIVER_INLINE int client_take_open(struct client_context *ctx, const struct client_config *config,
                                    struct client_tally *counts, struct client_place *place,
                                    struct client_work *work)
 {
     struct driver_segment *segment = &work->segment;
     uint32_t seq = segment->seq, end = seq + work->payload_len;
-    /* RFC 7323 4.3 */
-    if (segment->has_timestamps && !client_is_before(segment->timestamp_value, place->echo) &&
-        !client_is_before(place->rcv, seq))
-        place->echo = segment->timestamp_value;
+    client_take_echo(place, segment);
     client_take_ack(config, place, segment->ack, work->now_ns);
     bool has_fin = (segment->flags & PACKET_FIN) != 0;
     if (client_is_before(place->rcv, seq) || (client_is_before(end, place->rcv)))
@@ -337,6 +343,7 @@ DRIVER_INLINE int client_take_fin_sent(const struct client_config *config,
 {
     struct driver_segment *segment = &work->segment;
     bool has_fin = (segment->flags & PACKET_FIN) != 0;
+    client_take_echo(place, segment);
     client_take_ack(config, place, segment->ack, work->now_ns);
     if (has_fin && !place->is_fin_received && segment->seq + work->payload_len == place->rcv) {
         place->is_fin_received = 1;

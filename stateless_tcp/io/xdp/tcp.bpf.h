@@ -171,7 +171,9 @@ DRIVER_INLINE struct driver_decision driver_modern(const struct driver_config *c
     }
     uint32_t held = place.held;
     const struct point point = point_read(segment->timestamp_echo, held);
-    if (!driver_is_at(&point, segment->seq))
+    /* Of our FIN, which answered one that is counted here, while the echo is of before. */
+    bool is_last = !has_fin && held > point.offset && driver_is_at(&point, segment->seq - 1);
+    if (!is_last && !driver_is_at(&point, segment->seq))
         return driver_climb();
     if (has_fin)
         return driver_fin(segment, held, &point);
