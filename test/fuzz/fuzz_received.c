@@ -16,12 +16,12 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc;
     (void)argv;
+    plan_init(&plan);
     plan.name[0] = 3;
     memcpy(plan.name + 1, "www\7example", 12);
     plan.type = plan.class = 1;
     plan.edns.is_present = plan.edns.has_checksum = true;
     plan.edns.checksum_code = 65002;
-    plan.show = (struct plan_show){PLAN_FORMAT_TEXT, true, true, true, true, true, true, true};
     tsig_key_set_well_known(&plan.tsig);
     MUST(freopen("/dev/null", "w", stdout) != NULL);
     return 0;
@@ -38,7 +38,8 @@ static void check(const struct received *m)
     for (size_t i = 0; i < m->record_count; i++) {
         const struct received_record *record = &m->records[i];
         MUST(record->rdata_at + record->rdata_len <= m->len);
-        for (const char *text = received_rdata_text(record); *text != '\0'; text++)
+        for (const char *text = received_rdata_text(record, &(struct received_style){0});
+             *text != '\0'; text++)
             MUST(*text >= 0x20 && *text < 0x7f);
     }
     MUST(m->fault[0] != '\0' || m->trailing_len < m->len);
@@ -51,6 +52,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     plan.has_tsig = data[0] & 1;
     plan.edns.checksum_layout = data[0] & 2 ? CHECKSUM_LAYOUT_01 : CHECKSUM_LAYOUT_00;
     plan.show.format = data[0] & 4 ? PLAN_FORMAT_JSON : PLAN_FORMAT_TEXT;
+    plan.show.is_wrapped = plan.show.has_rdata_remark = data[0] & 8;
+    plan.show.is_generic = data[0] & 16;
+    plan.show.has_request = plan.show.has_identity = plan.show.is_in_us = data[0] & 32;
+    plan.show.has_crypto = data[0] & 64;
     memset(&exchange.dice, 'n', sizeof exchange.dice);
     exchange.server.address.ss_family = AF_INET;
     exchange.request_len =

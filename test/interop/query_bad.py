@@ -169,12 +169,41 @@ def test_several():
             fail("three on a connection", status, out)
 
 
+def test_habits():
+    """What dig's users type."""
+    requests = []
+
+    def answer(request, _):
+        requests.append(request)
+        return [response(request, (1, 0, 0), A)]
+    with BadServer(answer) as server:
+        for words, said in ((("+noall", "+ans", "+nottl", "+nocl"), "A\t192.0.2.1\n"),
+                            (("+short", "+identify", "-u", "-r"), "192.0.2.1 from server 127.0.0.1 in "),
+                            (("+noall", "+ans", "+unkn"), "A\t\\# 4 C0000201\n"),
+                            (("+noall", "+ques", "-x", "192.0.2"), ";2.0.192.in-addr.arpa."),
+                            (("+noall", "+qr", "+zfl"), ";; flags: rd z; QUERY: 1, ANSWER: 0"),
+                            (("-q", "tcp.", "-t", "MX", "-c", "CH", "+noall", "+ques"), "CH\tMX\n"),
+                            (("+tsig=k:AAAA", "+noall", "+cmd"), "(key) +noall"),
+                            (("+subnet=192.0.2.255/20", "+qr"), "CLIENT-SUBNET: 192.0.0.0/20/0"),
+                            (("+subnet=2001:db8:ff::/33",), "status: NOERROR"),
+                            (("+subnet=0", "+opcode=query", "+qr"), "opcode: QUERY")):
+            status, out, err = run(server, "www.example." if "-x" not in words and "-q" not in words else "+nocd",
+                                   *words)
+            if status not in ((9,) if "+tsig=k:AAAA" in words else (0,)) or said not in out or "AAAA" in out:
+                fail(words, status, out, err)
+    for option in ("0008000700011400c00000", "000800090002210020010db800", "0008000400010000"):  # RFC 7871 6
+        if not any(bytes.fromhex(option) in request for request in requests):
+            fail("not asked with", option)
+
+
 def test_usage():
     with BadServer(lambda *_: []) as server:
         for words, said in ((("+nosuch",), "no such option"), (("-z",), "no such option"),
                             (("a..b",), "not a domain name"), (("+time=0",), "1 to 300"),
                             (("+ednsopt=1:abc",), "hexadecimal"), (("example.", "AXFR"), "transfer"),
-                            (("-x", "1.2.3"), "not an address"), (("-p",), "a value is missing"),
+                            (("-x", "1.2.x"), "not an address"), (("-x", "1.2.3.4.5"), "not an address"),
+                            (("+re",), "beginning of several"), (("+subnet=192.0.2.1/33",), "a subnet is"),
+                            (("+opcode=16",), "opcodes are"), (("-p",), "a value is missing"),
                             (("+nobufsize",), "no such option"), (("+tcp=1",), "takes no value"),
                             (("+checksum=02",), "a layout is 00 or 01"), (("@",), "not a server"),
                             (("-p", "0"), "not a port"), (("+cookie=zz",), "hexadecimal")):
@@ -186,6 +215,6 @@ def test_usage():
 
 
 for test in (test_strangers, test_malformed, test_options_of_any_length, test_tcp, test_no_server, test_json,
-             test_several, test_usage):
+             test_several, test_habits, test_usage):
     test()
 sys.exit(1 if failed else 0)

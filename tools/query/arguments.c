@@ -86,7 +86,8 @@ static int set_type(struct reader *r, uint16_t type)
     if (plan == NULL)
         return EXIT_INTERNAL;
     if (type == KNOT_RRTYPE_AXFR || type == KNOT_RRTYPE_IXFR)
-        return usage_fail("AXFR, IXFR", "a zone transfer is no query of this program");
+        return usage_fail("AXFR, IXFR",
+                          "a zone transfer is no query of this program; try dig or kdig");
     plan->type = type;
     plan->has_type = true;
     return -1;
@@ -102,6 +103,29 @@ static int set_class(struct reader *r, uint16_t class)
     return -1;
 }
 
+/* The first octets of an IPv4 address, as of a reverse zone: 192.0.2 is 2.0.192.in-addr.arpa. */
+static bool reverse_some(const char *text, char name[160])
+{
+    char copy[16], whole[32];
+    uint8_t octets[4];
+    if (strlen(text) >= sizeof copy)
+        return false;
+    strcpy(copy, text);
+    unsigned count = 1;
+    for (const char *at = copy; *at != '\0'; at++)
+        count += *at == '.';
+    if (count > 3)
+        return false;
+    snprintf(whole, sizeof whole, "%s%s", copy, &".0.0.0"[2 * (count - 1)]);
+    if (inet_pton(AF_INET, whole, octets) != 1)
+        return false;
+    size_t at = 0;
+    while (count-- > 0)
+        at += (size_t)snprintf(name + at, 160 - at, "%u.", octets[count]);
+    snprintf(name + at, 160 - at, "in-addr.arpa.");
+    return true;
+}
+
 /* -x: 192.0.2.1 is 1.2.0.192.in-addr.arpa., and so on (RFC 1035 3.5, RFC 3596 2.5). */
 static int set_reverse(struct reader *r, const char *text)
 {
@@ -115,7 +139,7 @@ static int set_reverse(struct reader *r, const char *text)
         for (int i = 15; i >= 0; i--)
             at += (size_t)snprintf(name + at, sizeof name - at, "%x.%x.%s", octets[i] & 15,
                                    octets[i] >> 4, i == 0 ? "ip6.arpa." : "");
-    else
+    else if (!reverse_some(text, name))
         return usage_fail(text, "not an address");
     int exit_code = set_name(r, name);
     return exit_code >= 0 ? exit_code : set_type(r, KNOT_RRTYPE_PTR);
@@ -221,6 +245,10 @@ static int read_dash(struct reader *r, const char *word)
 {
     if (strcmp(word, "-4") == 0 || strcmp(word, "-6") == 0) {
         r->now->family = word[1] == '4' ? AF_INET : AF_INET6;
+        return -1;
+    }
+    if (strcmp(word, "-u") == 0 || strcmp(word, "-r") == 0) { /* -r: there is no file of habits */
+        r->now->show.is_in_us |= word[1] == 'u';
         return -1;
     }
     if (strcmp(word, "-h") == 0) {

@@ -4,12 +4,16 @@
 #include "tools/query/key.h"
 #include "zonedb/respond.h"
 
+#include <arpa/inet.h>
+#include <assert.h>
+#include <libknot/codes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define TIMEOUT_S_MAX 300
 #define TRIES_MAX 100
+#define SWITCHES_MAX 64
 
 void plan_init(struct plan *plan)
 {
@@ -29,17 +33,22 @@ void plan_init(struct plan *plan)
                  .has_answer = true,
                  .has_authority = true,
                  .has_additional = true,
-                 .has_statistics = true},
+                 .has_statistics = true,
+                 .has_ttl = true,
+                 .has_class = true,
+                 .has_crypto = true},
     };
 }
 
+struct named_switch {
+    const char *name;
+    bool *value;
+};
+
 /* Options that are on or off: +name, +noname. */
-static bool *find_switch(struct plan *plan, const char *name)
+static size_t list_switches(struct plan *plan, struct named_switch list_out[SWITCHES_MAX])
 {
-    const struct {
-        const char *name;
-        bool *value;
-    } switches[] = {
+    const struct named_switch switches[] = {
         {"tcp", &plan->is_tcp},
         {"vc", &plan->is_tcp},
         {"keepopen", &plan->is_kept_open},
@@ -51,6 +60,7 @@ static bool *find_switch(struct plan *plan, const char *name)
         {"cdflag", &plan->is_cd},
         {"ad", &plan->is_ad},
         {"adflag", &plan->is_ad},
+        {"zflag", &plan->is_z},
         {"do", &plan->edns.is_do},
         {"dnssec", &plan->edns.is_do},
         {"nsid", &plan->edns.wants_nsid},
@@ -64,11 +74,60 @@ static bool *find_switch(struct plan *plan, const char *name)
         {"authority", &plan->show.has_authority},
         {"additional", &plan->show.has_additional},
         {"stats", &plan->show.has_statistics},
+        {"qr", &plan->show.has_request},
+        {"identify", &plan->show.has_identity},
+        {"ttl", &plan->show.has_ttl},
+        {"ttlid", &plan->show.has_ttl},
+        {"class", &plan->show.has_class},
+        {"multiline", &plan->show.is_wrapped},
+        {"unknownformat", &plan->show.is_generic},
+        {"crypto", &plan->show.has_crypto},
+        {"rrcomments", &plan->show.has_rdata_remark},
     };
-    for (size_t i = 0; i < sizeof switches / sizeof *switches; i++)
+    static_assert(sizeof switches / sizeof *switches <= SWITCHES_MAX);
+    memcpy(list_out, switches, sizeof switches);
+    return sizeof switches / sizeof *switches;
+}
+
+static bool *find_switch(struct plan *plan, const char *name)
+{
+    struct named_switch switches[SWITCHES_MAX];
+    for (size_t i = list_switches(plan, switches); i-- > 0;)
         if (strcmp(switches[i].name, name) == 0)
             return switches[i].value;
     return NULL;
+}
+
+/* One more name that what was typed may stand for: the shortest that begins all others, if there is
+ * one, such as "time" of "timeout". */
+static void consider(const char *typed, const char *name, const char **found, bool *is_unclear)
+{
+    if (strncmp(name, typed, strlen(typed)) != 0)
+        return;
+    if (*found == NULL || strncmp(*found, name, strlen(name)) == 0)
+        *found = name;
+    else if (strncmp(name, *found, strlen(*found)) != 0)
+        *is_unclear = true;
+}
+
+/* The whole name of what was typed, which may be its beginning as with dig; NULL: nothing, or several. */
+static const char *whole_name(struct plan *plan, const char *typed)
+{
+    static const char *const valued[] = {
+        "all",     "short", "json",     "edns",    "cookie", "checksum", "padding",
+        "tsig",    "key",   "key-file", "ednsopt", "hints",  "bufsize",  "time",
+        "timeout", "tries", "retry",    "qid",     "opcode", "subnet",
+    };
+    struct named_switch switches[SWITCHES_MAX];
+    size_t switch_count = list_switches(plan, switches);
+    const char *found = NULL;
+    bool is_unclear = false;
+    for (size_t i = 0; i < switch_count; i++)
+        consider(typed, switches[i].name, &found, &is_unclear);
+    for (size_t i = 0; i < sizeof valued / sizeof *valued; i++)
+        consider(typed, valued[i], &found, &is_unclear);
+    bool is_whole = found != NULL && strcmp(found, typed) == 0;
+    return *typed != '\0' && (is_whole || !is_unclear) ? found : NULL;
 }
 
 static void set_switch(struct plan *plan, bool *value, bool is_on)
@@ -80,6 +139,8 @@ static void set_switch(struct plan *plan, bool *value, bool is_on)
         plan->edns.is_present = true;
     if (is_on && value == &plan->has_segments)
         plan->is_tcp = true;
+    if (value == &plan->show.is_wrapped) /* as dig: serials and keys are told about then */
+        plan->show.has_rdata_remark = is_on;
 }
 
 static void set_all_shown(struct plan *plan, bool is_on)
@@ -87,6 +148,8 @@ static void set_all_shown(struct plan *plan, bool is_on)
     struct plan_show *show = &plan->show;
     show->has_command = show->has_comments = show->has_question = show->has_answer = is_on;
     show->has_authority = show->has_additional = show->has_statistics = is_on;
+    if (!is_on)
+        show->has_rdata_remark = false;
 }
 
 static const char *set_format(struct plan *plan, enum plan_format format, bool is_on)
@@ -171,6 +234,57 @@ static const char *add_option(struct plan *plan, const char *value)
     return NULL;
 }
 
+/* +subnet=ADDRESS[/LENGTH]; 0: of nobody (RFC 7871 7.1.2). */
+static const char *set_subnet(struct plan *plan, const char *value, bool is_on)
+{
+    static const char fault[] = "a subnet is ADDRESS or ADDRESS/LENGTH, or 0 for none";
+    uint8_t *option = plan->edns.subnet, *address = option + 4;
+    char text[INET6_ADDRSTRLEN];
+    plan->edns.subnet_len = 0;
+    if (!is_on)
+        return NULL;
+    if (value == NULL)
+        return fault;
+    size_t len = strcspn(value, "/");
+    unsigned long bits;
+    if (len >= sizeof text)
+        return fault;
+    memcpy(text, value, len);
+    text[len] = '\0';
+    memset(option, 0, sizeof plan->edns.subnet);
+    if (strcmp(text, "0") == 0)
+        strcpy(text, "0.0.0.0");
+    bool is_ipv4 = inet_pton(AF_INET, text, address) == 1;
+    if (!is_ipv4 && inet_pton(AF_INET6, text, address) != 1)
+        return fault;
+    bits = is_ipv4 ? 32 : 128;
+    if (strcmp(value, "0") == 0)
+        bits = 0;
+    else if (value[len] == '/' && !arguments_number(value + len + 1, bits, &bits))
+        return fault;
+    option[1] = is_ipv4 ? 1 : 2;
+    option[2] = (uint8_t)bits;
+    if (bits % 8 != 0)
+        address[bits / 8] &= (uint8_t)(0xff00 >> bits % 8);
+    plan->edns.subnet_len = 4 + (bits + 7) / 8;
+    plan->edns.is_present = true;
+    return NULL;
+}
+
+static const char *set_opcode(struct plan *plan, const char *value)
+{
+    unsigned long number;
+    const knot_lookup_t *named =
+        value != NULL ? knot_lookup_by_name(knot_opcode_names, value) : NULL;
+    if (named != NULL)
+        plan->opcode = (uint8_t)named->id;
+    else if (value != NULL && arguments_number(value, 15, &number))
+        plan->opcode = (uint8_t)number;
+    else
+        return "opcodes are 0 to 15, or QUERY, STATUS, NOTIFY, UPDATE";
+    return NULL;
+}
+
 static const char *set_padding(struct plan *plan, const char *value, bool is_on)
 {
     unsigned long block = 128; /* RFC 8467 4.1 */
@@ -219,10 +333,6 @@ static const char *set_number(struct plan *plan, const char *name, const char *v
     } else if (strcmp(name, "qid") == 0) {
         plan->has_id = true;
         plan->id = (uint16_t)number;
-    } else if (strcmp(name, "opcode") == 0) {
-        if (number > 15)
-            return "opcodes are 0 to 15";
-        plan->opcode = (uint8_t)number;
     } else {
         return "no such option";
     }
@@ -239,13 +349,14 @@ static const char *set_hints(struct plan *plan, const char *value)
 
 const char *arguments_option(struct plan *plan, const char *name, const char *value)
 {
+    const char *whole = whole_name(plan, name);
+    bool is_on = whole != NULL || strncmp(name, "no", 2) != 0;
+    if (!is_on)
+        whole = whole_name(plan, name + 2);
+    if (whole == NULL)
+        return "no such option, or the beginning of several";
+    name = whole;
     bool *simple = find_switch(plan, name);
-    bool is_on = true;
-    if (simple == NULL && strncmp(name, "no", 2) == 0) {
-        is_on = false;
-        name += 2;
-        simple = find_switch(plan, name);
-    }
     if (!is_on && value != NULL)
         return "takes no value";
     if (simple != NULL) {
@@ -268,12 +379,16 @@ const char *arguments_option(struct plan *plan, const char *name, const char *va
         return set_checksum(plan, value, is_on);
     else if (strcmp(name, "padding") == 0)
         return set_padding(plan, value, is_on);
+    else if (strcmp(name, "subnet") == 0)
+        return set_subnet(plan, value, is_on);
     else if (strcmp(name, "tsig") == 0 || strcmp(name, "key") == 0 || strcmp(name, "key-file") == 0)
         return set_tsig(plan, name, value, is_on);
     else if (!is_on)
         return "no such option";
     else if (strcmp(name, "ednsopt") == 0)
         return add_option(plan, value);
+    else if (strcmp(name, "opcode") == 0)
+        return set_opcode(plan, value);
     else if (strcmp(name, "hints") == 0)
         return set_hints(plan, value);
     else

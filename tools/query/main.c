@@ -147,13 +147,19 @@ static void run_file(struct work *work, const struct arguments *arguments)
         fclose(file);
 }
 
+/* -yKEY, +tsig=KEY, --key=KEY, and these cut short. */
+static bool has_secret(const char *word)
+{
+    size_t sign_len = strspn(word, "+-");
+    return sign_len > 0 && strchr("ytk", word[sign_len]) != NULL && strchr(word, ':') != NULL;
+}
+
 static void print_command(int argc, char **argv)
 {
     printf("\n; <<>> lethe-query " LETHE_VERSION " <<>>");
     for (int i = 1; i < argc; i++) {
         bool is_key = i > 1 && strcmp(argv[i - 1], "-y") == 0;
-        bool has_key = strncmp(argv[i], "-y", 2) == 0 && argv[i][2] != '\0';
-        printf(" %s", is_key ? "(key)" : has_key ? "-y(key)" : argv[i]);
+        printf(" %s", is_key || has_secret(argv[i]) ? "(key)" : argv[i]);
     }
     printf("\n");
 }

@@ -90,6 +90,10 @@ static void text_cookie(const struct request_dice *dice, const uint8_t *data, ui
                         char *text)
 {
     const char *word = "bad";
+    if (dice == NULL) {
+        option_hex(data, len, text);
+        return;
+    }
     if (memcmp(data, dice->cookie, sizeof dice->cookie) == 0)
         word = len == sizeof dice->cookie ? "echoed" : "good";
     option_hex(data, len, text);

@@ -14,7 +14,8 @@
 /* Name of the option `code` as this plan uses it. `text` has room for 32. */
 const char *option_name(const struct plan_edns *edns, uint16_t code, char *text);
 
-/* What the option says. `dice`: of the request that it answers. `text` has room for
+/* What the option says. `dice`: of the request that it answers;
+ * NULL: it is of a request. `text` has room for
  * OPTION_TEXT_MAX. Returns `text`. */
 const char *option_text(const struct plan_edns *edns, const struct request_dice *dice,
                         uint16_t code, const uint8_t *data, uint16_t len, char *text);

@@ -45,6 +45,8 @@ struct plan_edns {
     uint8_t cookie[PLAN_COOKIE_MAX];
     size_t cookie_len;      /* 0: 8 random octets */
     uint16_t padding_block; /* the request's length is a multiple of it; 0: not padded */
+    uint8_t subnet[20];     /* CLIENT-SUBNET, as it goes out (RFC 7871 6) */
+    size_t subnet_len;      /* 0: none */
     bool has_checksum;      /* zonedb/checksum.h */
     enum checksum_layout checksum_layout;
     uint16_t checksum_code;
@@ -56,6 +58,12 @@ struct plan_show {
     enum plan_format format;
     bool has_command, has_comments, has_question, has_answer, has_authority, has_additional,
         has_statistics;
+    bool has_request;                  /* before the response */
+    bool has_identity;                 /* of the server, where the format is short */
+    bool is_in_us;                     /* how long it took, in microseconds */
+    bool has_ttl, has_class;           /* of records */
+    bool is_wrapped, is_generic;       /* RDATA: over several lines; as RFC 3597 has it */
+    bool has_crypto, has_rdata_remark; /* keys and signatures; what they are, as a comment */
 };
 
 struct plan {
@@ -70,7 +78,7 @@ struct plan {
     uint16_t type, class;
 
     bool is_tcp, is_kept_open, is_tc_ignored;
-    bool is_rd, is_cd, is_ad;
+    bool is_rd, is_cd, is_ad, is_z;
     uint8_t opcode;
     bool has_id;
     uint16_t id;

@@ -244,7 +244,8 @@ static bool is_text_safe(uint16_t type, const uint8_t *rdata, size_t len)
     }
 }
 
-const char *received_rdata_text(const struct received_record *record)
+const char *received_rdata_text(const struct received_record *record,
+                                const struct received_style *wanted)
 {
     /* An octet becomes four characters at most, or a short field a word: enough for all types. */
     static char text[8 * MESSAGE_MAX];
@@ -259,7 +260,10 @@ const char *received_rdata_text(const struct received_record *record)
     memcpy(padded.rdata.data, set.rrs.rdata->data, len);
     memset(padded.rdata.data + len, 0, PADDING_LEN);
     knot_dump_style_t style = {.human_timestamp = true,
-                               .generic = record->is_malformed ||
+                               .wrap = wanted->is_wrapped,
+                               .hide_crypto = wanted->is_crypto_hidden,
+                               .verbose = wanted->has_remark,
+                               .generic = wanted->is_generic || record->is_malformed ||
                                           !is_text_safe(set.type, padded.rdata.data, len)};
     set.rrs.rdata = &padded.rdata;
     int text_len = knot_rrset_txt_dump_data(&set, 0, text, sizeof text, &style);

@@ -75,8 +75,15 @@ void received_end(struct received *response);
 bool received_option_next(const struct received *response, size_t *at, uint16_t *code_out,
                           const uint8_t **data_out, uint16_t *len_out);
 
+/* How RDATA is written: over several lines; as RFC 3597 has it; without keys and signatures; with a
+ * comment that says what they are. */
+struct received_style {
+    bool is_wrapped, is_generic, is_crypto_hidden, has_remark;
+};
+
 /* RDATA as text; "\# ..." if it is malformed or unknown. The text is valid until the next call. */
-const char *received_rdata_text(const struct received_record *record);
+const char *received_rdata_text(const struct received_record *record,
+                                const struct received_style *style);
 
 /* Names of numbers. `text` has room for 32. Return `text`, or a constant. */
 const char *received_type_text(uint16_t type, char *text);

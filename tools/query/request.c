@@ -11,6 +11,7 @@
 enum {
     FLAG_QR = 0x8000,
     FLAG_RD = 0x0100,
+    FLAG_Z = 0x0040,
     FLAG_AD = 0x0020,
     FLAG_CD = 0x0010,
 };
@@ -72,6 +73,8 @@ static void put_opt(struct writer *w, const struct plan_edns *edns, struct reque
     opt[7] = edns->is_do ? 0x80 : 0;
     if (edns->wants_nsid)
         put_option(w, KNOT_EDNS_OPTION_NSID, NULL, 0);
+    if (edns->subnet_len > 0)
+        put_option(w, KNOT_EDNS_OPTION_CLIENT_SUBNET, edns->subnet, edns->subnet_len);
     if (edns->has_cookie)
         put_cookie(w, edns, dice);
     if (edns->wants_keepalive)
@@ -95,9 +98,9 @@ size_t request_make(const struct plan *plan, struct request_dice *dice, size_t t
     uint8_t *header = writer_room(&w, HEADER_LEN);
     memset(header, 0, HEADER_LEN);
     octets_put_be16(header, dice->id);
-    octets_put_be16(header + 2,
-                    (uint16_t)(plan->opcode << 11 | (plan->is_rd ? FLAG_RD : 0) |
-                               (plan->is_ad ? FLAG_AD : 0) | (plan->is_cd ? FLAG_CD : 0)));
+    octets_put_be16(header + 2, (uint16_t)(plan->opcode << 11 | (plan->is_rd ? FLAG_RD : 0) |
+                                           (plan->is_ad ? FLAG_AD : 0) | (plan->is_z ? FLAG_Z : 0) |
+                                           (plan->is_cd ? FLAG_CD : 0)));
     header[5] = 1;
     header[11] = plan->edns.is_present;
     size_t name_octets = name_len(plan->name, sizeof plan->name);

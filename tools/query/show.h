@@ -24,7 +24,8 @@ void show_json(const struct plan *plan, const struct exchange *exchange,
                const struct received *response, const struct segments *segments, const char *error);
 
 /* The records of one section, as lines. */
-void show_section(const struct received *response, enum received_section section);
+void show_section(const struct plan_show *show, const struct received *response,
+                  enum received_section section);
 
 /* Name of the value of a TSIG record's Error field; valid until the next call. */
 const char *show_tsig_error(uint16_t error);

@@ -99,7 +99,7 @@ static void put_record(const struct received_record *record)
     put_number(&object, "RDLENGTH", record->set.rrs.rdata->len);
     put_hex(&object, "RDATAHEX", record->set.rrs.rdata->data, record->set.rrs.rdata->len);
     snprintf(key, sizeof key, "rdata%s", type);
-    put_text(&object, key, received_rdata_text(record));
+    put_text(&object, key, received_rdata_text(record, &(struct received_style){0}));
     putchar('}');
 }
 

@@ -8,6 +8,7 @@
 #include <libknot/descriptor.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define NAME_COLUMN 23
 
@@ -28,12 +29,24 @@ static void show_notes(const struct exchange *exchange, FILE *to)
         fprintf(to, ";; %s\n", exchange->notes[i]);
 }
 
-static void show_record(const struct received_record *record)
+static const char *show_rdata(const struct plan_show *show, const struct received_record *record)
+{
+    const struct received_style style = {.is_wrapped = show->is_wrapped,
+                                         .is_generic = show->is_generic,
+                                         .is_crypto_hidden = !show->has_crypto,
+                                         .has_remark = show->has_rdata_remark};
+    return received_rdata_text(record, &style);
+}
+
+static void show_record(const struct plan_show *show, const struct received_record *record)
 {
     char owner[NAME_TEXT_MAX], type[32], class[32];
-    printf("%-*s %u\t%s\t%s\t%s\n", NAME_COLUMN, name_to_text(record->set.owner, owner),
-           (unsigned)record->set.ttl, received_class_text(record->set.rclass, class),
-           received_type_text(record->set.type, type), received_rdata_text(record));
+    printf("%-*s", NAME_COLUMN, name_to_text(record->set.owner, owner));
+    if (show->has_ttl)
+        printf(" %u", (unsigned)record->set.ttl);
+    if (show->has_class)
+        printf("\t%s", received_class_text(record->set.rclass, class));
+    printf("\t%s\t%s\n", received_type_text(record->set.type, type), show_rdata(show, record));
 }
 
 /* TSIG has a place of its own. */
@@ -42,11 +55,12 @@ static bool is_of(const struct received_record *record, enum received_section se
     return record->section == section && record->set.type != KNOT_RRTYPE_TSIG;
 }
 
-void show_section(const struct received *response, enum received_section section)
+void show_section(const struct plan_show *show, const struct received *response,
+                  enum received_section section)
 {
     for (size_t i = 0; i < response->record_count; i++)
         if (is_of(&response->records[i], section))
-            show_record(&response->records[i]);
+            show_record(show, &response->records[i]);
 }
 
 static bool has_records(const struct received *response, enum received_section section)
@@ -90,7 +104,8 @@ static void show_header(const struct received *response)
     printf("\n");
 }
 
-static void show_opt(const struct plan *plan, const struct exchange *exchange,
+/* `dice`: of the request, which the response's options are held against. */
+static void show_opt(const struct plan *plan, const struct request_dice *dice,
                      const struct received *response)
 {
     static char text[OPTION_TEXT_MAX];
@@ -102,7 +117,7 @@ static void show_opt(const struct plan *plan, const struct exchange *exchange,
     for (size_t at = 0; received_option_next(response, &at, &code, &data, &len);) {
         printf("; %s:", option_name(&plan->edns, code, name));
         if (len > 0)
-            printf(" %s", option_text(&plan->edns, &exchange->dice, code, data, len, text));
+            printf(" %s", option_text(&plan->edns, dice, code, data, len, text));
         printf("\n");
     }
 }
@@ -132,19 +147,20 @@ static void show_sections(const struct plan *plan, const struct received *respon
         if (section == RECEIVED_QUESTION)
             show_question(response);
         else
-            show_section(response, section);
+            show_section(&plan->show, response, section);
         if (plan->show.has_comments)
             printf("\n");
     }
 }
 
-static void show_tsig(const struct exchange *exchange, const struct received *response)
+static void show_tsig(const struct plan *plan, const struct exchange *exchange,
+                      const struct received *response)
 {
     for (size_t i = 0; i < response->record_count; i++) {
         if (response->records[i].set.type != KNOT_RRTYPE_TSIG)
             continue;
         printf(";; TSIG PSEUDOSECTION:\n");
-        show_record(&response->records[i]);
+        show_record(&plan->show, &response->records[i]);
         printf("\n");
     }
     if (exchange->tsig == EXCHANGE_TSIG_UNASKED)
@@ -162,40 +178,77 @@ const char *show_tsig_error(uint16_t error)
     return found != NULL ? found->name : received_rcode_text(error, text);
 }
 
-static void show_statistics(const struct exchange *exchange)
+static void show_statistics(const struct plan *plan, const struct exchange *exchange)
 {
     char address[ADDRESS_TEXT_MAX], when[64];
     address_to_text(&exchange->server.address, address);
     for (char *at = address; *at != '\0'; at++)
         if (*at == '@')
             *at = '#';
-    printf(";; Query time: %lld msec\n", (long long)(exchange->elapsed_us / 1000));
-    printf(";; SERVER: %s(%s) (%s)\n", address, exchange->server.name,
-           exchange->is_tcp ? "TCP" : "UDP");
+    bool is_in_us = plan->show.is_in_us;
+    printf(";; Query time: %lld %s\n", (long long)(exchange->elapsed_us / (is_in_us ? 1 : 1000)),
+           is_in_us ? "usec" : "msec");
+    const char *name = exchange->server.name;
+    printf(";; SERVER: %s(%.*s) (%s)\n", address,
+           *name != '\0' ? (int)strlen(name) : (int)strcspn(address, "#"),
+           *name != '\0' ? name : address, exchange->is_tcp ? "TCP" : "UDP");
     printf(";; WHEN: %s\n", show_when(exchange, when));
     printf(";; MSG SIZE  rcvd: %zu\n\n", exchange->response_len);
+}
+
+static void show_head(const struct plan *plan, const struct request_dice *dice,
+                      const struct received *message)
+{
+    show_header(message);
+    if (message->has_opt)
+        show_opt(plan, dice, message);
+}
+
+static void show_request(const struct plan *plan, const struct exchange *exchange)
+{
+    struct received request;
+    received_begin(exchange->request, exchange->request_len, &request);
+    printf(";; Sent, the last time:\n");
+    show_head(plan, NULL, &request);
+    show_sections(plan, &request);
+    received_end(&request);
 }
 
 void show_text(const struct plan *plan, const struct exchange *exchange,
                const struct received *response)
 {
     bool has_comments = plan->show.has_comments;
+    if (plan->show.has_request && exchange->request_len > 0)
+        show_request(plan, exchange);
     show_notes(exchange, response != NULL && has_comments ? stdout : stderr);
     if (response == NULL)
         return;
     if (has_comments) {
         printf(";; Got answer:\n");
-        show_header(response);
-        if (response->has_opt)
-            show_opt(plan, exchange, response);
+        show_head(plan, &exchange->dice, response);
     }
     if (exchange->checksum != EXCHANGE_CHECKSUM_UNASKED && has_comments)
         printf(";; CHECKSUM: %s\n", exchange_checksum_text(exchange->checksum));
     show_sections(plan, response);
     if (has_comments)
-        show_tsig(exchange, response);
+        show_tsig(plan, exchange, response);
     if (plan->show.has_statistics)
-        show_statistics(exchange);
+        show_statistics(plan, exchange);
+}
+
+static void show_short_record(const struct plan *plan, const struct exchange *exchange,
+                              const struct received_record *record)
+{
+    printf("%s", show_rdata(&plan->show, record));
+    if (plan->show.has_identity) {
+        char address[ADDRESS_TEXT_MAX];
+        address_to_text(&exchange->server.address, address);
+        address[strcspn(address, "@")] = '\0';
+        printf(" from server %s in %lld %s.", address,
+               (long long)(exchange->elapsed_us / (plan->show.is_in_us ? 1 : 1000)),
+               plan->show.is_in_us ? "us" : "ms");
+    }
+    printf("\n");
 }
 
 void show_short(const struct plan *plan, const struct exchange *exchange,
@@ -206,5 +259,5 @@ void show_short(const struct plan *plan, const struct exchange *exchange,
         return;
     for (size_t i = 0; response != NULL && i < response->record_count; i++)
         if (response->records[i].section == RECEIVED_ANSWER)
-            puts(received_rdata_text(&response->records[i]));
+            show_short_record(plan, exchange, &response->records[i]);
 }

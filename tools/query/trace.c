@@ -136,8 +136,8 @@ static void show_step(const struct place *place, enum kind kind)
         return;
     }
     tell_notes(place);
-    show_section(m, RECEIVED_ANSWER);
-    show_section(m, RECEIVED_AUTHORITY);
+    show_section(&place->question.show, m, RECEIVED_ANSWER);
+    show_section(&place->question.show, m, RECEIVED_AUTHORITY);
     if (!place->question.show.has_comments)
         return;
     if (kind == KIND_ANSWER) {
