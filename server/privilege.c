@@ -76,6 +76,21 @@ static bool needs_lock(const struct config *config)
            limit.rlim_cur != RLIM_INFINITY;
 }
 
+/* Whether the thread of an image in the driver, a reload's too, could go before others only by a
+ * capability: the limit is raised where that is permitted. */
+static bool needs_nice(const struct config *config)
+{
+    struct rlimit limit;
+    if (config->driver != CONFIG_DRIVER_ZONES || getrlimit(RLIMIT_RTPRIO, &limit) != 0)
+        return false;
+    if (limit.rlim_cur != 0)
+        return false;
+    limit.rlim_cur = 1;
+    if (limit.rlim_max == 0)
+        limit.rlim_max = 1;
+    return setrlimit(RLIMIT_RTPRIO, &limit) != 0;
+}
+
 int privilege_drop(const struct config *config, struct privilege_error *error)
 {
     bool has_low_port = false, has_stateless = false;
@@ -93,8 +108,8 @@ int privilege_drop(const struct config *config, struct privilege_error *error)
     bool admin = has_stateless && capng_have_capability(CAPNG_PERMITTED, CAP_NET_ADMIN);
     bool lock =
         has_stateless && needs_lock(config) && capng_have_capability(CAPNG_PERMITTED, CAP_IPC_LOCK);
-    bool nice = has_stateless && config->driver == CONFIG_DRIVER_ZONES &&
-                capng_have_capability(CAPNG_PERMITTED, CAP_SYS_NICE);
+    bool nice =
+        has_stateless && needs_nice(config) && capng_have_capability(CAPNG_PERMITTED, CAP_SYS_NICE);
     const capng_type_t sets = CAPNG_EFFECTIVE | CAPNG_PERMITTED;
     capng_clear(CAPNG_SELECT_BOTH);
     if (bind)
@@ -113,14 +128,6 @@ int privilege_drop(const struct config *config, struct privilege_error *error)
         snprintf(error->text, sizeof error->text, "prctl: %s", strerror(errno));
     }
     return outcome;
-}
-
-void privilege_drop_nice(void)
-{
-    if (capng_get_caps_process() != 0 || !capng_have_capability(CAPNG_PERMITTED, CAP_SYS_NICE))
-        return;
-    capng_update(CAPNG_DROP, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_SYS_NICE);
-    capng_apply(CAPNG_SELECT_CAPS);
 }
 
 void privilege_drop_all(void)

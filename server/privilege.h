@@ -13,14 +13,11 @@ struct privilege_error {
 
 /* Let go of every capability but those that a later SIGHUP may need for what is configured now
  * (CAP_NET_BIND_SERVICE for a port below the unprivileged ones; CAP_NET_RAW and CAP_NET_ADMIN for
- * stateless TCP; CAP_IPC_LOCK for AF_XDP within a limit of memory), and CAP_SYS_NICE until
- * privilege_drop_nice() where the image's thread has to be on time; become the configured user, if
- * any, and make sure that no program started from here can gain any. Call before threads start.
+ * stateless TCP; CAP_IPC_LOCK for AF_XDP within a limit of memory; CAP_SYS_NICE for an image in the
+ * driver where RLIMIT_RTPRIO is 0 and cannot be raised); become the configured user, if any, and
+ * make sure that no program started from here can gain any. Call before threads start.
  * Outcomes: 0; negative errno with `error`. */
 int privilege_drop(const struct config *config, struct privilege_error *error);
-
-/* What privilege_drop() left for the start of threads goes too, before the other threads start. */
-void privilege_drop_nice(void);
 
 /* All that is left, of the calling thread alone. */
 void privilege_drop_all(void);

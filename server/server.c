@@ -141,7 +141,6 @@ int server_start(struct server *server, struct server_error *error)
 {
     int outcome = 0;
     server_start_image(server->now);
-    privilege_drop_nice();
     for (unsigned w = 0; w < server->place.worker_count && outcome == 0; w++)
         outcome = worker_start(server->workers[w]);
     if (outcome == 0)

@@ -319,24 +319,34 @@ def capabilities(path):
     return {bit for bit in range(64) if mask >> bit & 1}
 
 
+def prompt_threads(process):
+    """How many go before all others."""
+    return [os.sched_getscheduler(int(thread)) for thread in os.listdir(f"{process}/task")].count(
+        os.SCHED_FIFO)
+
+
+def may_be_prompt():
+    return HAS_DRIVER and subprocess.run(["chrt", "-f", "1", "true"], capture_output=True,
+                                         check=False).returncode == 0
+
+
 def test_privileges():
-    """What only the start takes is gone: CAP_SYS_NICE (23) everywhere, CAP_BPF (39) and CAP_PERFMON (38)
-    but in the process that loads the program."""
+    """What only the start takes is gone: CAP_BPF and CAP_PERFMON but in the process that loads the
+    program."""
     if not HAS_DRIVER:
         return
-    net_admin, net_raw, ipc_lock, perfmon, bpf = 12, 13, 14, 38, 39
+    net_admin, net_raw, ipc_lock, nice, perfmon, bpf = 12, 13, 14, 23, 38, 39
     with Zones() as scratch, Link(), Daemon(*served(scratch)) as daemon:
         ready(daemon)
         process = f"/proc/{daemon.process.pid}"
         threads = [f"{process}/task/{thread}" for thread in os.listdir(f"{process}/task")]
-        assert capabilities(process) - {ipc_lock} == {net_admin, net_raw}
-        assert all(capabilities(thread) <= {net_admin, net_raw, ipc_lock} for thread in threads)
+        assert capabilities(process) - {ipc_lock, nice} == {net_admin, net_raw}
+        assert all(capabilities(thread) <= {net_admin, net_raw, ipc_lock, nice} for thread in threads)
         loader = subprocess.run(["pgrep", "-P", str(daemon.process.pid), "lethed-image"],
                                 capture_output=True, text=True, check=True).stdout.split()
         assert len(loader) == 1
         assert capabilities(f"/proc/{loader[0]}") == {net_admin, perfmon, bpf}
-        policies = [os.sched_getscheduler(int(thread.rsplit("/", 1)[1])) for thread in threads]
-        assert policies.count(os.SCHED_FIFO) <= 1
+        assert prompt_threads(process) == may_be_prompt()
 
 
 def test_reload():
@@ -354,6 +364,8 @@ def test_reload():
         with daemon:
             made = 1
             ready(daemon, made)
+            process = f"/proc/{daemon.process.pid}"
+            assert prompt_threads(process) == may_be_prompt()
             for text, is_made in (("image: 64M\nudp-payload: 600\n" + zones, True),
                                   ("image: 64M\n", HAS_DRIVER), ("image: 0\n", False),
                                   ("image: 32M\n" + zones, True),
@@ -369,6 +381,7 @@ def test_reload():
                     must_agree(link, V4, questions(300, made))
                 else:
                     assert "" not in link.answers(V4, PORT, questions(300, made))
+            assert prompt_threads(process) == may_be_prompt()
         assert not HAS_DRIVER or answered_in_driver(daemon) > 0
 
 
