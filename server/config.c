@@ -76,7 +76,7 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     [CONFIG_KEY_ANY] = {NULL, "any", "any", "minimal|full",
         "ANY gets one RRset or all of them (default: minimal)", CHOICE(any, any_choices)},
     [CONFIG_KEY_MINIMAL_RESPONSES] = {NULL, "minimal-responses", "minimal-responses", .help =
-        "answers without addresses of the hosts that they name (default: off)", SWITCH(is_minimal)},
+        "answers without addresses of hosts that they name (default: off)", SWITCH(is_minimal)},
     [CONFIG_KEY_NSID] = {NULL, "nsid", "nsid", "TEXT|0xHEX",
         "server identifier for the NSID option (default: none)", TEXT(nsid_text)},
     [CONFIG_KEY_CHAOS_VERSION] = {"chaos", "version", "chaos-version", "TEXT|off",

@@ -6,6 +6,7 @@
  * config_set() gives text its meaning, the same way as for the command line.
  */
 #include "server/config.h"
+#include "server/nearest.h"
 
 #include <assert.h>
 #include <cyaml/cyaml.h>
@@ -123,7 +124,8 @@ static int reader_mark_listen_entry(struct reader *reader, yaml_document_t *docu
             k++;
         if (k == LISTEN_KEY_COUNT)
             return reader_refuse(reader, node_line(key),
-                                 "unknown key \"%.100s\" in listen; known: address, tcp, interface",
+                                 "unknown key \"%.100s\" in listen; known: address (which may be "
+                                 "ADDRESS@PORT), tcp, interface",
                                  node_text(key));
         reader->listen_key_line[i][k] = (unsigned)node_line(key);
     }
@@ -173,6 +175,34 @@ static bool is_same_group(const char *a, const char *b)
     return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
+/* What may have been meant: the same word elsewhere, or one like it here. */
+static int reader_refuse_key(const struct reader *reader, const yaml_node_t *node,
+                             const char *group)
+{
+    const char *word = node_text(node);
+    const char *in = group != NULL ? " in " : "", *of = group != NULL ? group : "";
+    struct nearest nearest = {.typed = word};
+    for (unsigned k = 0; k < CONFIG_KEY_COUNT; k++) {
+        const struct config_key *key = &config_keys[k];
+        bool is_here = is_same_group(key->group, group);
+        if (!is_here && strcmp(key->name, word) == 0)
+            return reader_refuse(reader, node_line(node),
+                                 "unknown key \"%.100s\"%s%s; it belongs %s%s", word, in, of,
+                                 key->group != NULL ? "under " : "at the top",
+                                 key->group != NULL ? key->group : "");
+        if (is_here)
+            nearest_offer(&nearest, key->name);
+        if (group == NULL && key->group != NULL)
+            nearest_offer(&nearest, key->group);
+    }
+    if (group == NULL)
+        nearest_offer(&nearest, "listen");
+    return reader_refuse(reader, node_line(node), "unknown key \"%.100s\"%s%s%s%s%s", word, in, of,
+                         nearest.found != NULL ? "; is it " : "",
+                         nearest.found != NULL ? nearest.found : "",
+                         nearest.found != NULL ? "?" : "; lethed.yaml(5) has them all");
+}
+
 /* All keys of the mapping of `group` (NULL: the top). */
 static int reader_mark_group(struct reader *reader, yaml_document_t *document,
                              const yaml_node_t *mapping, const char *group)
@@ -203,9 +233,7 @@ static int reader_mark_group(struct reader *reader, yaml_document_t *document,
                 return -EINVAL;
         }
         if (!is_known)
-            return reader_refuse(reader, node_line(key), "unknown key \"%.100s\"%s%s",
-                                 node_text(key), group != NULL ? " in " : "",
-                                 group != NULL ? group : "");
+            return reader_refuse_key(reader, key, group);
     }
     return 0;
 }

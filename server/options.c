@@ -12,6 +12,7 @@
  * Addresses of the file, where none are on the command line, stand before everything.
  */
 #include "server/config.h"
+#include "server/nearest.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -31,6 +32,7 @@ enum {
     OPTION_KEY, /* + enum config_key_id */
 };
 
+#define HELP_COLUMN 30
 #define OPTION_COUNT (OPTION_KEY - OPTION_CONFIG + CONFIG_KEY_COUNT + 1)
 
 static void options_table(struct option table[OPTION_COUNT])
@@ -188,10 +190,24 @@ static int options_name_error(const struct option *table, int option, struct con
     return -EINVAL;
 }
 
-static int options_usage(char **argv, int option, struct config_error *error)
+/* -c FILE and -h, as other servers have them, beside the long ones. */
+static const char options_letters[] = "+:c:h";
+
+/* `word`: what getopt_long() was at. */
+static int options_usage(const char *word, bool is_value_missing, const struct option *table,
+                         struct config_error *error)
 {
-    snprintf(error->text, sizeof error->text, "%.100s%s; try lethed --help", argv[optind - 1],
-             option == ':' ? " needs a value" : " is not an option");
+    struct nearest nearest = {.typed = word + strspn(word, "-")};
+    for (; table->name != NULL; table++)
+        nearest_offer(&nearest, table->name);
+    if (is_value_missing)
+        snprintf(error->text, sizeof error->text, "%.100s needs a value; try lethed --help", word);
+    else if (nearest.found != NULL)
+        snprintf(error->text, sizeof error->text, "%.100s is not an option; is it --%s?", word,
+                 nearest.found);
+    else
+        snprintf(error->text, sizeof error->text, "%.100s is not an option; try lethed --help",
+                 word);
     return -EINVAL;
 }
 
@@ -206,17 +222,18 @@ static int options_scan(int argc, char **argv, const struct option *table,
     *has_listen_out = false;
     optind = 0; /* glibc: begin anew */
     opterr = 0;
-    while ((option = getopt_long(argc, argv, "+:", table, NULL)) != -1) {
-        if (option == OPTION_CONFIG)
+    for (int at = 1; (option = getopt_long(argc, argv, options_letters, table, NULL)) != -1;
+         at = optind) {
+        if (option == OPTION_CONFIG || option == 'c')
             *path_out = optarg;
         else if (option == OPTION_CHECK)
             *action_out = CONFIG_CHECK;
         else if (option == OPTION_LISTEN)
             *has_listen_out = true;
         else if (option == ':' || option == '?')
-            return options_usage(argv, option, error);
-        else if (option == OPTION_HELP || option == OPTION_VERSION) {
-            *action_out = option == OPTION_HELP ? CONFIG_HELP : CONFIG_VERSION;
+            return options_usage(argv[at], option == ':', table, error);
+        else if (option == OPTION_HELP || option == 'h' || option == OPTION_VERSION) {
+            *action_out = option == OPTION_VERSION ? CONFIG_VERSION : CONFIG_HELP;
             return 0;
         }
     }
@@ -233,7 +250,7 @@ static int options_apply(int argc, char **argv, const struct option *table, stru
     struct options options = {.config = config};
     int option;
     optind = 0;
-    while ((option = getopt_long(argc, argv, "+:", table, NULL)) != -1)
+    while ((option = getopt_long(argc, argv, options_letters, table, NULL)) != -1)
         if (option >= OPTION_LISTEN && options_apply_one(&options, option, optarg, error) != 0)
             return options_name_error(table, option, error);
     return options_finish(&options, error);
@@ -263,8 +280,11 @@ int config_load(int argc, char **argv, enum config_action *action_out, struct co
 static void options_print(const char *option, const char *argument, const char *help)
 {
     char left[64];
-    snprintf(left, sizeof left, "--%s %s", option, argument);
-    printf("  %-38s %s\n", left, help);
+    int len = snprintf(left, sizeof left, "--%s %s", option, argument);
+    if (len > HELP_COLUMN)
+        printf("  %s\n%*s%s\n", left, HELP_COLUMN + 3, "", help);
+    else
+        printf("  %-*s %s\n", HELP_COLUMN, left, help);
 }
 
 void config_print_help(void)
@@ -274,14 +294,14 @@ void config_print_help(void)
          "\n"
          "Answer DNS queries from a zone database, over UDP, TCP and TCP without state.\n"
          "Options win over the file; no file is needed.\n");
-    options_print("config", "FILE", "read this file first, see lethed.yaml(5)");
+    options_print("config", "FILE", "(-c) read this file first, see lethed.yaml(5)");
     options_print("check-config", "", "check file and options, then exit");
     options_print("listen", "ADDRESS[@PORT]", "serve here; may be repeated");
     options_print("tcp", "kernel|stateless|off", "TCP of the --listen before it (default: kernel)");
     options_print("interface", "IFNAME", "where frames for stateless TCP are captured");
     for (int i = 0; i < CONFIG_KEY_COUNT; i++)
         options_print(config_keys[i].option, config_keys[i].argument, config_keys[i].help);
-    options_print("help", "", "show this");
+    options_print("help", "", "(-h) show this");
     options_print("version", "", "show the version");
     puts(
         "\nExit status: 0 after SIGTERM or SIGINT; 1 it could not serve; 2 options or file wrong.");

@@ -196,6 +196,7 @@ static const struct option long_options[] = {
 static int parse_arguments(int argc, char **argv, struct replay *replay)
 {
     int option, index = 0;
+    argv[0] = program_invocation_short_name; /* for what getopt says */
     while ((option = getopt_long(argc, argv, "", long_options, &index)) != -1) {
         switch (option) {
         case 'h':
@@ -210,7 +211,8 @@ static int parse_arguments(int argc, char **argv, struct replay *replay)
         case 'q':
             replay->is_quiet = true;
             break;
-        case '?': /* getopt has said it */
+        case '?':
+            fputs("lethe-replay: --help says more\n", stderr);
             return EXIT_USAGE;
         default:
             if (!parse_option(option, optarg, replay)) {

@@ -118,9 +118,9 @@ static void print_help(FILE *out, const char *group)
             fprintf(out, "  %s\n", commands[i].usage);
     fprintf(out, "\n"
                  "  --db DIR    directory of the zone database\n"
-                 "  --quiet     only errors\n"
+                 "  --quiet, -q only errors\n"
                  "  --json      results for programs\n"
-                 "  --help      this text, or that of a subcommand\n"
+                 "  --help, -h  this text, or that of a subcommand\n"
                  "  --version\n\n"
                  "NAME is a domain name as in a zone file; the root zone is \".\".\n"
                  "Exit codes: 0 done, 1 refused or failed, 2 wrong use.\n");
@@ -340,6 +340,7 @@ int main(int argc, char **argv)
     struct lethe_arguments arguments = {0};
     bool has_help = false;
 
+    argv[0] = program_invocation_short_name; /* for what getopt says */
     for (int option; (option = getopt_long(argc, argv, "hq", options, NULL)) != -1;) {
         switch (option) {
         case 'q':
@@ -368,7 +369,7 @@ int main(int argc, char **argv)
             return lethe_finish_output(EXIT_OK);
         default:
             if (!take_text(&arguments, option, optarg))
-                return EXIT_USAGE;
+                return lethe_usage("--help says more");
         }
     }
     arguments.words = argv + optind;

@@ -4,6 +4,7 @@
 #include "server/address.h"
 #include "zonedb/respond.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <math.h>
 #include <netinet/in.h>
@@ -525,6 +526,7 @@ enum bench_exit config_read(int argc, char **argv, struct bench_config *config, 
         .compare_every = 1,
         .difference_count = 10,
         .form = {.payload = 1232, .checksum_code = RESPOND_CHECKSUM_CODE_DEFAULT}};
+    argv[0] = program_invocation_short_name; /* for what getopt says */
     while ((option = getopt_long(argc, argv, "s:p:d:eb:Dl:n:Q:q:c:t:T:a:i:h", long_options,
                                  NULL)) != -1) {
         if (option == 'h') {
@@ -535,8 +537,10 @@ enum bench_exit config_read(int argc, char **argv, struct bench_config *config, 
             puts("lethe-bench " LETHE_VERSION);
             return BENCH_EXIT_GOOD;
         }
-        if (option == '?') /* getopt has said it */
+        if (option == '?') {
+            fputs("lethe-bench: --help says more\n", stderr);
             return BENCH_EXIT_USAGE;
+        }
         if (option == 'p' && parse_count32(optarg, 1, 65535, &number))
             port = (uint16_t)number;
         else if (!take_switch(option, config) && !parse_option(option, optarg, config))

@@ -35,7 +35,7 @@ static const char help_text[] =
     "responses\n"
     "  --tcp-first               ask over TCP, and over UDP where that fails\n"
     "  --json                    print the counts at the end as JSON\n"
-    "  --help, --version\n"
+    "  -h, --help, -V, --version\n"
     "\n"
     "SIGINT or SIGTERM ends it.\n"
     "Exit codes: 0 ended by a signal, 1 an address or permission is missing, 2 bad usage.\n";
@@ -112,6 +112,7 @@ static int parse(int argc, char **argv, struct forward_config *config, bool *is_
         {NULL, 0, NULL, 0},
     };
     int option;
+    argv[0] = program_invocation_short_name; /* for what getopt says */
     while ((option = getopt_long(argc, argv, "hV", options, NULL)) != -1) {
         switch (option) {
         case 'h':
@@ -121,6 +122,7 @@ static int parse(int argc, char **argv, struct forward_config *config, bool *is_
             puts("lethe-forward " LETHE_VERSION);
             return EXIT_SUCCESS + 1;
         case '?':
+            fputs("lethe-forward: --help says more\n", stderr);
             return EXIT_USAGE + 1;
         case 'a':
             config->is_absent_by_tcp = true;

@@ -50,7 +50,8 @@ static bool set_number(const char *name, const char *value, unsigned max, unsign
 }
 
 /* False: what is wrong is said. */
-static bool set_option(int option, struct options *options, char *reason, size_t reason_cap)
+static bool set_option(int option, const char *word, struct options *options, char *reason,
+                       size_t reason_cap)
 {
     switch (option) {
     case OPTION_DAMPENING:
@@ -77,7 +78,8 @@ static bool set_option(int option, struct options *options, char *reason, size_t
         options->filter = optarg;
         return true;
     default:
-        snprintf(reason, reason_cap, "unknown option, or no value; try lethe-goaway --help");
+        snprintf(reason, reason_cap, "%.100s %s; try lethe-goaway --help", word,
+                 option == ':' ? "needs a value" : "is not an option");
         return false;
     }
 }
@@ -90,12 +92,12 @@ enum options_outcome options_parse(int argc, char **argv, struct options *option
                                     .dampening_s = AGENT_DAMPENING_DEFAULT_S,
                                     .rate = AGENT_RATE_DEFAULT};
     opterr = 0;
-    while ((option = getopt_long(argc, argv, "+", table, NULL)) != -1) {
-        if (option == OPTION_HELP)
+    for (int at = 1; (option = getopt_long(argc, argv, "+:h", table, NULL)) != -1; at = optind) {
+        if (option == OPTION_HELP || option == 'h')
             return OPTIONS_HELP;
         if (option == OPTION_VERSION)
             return OPTIONS_VERSION;
-        if (!set_option(option, options_out, reason, reason_cap))
+        if (!set_option(option, argv[at], options_out, reason, reason_cap))
             return OPTIONS_WRONG;
     }
     if (optind == argc)
@@ -119,7 +121,7 @@ void options_print_help(void)
          "  --keep               leave blocks to their time at the end\n"
          "  --user NAME          become this user once everything is open\n"
          "  --json               tell in JSON on standard output\n"
-         "  --help, --version    say it, and exit\n"
+         "  -h, --help, --version  say it, and exit\n"
          "\n"
          "Exit status: 0 after SIGTERM or SIGINT; 1 it could not run; 2 options are wrong.");
 }
