@@ -317,8 +317,8 @@ static enum stateless_tcp_outcome receive_progress(const struct stateless_tcp_co
                                                    struct train *train)
 {
     struct recent_entry *entry = recent_find(recent, proof->connection);
-    if (entry == NULL || entry->end != point->offset || entry->start > proof->offset ||
-        ((entry->seq_end - point->seq) & MODERN_SEQ_MASK) != 0 ||
+    if (point->is_done || entry == NULL || entry->end != point->offset ||
+        entry->start > proof->offset || ((entry->seq_end - point->seq) & MODERN_SEQ_MASK) != 0 ||
         packet->seq - entry->seq_end > MODERN_WINDOW || recent_octets(recent, entry) == NULL)
         return STATELESS_TCP_DROP;
     const struct stateless_tcp_query query = {
@@ -334,7 +334,7 @@ static enum stateless_tcp_outcome receive_progress(const struct stateless_tcp_co
     return train->frame_count > 0 ? STATELESS_TCP_SEND : STATELESS_TCP_DROP;
 }
 
-/* Neither data nor FIN: the completion ACK. `entry`: of the connection; NULL: none. */
+/* Neither data nor FIN: completion, or a keep-alive probe. `entry`: of the connection, or NULL. */
 static enum stateless_tcp_outcome receive_ack(const struct packet *packet, uint32_t held,
                                               const struct point *point, struct recent_entry *entry,
                                               struct train *train)
@@ -345,8 +345,10 @@ static enum stateless_tcp_outcome receive_ack(const struct packet *packet, uint3
         return reply_ack(packet, entry->seq_end, 0, point_make(entry->end, entry->seq_end, true),
                          train);
     uint32_t behind = (packet->seq - point->seq) & MODERN_SEQ_MASK;
-    bool has_our_fin = held == point->offset + 1;
-    if (point->is_done || behind > MODERN_WINDOW || (held != point->offset && !has_our_fin))
+    bool has_our_fin = held == point->offset + 1, is_exact = has_our_fin || held == point->offset;
+    if (point->is_done && is_exact && behind == MODERN_SEQ_MASK)
+        return reply_ack(packet, packet->seq + 1, 0, packet->timestamp_echo, train);
+    if (point->is_done || !is_exact || behind > MODERN_WINDOW)
         return STATELESS_TCP_DROP;
     /* With our FIN came the answer to the client's. */
     uint32_t ack = packet->seq - (has_our_fin && behind == 1 ? 0 : behind);
@@ -393,7 +395,8 @@ modern_receive(const struct stateless_tcp_config *config, const struct stateless
     if ((flags & (PACKET_SYN | PACKET_ACK | PACKET_RST)) != PACKET_ACK)
         return STATELESS_TCP_DROP;
     bool is_pure_ack = packet->payload_len == 0 && !(flags & PACKET_FIN);
-    if (is_pure_ack && (!packet->has_timestamps || point_is_done(packet->timestamp_echo)))
+    if (is_pure_ack &&
+        (!packet->has_timestamps || point_is_silent(packet->timestamp_echo, packet->seq)))
         return STATELESS_TCP_DROP; /* the most frequent case, and the cheapest */
 
     struct cookie_proof proof;

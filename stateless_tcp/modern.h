@@ -50,7 +50,10 @@
  * for the same N only `done` changes, once.
  *
  * NO LOOP. A segment without data or FIN is answered only if its echo is not `done` and it
- * acknowledges F(N) exactly; the answer is `done`. That is one answer for each point. Where the
+ * acknowledges F(N) exactly; the answer is `done`. That is one answer for each point. (KEEP-ALIVE:
+ * if it is `done` and SEG.SEQ is N - 1, the number of an octet long acknowledged, the sender asks
+ * whether we are there, RFC 9293 3.8.4. The same point goes back. What answers that, if anything,
+ * bears SND.NXT, which is N or up to MODERN_WINDOW more, and so not congruent to N - 1.) Where the
  * cache knows of a later train in the air the answer carries that one's point, which is not `done`;
  * it is given once for each train. What goes on with a train (below) sends new octets, or a hole
  * once.

@@ -30,6 +30,14 @@ static inline bool point_is_done(uint32_t value)
     return value & 1;
 }
 
+/* Whether a segment without data or FIN that begins at `seq` and brings back such a value is to be
+ * met with silence: the point is done, and this is no keep-alive probe of who has sent nothing
+ * behind it (RFC 9293 3.8.4). */
+static inline bool point_is_silent(uint32_t value, uint32_t seq)
+{
+    return point_is_done(value) && (((value >> 1) - seq) & MODERN_SEQ_MASK) != 1;
+}
+
 /* How far a client that holds `held` octets is ahead of the point in such a value, modulo
  * 2^MODERN_OFFSET_BITS. */
 static inline uint32_t point_ahead(uint32_t value, uint32_t held)

@@ -128,7 +128,7 @@ struct stateless_tcp_query {
  *   the one thing here that remembers, and nothing depends on it but speed (recent.h).
  * `packet` and its frame stay valid until stateless_tcp_finish(). `train` is empty, with room of
  * TRAIN_CAP.
- * DROP: what shows no proof of address, or wants no answer: pure ACKs, probes, RST, SYN+ACK, pieces
+ * DROP: what shows no proof of address, or wants no answer: pure ACKs, RST, SYN+ACK, pieces
  *   of a request that was split (the client's kernel will join them when it sends them again).
  * SEND: a SYN gets its SYN+ACK (never a larger packet than the SYN: one without options gets none
  *   back; data with it is ignored, RFC 9293 3.10.7.4 allows that); a FIN its ACK; a length that

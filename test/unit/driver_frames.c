@@ -123,7 +123,7 @@ static void make_state(struct frame_spec *spec, const struct packet *packet, uin
                                     1 << 19, 1 << 22, 1 << 23, 1 << 28, 0x1fffffff, 131075};
     static const uint32_t ahead[] = {0,   0,     0,     1,       1,       2,
                                      500, 65536, 65537, 0x7ffff, 0x70000, 0x60000};
-    static const uint32_t behind[] = {0, 0, 0, 0, 1, 2, 20, 2560, 2561, 4094};
+    static const uint32_t behind[] = {0, 0, 0, 0, 1, 2, 2560, 2561, 4094, 4095};
     struct packet syn = *packet;
     syn.mss = (uint16_t)(below(3) * 700);
     uint32_t at = below(2) ? held[below(12)] : below(5000);

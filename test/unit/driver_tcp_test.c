@@ -46,7 +46,7 @@ START_TEST(agrees_with_user_space)
 END_TEST
 
 /* A connection of the usual kind, IPv4 or IPv6, with or without timestamps: of its segments only
- * the request climbs. */
+ * the request climbs, and without timestamps the end. */
 START_TEST(only_requests_climb)
 {
     static const uint8_t syn_options[] = {2, 4, 5, 180, 4, 2, 8, 10, 0, 0,
@@ -93,11 +93,13 @@ START_TEST(only_requests_climb)
     if (has_timestamps)
         ck_assert_uint_eq(frame_view(result, len).ack, spec.seq);
 
+    /* Without timestamps it may be behind a request, which must be answered before it is refused. */
     spec.flags |= PACKET_FIN;
-    ck_assert_int_eq(ask(&config, frame_build(&spec, frame), &len, &tally), DRIVER_TX);
-    ck_assert_uint_eq(frame_view(result, len).flags,
-                      has_timestamps ? PACKET_FIN | PACKET_ACK : PACKET_RST);
-    ck_assert_uint_eq(tally.climbed, 1);
+    ck_assert_int_eq(ask(&config, frame_build(&spec, frame), &len, &tally),
+                     has_timestamps ? DRIVER_TX : DRIVER_CLIMB);
+    if (has_timestamps)
+        ck_assert_uint_eq(frame_view(result, len).flags, PACKET_FIN | PACKET_ACK);
+    ck_assert_uint_eq(tally.climbed, has_timestamps ? 1 : 2);
 }
 END_TEST
 

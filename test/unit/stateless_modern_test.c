@@ -312,6 +312,51 @@ START_TEST(completion_is_acknowledged_once)
 }
 END_TEST
 
+/* Who asks whether we are there gets an answer, at any time but when something is in flight; and
+ * what a kernel answers to that, if anything, gets none. */
+START_TEST(keep_alive_is_answered)
+{
+    struct connection c;
+    connect_to(&c, families[_i]);
+    for (unsigned asked = 0; asked < 2; asked++) {
+        for (unsigned garbage = 0; garbage < 2; garbage++) {
+            c.spec.seq--;
+            c.spec.payload = framed + sizeof framed - 1;
+            c.spec.payload_len = garbage; /* RFC 9293 3.8.4: some send an octet */
+            ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_SEND);
+            ck_assert_uint_eq(train.frame_count, 1);
+            ck_assert_uint_eq(sent(0).flags, PACKET_ACK);
+            ck_assert_uint_eq(sent(0).payload_len, 0);
+            ck_assert_uint_eq(sent(0).seq, c.spec.ack);
+            ck_assert_uint_eq(sent(0).ack, ++c.spec.seq);
+            ck_assert_uint_eq(load_be32(sent(0).options + 4), c.echo);
+        }
+        /* SND.NXT may be anything from there on. */
+        c.spec.payload_len = 0;
+        for (uint32_t more = 0; more <= MODERN_WINDOW; more++) {
+            c.spec.seq += more;
+            ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_DROP);
+            c.spec.seq -= more;
+        }
+        c.spec.seq--;
+        for (uint32_t held = 2; held < 4096; held++) { /* not what it holds: a guess */
+            c.spec.ack += held;
+            ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_DROP);
+            c.spec.ack -= held;
+        }
+        c.spec.ack++; /* our FIN */
+        ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_SEND);
+        c.spec.ack--;
+        c.spec.seq++;
+        ask(&c);
+        ck_assert_int_eq(serve(&c.spec), STATELESS_TCP_QUERY);
+        c.spec.seq += sizeof framed;
+        c.spec.ack += (uint32_t)sent(0).payload_len;
+        echo(&c, load_be32(sent(0).options + 4));
+    }
+}
+END_TEST
+
 START_TEST(window_and_burst_are_heeded)
 {
     struct connection c;
@@ -437,6 +482,7 @@ int main(void)
     tcase_add_loop_test(tcase, two_snapshots_never_mix, 0, 2);
     tcase_add_loop_test(tcase, sack_tells_pieces_from_what_came_twice, 0, 2);
     tcase_add_loop_test(tcase, completion_is_acknowledged_once, 0, 2);
+    tcase_add_loop_test(tcase, keep_alive_is_answered, 0, 2);
     tcase_add_loop_test(tcase, window_and_burst_are_heeded, 0, 2);
     tcase_add_loop_test(tcase, stale_ones_get_a_reset, 0, 2);
     tcase_add_test(tcase, guessing_does_not_pay);

@@ -23,7 +23,7 @@
  *     SYN          No cache is looked at. With data, or where Fast Open wants a cookie, it climbs.
  *     pure ACK     Without timestamps, or if the point that it echoes is done, it is met with
  *                  silence before a cache is looked at. So are the last step of a handshake and the
- *                  ACK of a response in one segment: nearly all.
+ *                  ACK of a response in one segment: nearly all. (A keep-alive probe climbs.)
  *     completion   The cookie and the point agree exactly, F(N) with what the client holds, so the
  *                  proof needs no cache; and SEG.SEQ is N: the client has nothing in flight. The
  *                  cache would matter in two ways. That it knew of a later train (has_later in
@@ -36,7 +36,9 @@
  *                  Where SEG.SEQ is not N, or something of the train is missing, it climbs.
  *     FIN alone    The same proof, or one near the beginning of our stream, which needs no cache
  *                  either. Where SEG.SEQ is N, a cache that knows the end of the train knows it to
- *                  be at the very point (point_refine() in modern_point.h). Else it climbs.
+ *                  be at the very point (point_refine() in modern_point.h). Else it climbs. Without
+ *                  timestamps all that may have a request before it climbs: a RST must not overtake
+ *                  the response.
  *     no proof     A number that can be no cookie, or a point far from it, proves nothing whatever
  *                  a cache says. One in between climbs.
  *     data         climbs, but for what proves nothing: RST or silence, as the server is told to.
@@ -146,8 +148,9 @@ DRIVER_INLINE struct driver_decision driver_fin_first(const struct driver_config
     struct driver_place place;
     if (driver_is_beginning(config, &ends, segment->seq, segment->ack, &place))
         return driver_fin(segment, place.held, &first);
-    /* Behind a length alone, or not proven: it is refused all the same. */
-    return driver_reset(config, segment);
+    /* It is refused, but not before what the client asked, which may be on its way up, is answered:
+     * a RST that overtakes the response ends a half-closed connection without any. */
+    return config->has_stale_reset ? driver_climb() : driver_drop(DRIVER_COUNT_JUNK);
 }
 
 /* modern_receive() there, from point_prove() on, for segments without data. */
@@ -159,7 +162,7 @@ DRIVER_INLINE struct driver_decision driver_modern(const struct driver_config *c
     struct driver_place place;
     if (!segment->has_timestamps)
         return has_fin ? driver_fin_first(config, segment) : driver_drop(DRIVER_COUNT_ACK);
-    if (!has_fin && point_is_done(segment->timestamp_echo))
+    if (!has_fin && point_is_silent(segment->timestamp_echo, segment->seq))
         return driver_drop(DRIVER_COUNT_ACK);
     switch (driver_prove_echo(config, segment, &place)) {
     case DRIVER_PROVEN:
