@@ -252,9 +252,13 @@ static int reader_syntax(const struct reader *reader, const yaml_parser_t *parse
         for (size_t i = 0; i < parser->problem_offset && i < reader->text_len; i++)
             line += reader->text[i] == '\n';
     }
-    return reader_refuse(reader, line, "not YAML: %s%s%s",
+    size_t at = parser->problem_mark.index;
+    bool is_tab =
+        parser->error == YAML_SCANNER_ERROR && at < reader->text_len && reader->text[at] == '\t';
+    return reader_refuse(reader, line, "not YAML: %s%s%s%s",
                          parser->context != NULL ? parser->context : "",
-                         parser->context != NULL ? ", " : "", parser->problem);
+                         parser->context != NULL ? ", " : "", parser->problem,
+                         is_tab ? ": a tab, where YAML has blanks" : "");
 }
 
 static int reader_mark_document(struct reader *reader, yaml_parser_t *parser, bool is_first)
@@ -392,14 +396,34 @@ complaint_log(cyaml_log_t level, void *context, const char *format, va_list argu
     }
 }
 
+/* "must be a mapping of enabled, code, siphash": the keys of a group. */
+static const char *group_words(const char *group, char words[256])
+{
+    size_t len = (size_t)snprintf(words, 256, "must be a mapping");
+    const char *between = " of ";
+    for (unsigned k = 0; k < CONFIG_KEY_COUNT && len < 256; k++) {
+        if (config_keys[k].group == NULL || strcmp(config_keys[k].group, group) != 0)
+            continue;
+        len += (size_t)snprintf(words + len, 256 - len, "%s%s", between, config_keys[k].name);
+        between = ", ";
+    }
+    return words;
+}
+
 /* libcyaml's sentences in words of the manual page. */
-static const char *complaint_words(const struct complaint *complaint, cyaml_err_t problem)
+static const char *complaint_words(const struct complaint *complaint, cyaml_err_t problem,
+                                   char words[256])
 {
     static const struct {
         const char *sentence, *words;
     } known[] = {{"Expecting MAPPING", "must be a mapping (KEY: VALUE)"},
                  {"Expecting SEQUENCE", "must be a list"},
                  {"Expecting STRING", "must be a single value"}};
+    bool is_mapping = strncmp(complaint->sentence, "Expecting M", 11) == 0;
+    if (is_mapping && strcmp(complaint->field, "listen") == 0)
+        return "must be a mapping, as in \"- address: 192.0.2.1\"";
+    if (is_mapping && complaint->field[0] != '\0')
+        return group_words(complaint->field, words);
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strncmp(complaint->sentence, known[i].sentence, strlen(known[i].sentence)) == 0)
             return known[i].words;
@@ -447,6 +471,7 @@ static int reader_load(struct reader *reader)
 {
     struct schema schema;
     struct complaint complaint = {0};
+    char words[256];
     const cyaml_config_t library = {.log_fn = complaint_log,
                                     .log_ctx = &complaint,
                                     .mem_fn = cyaml_mem,
@@ -459,7 +484,7 @@ static int reader_load(struct reader *reader)
     if (loaded != CYAML_OK)
         return reader_refuse(reader, complaint.line != 0 ? complaint.line : reader->root_line,
                              "%s%s%s", complaint.field, complaint.field[0] != '\0' ? ": " : "",
-                             complaint_words(&complaint, loaded));
+                             complaint_words(&complaint, loaded, words));
     if (raw == NULL)
         return 0; /* nothing but comments */
     int outcome = reader_meaning(reader, raw);

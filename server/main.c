@@ -5,6 +5,7 @@
  */
 #include "server/audit.h"
 #include "server/config.h"
+#include "server/keys.h"
 #include "server/log.h"
 #include "server/privilege.h"
 #include "server/server.h"
@@ -169,6 +170,23 @@ static int main_run(const struct config *config, int argc, char **argv)
     return status;
 }
 
+static int main_check_secrets(const struct config *config, char *reason, size_t reason_cap)
+{
+    struct keys_secret secret;
+    struct dns_cookie_secrets secrets;
+    struct privilege_error error;
+    int outcome = config->tcp_key_file[0] == '\0'
+                      ? 0
+                      : keys_secret_read(config->tcp_key_file, &secret, reason, reason_cap);
+    if (outcome == 0 && config->cookie_key_file[0] != '\0')
+        outcome = keys_dns_cookie_read(config->cookie_key_file, &secrets, reason, reason_cap);
+    explicit_bzero(&secret, sizeof secret);
+    explicit_bzero(&secrets, sizeof secrets);
+    if (outcome == 0 && (outcome = privilege_check(config, &error)) != 0)
+        snprintf(reason, reason_cap, "%.500s", error.text);
+    return outcome;
+}
+
 /* What the configuration names is read too, where it has a text of its own. */
 static int main_check(const struct config *config)
 {
@@ -181,6 +199,10 @@ static int main_check(const struct config *config)
         return EXIT_USAGE;
     }
     tsig_keys_free(&keys);
+    if (main_check_secrets(config, error.text, sizeof error.text) != 0) {
+        log_write(LOG_LEVEL_ERROR, "%s", error.text);
+        return EXIT_USAGE;
+    }
     printf("%s: good\n", config->file[0] != '\0' ? config->file : "command line");
     return EXIT_SUCCESS;
 }

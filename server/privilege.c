@@ -39,6 +39,12 @@ static int privilege_user(const struct config *config, struct passwd *user_out,
     return 0;
 }
 
+int privilege_check(const struct config *config, struct privilege_error *error)
+{
+    struct passwd user;
+    return config->user[0] == '\0' ? 0 : privilege_user(config, &user, error);
+}
+
 static int privilege_change(const struct config *config, struct privilege_error *error)
 {
     struct passwd user;

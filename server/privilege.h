@@ -19,6 +19,9 @@ struct privilege_error {
  * Outcomes: 0; negative errno with `error`. */
 int privilege_drop(const struct config *config, struct privilege_error *error);
 
+/* Whether there is such a user as the configuration wants. Outcomes: as privilege_drop(). */
+int privilege_check(const struct config *config, struct privilege_error *error);
+
 /* All that is left, of the calling thread alone. */
 void privilege_drop_all(void);
 

@@ -82,9 +82,12 @@ static int explain_open(const char *directory, enum zonedb_mode mode, int rc,
         break;
     case -EACCES:
     case -EPERM:
-        explain(error, "%s: permission denied; %s needs to read and write lock.mdb there%s",
-                directory, mode == ZONEDB_READ ? "a reader" : "a writer",
-                mode == ZONEDB_READ ? "" : ", and data.mdb");
+        explain(
+            error,
+            "%s: permission denied; %s needs to read and write lock.mdb there%s: give all of it "
+            "to the user that serves, as in: chown -R lethe %s",
+            directory, mode == ZONEDB_READ ? "a reader" : "a writer",
+            mode == ZONEDB_READ ? "" : ", and data.mdb", directory);
         break;
     case -EPROTO:
         explain(error,

@@ -376,6 +376,11 @@ def test_check_config():
         bad = scratch.file("bad.yaml", "udp-payload: 1\n")
         status, text = refusal("--check-config", "--config", bad)
         assert status == 2 and f"{bad}:1: udp-payload: " in text, text
+        # What it names must be there, too.
+        for option, value, said in (("--tcp-key-file", "/nowhere", "/nowhere: "), ("--cookie-key-file", bad, "bad.yaml"),
+                                    ("--user", "nobody-at-all", "there is no such user")):
+            status, text = refusal("--check-config", "--db", "/x", "--listen", "::1", option, value)
+            assert status == 2 and said in text, (option, status, text)
 
 
 def test_usage_errors():
