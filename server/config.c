@@ -150,7 +150,7 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
         "stateless TCP: segment size asked of clients (default: 1220)",
         NUMBER(tcp_mss, STATELESS_TCP_MSS_MIN, STATELESS_TCP_MSS_MAX)},
     [CONFIG_KEY_TCP_SEGMENT] = {"tcp", "segment", "tcp-segment", "OCTETS",
-        "stateless TCP: segment size sent (default: 1220, classic: 512)",
+        "stateless TCP: segment size sent (default: 1208, classic: 512)",
         NUMBER(tcp_segment, STATELESS_TCP_SEGMENT_MIN, STATELESS_TCP_SEGMENT_MAX)},
     [CONFIG_KEY_TCP_VERIFY_CHECKSUM] = {"tcp", "verify-checksum", "tcp-verify-checksum",
         "auto|always|never", "stateless TCP: drop segments of wrong checksum (default: auto)",

@@ -26,6 +26,8 @@
 #define CONFIG_WORKERS_MAX 64
 #define CONFIG_TEXT_MAX 256
 #define CONFIG_NSID_MAX 128
+/* RFC 9715 3.1, R3. */
+#define CONFIG_UDP_PAYLOAD_USUAL_MAX 1400
 #define CONFIG_PREFIXES_MAX 64
 #define CONFIG_RECENT_SIZE_MAX ((size_t)1 << 30)
 #define CONFIG_IMAGE_SIZE_DEFAULT ((size_t)1 << 30)
@@ -284,6 +286,9 @@ int config_check(const struct config *config, struct config_error *error);
 /* Whether it is a proxy: without a database, and with the threads of stateless TCP alone, since UDP
  * at its addresses may well be the back end's own. */
 bool config_is_proxy(const struct config *config);
+
+/* Whether something is allowed but rarely meant; then what, where and why is in `doubt_out`. */
+bool config_is_doubtful(const struct config *config, struct config_error *doubt_out);
 
 /* Whether every key that stateless TCP depends on has the same value in both; addresses aside. */
 bool config_is_same_stateless(const struct config *a, const struct config *b);

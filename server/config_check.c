@@ -205,3 +205,19 @@ int config_check(const struct config *config, struct config_error *error)
                                           : "--listen ADDRESS@PORT");
     return 0;
 }
+
+bool config_is_doubtful(const struct config *config, struct config_error *doubt_out)
+{
+    char place[PATH_MAX + 64];
+    doubt_out->text[0] = '\0';
+    if (config->proxy[0] != '\0' || config->udp_payload <= CONFIG_UDP_PAYLOAD_USUAL_MAX)
+        return false;
+    config_refuse(doubt_out,
+                  "%s: %u is more than the %u octets that RFC 9715 (3.1, R3) recommends at most: "
+                  "longer responses are lost on the way, or come in fragments, unless you know "
+                  "every path to carry them",
+                  config_place(config, config->line[CONFIG_KEY_UDP_PAYLOAD], "udp-payload",
+                               "udp-payload", place, sizeof place),
+                  config->udp_payload, CONFIG_UDP_PAYLOAD_USUAL_MAX);
+    return true;
+}

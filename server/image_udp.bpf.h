@@ -40,7 +40,8 @@ DRIVER_INLINE enum driver_verdict image_udp(struct driver_context *ctx,
         return DRIVER_CLIMB;
     uint32_t len = driver_be32(driver_load32(udp + 4)) >> 16;
     if (len < PACKET_UDP_HEADER_LEN || udp_at + len > driver->frame.end_at ||
-        !image_find(ctx, message_at, len - PACKET_UDP_HEADER_LEN, false, work))
+        !image_find(ctx, message_at, len - PACKET_UDP_HEADER_LEN, false, work) ||
+        !driver_udp_has_room(config, &driver->frame, work->len))
         return DRIVER_CLIMB;
     driver->segment.family = driver->frame.family;
     if (!driver_read_addresses(data + ip_at, end, &driver->segment) ||

@@ -65,6 +65,13 @@ static void main_notify_reloading(void)
                (intmax_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
 }
 
+static void main_doubt(const struct config *config)
+{
+    struct config_error doubt;
+    if (config_is_doubtful(config, &doubt))
+        log_write(LOG_LEVEL_WARNING, "%s", doubt.text);
+}
+
 static void main_reload(struct server *server, struct audit *audit, int argc, char **argv)
 {
     struct config *config = malloc(sizeof *config);
@@ -78,6 +85,7 @@ static void main_reload(struct server *server, struct audit *audit, int argc, ch
     else if (server_reload(server, config, &server_error) != 0)
         log_write(LOG_LEVEL_ERROR, "not reloaded, all stays as it was: %s", server_error.text);
     else {
+        main_doubt(config);
         audit_begin(audit, config);
         server_describe(server, text, sizeof text);
         log_write(LOG_LEVEL_INFO, "reloaded: %s", text);
@@ -130,6 +138,7 @@ static void main_announce(struct server *server, const struct config *config)
                   "no zone yet: every query is REFUSED until one is there; load one, any time, "
                   "with: lethe --db %s zone load NAME FILE",
                   config->database);
+    main_doubt(config);
     log_write(LOG_LEVEL_INFO, "ready");
     sd_notify(0, "READY=1");
 }
@@ -203,6 +212,7 @@ static int main_check(const struct config *config)
         log_write(LOG_LEVEL_ERROR, "%s", error.text);
         return EXIT_USAGE;
     }
+    main_doubt(config);
     printf("%s: good\n", config->file[0] != '\0' ? config->file : "command line");
     return EXIT_SUCCESS;
 }

@@ -2,6 +2,7 @@
 #include "server/proxy_backend.h"
 
 #include "server/address.h"
+#include "server/whole.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -20,6 +21,9 @@ static int backend_open_one(const struct sockaddr_storage *address, int *fd_out)
     if (*fd_out < 0)
         return -errno;
     setsockopt(*fd_out, SOL_SOCKET, SO_RCVBUF, &octets, sizeof octets);
+    int outcome = whole_set(*fd_out, address->ss_family);
+    if (outcome != 0)
+        return outcome;
     return connect(*fd_out, (const struct sockaddr *)address, address_len(address)) == 0 ? 0
                                                                                          : -errno;
 }

@@ -241,6 +241,7 @@ static int worker_tell(struct raw_worker *worker)
         .keys = &worker->keys,
         .endpoints = worker->place.endpoints,
         .endpoint_count = worker->place.endpoint_count,
+        .mtu = worker->place.mtu,
     };
     if (worker->is_told || worker->backend->tell == NULL)
         return 0;
@@ -330,7 +331,7 @@ static int worker_answer(struct raw_worker *worker, const struct respond_policy 
         .is_tcp_only = !worker->place.has_udp && !worker->backend->is_sole,
         /* A clock that was set back settles nothing. */
         .restrain = worker->restrain,
-        .udp_payload = worker->place.udp_payload,
+        .mtu = worker->place.mtu,
         .now_s = worker->now_s,
         .now_us = worker->restrain != NULL ? restrain_clock_us() : 0,
         .is_learning = worker_lease(worker, outcome, looked_ns),

@@ -30,27 +30,23 @@ static void endpoints_add_all(struct raw_place *place, const struct packet_addre
     }
 }
 
-/* Whatever the interface, a client may rely on RFC 1035's 512 octets. */
-static size_t udp_payload_of(const char *interface)
+/* 0: the kernel does not tell. */
+static uint16_t mtu_of(const char *interface)
 {
     struct ifreq request = {.ifr_name = ""};
-    size_t payload = PACKET_UDP_PAYLOAD_MAX;
-    const size_t headers_len = PACKET_IPV6_HEADER_LEN + PACKET_UDP_HEADER_LEN;
+    uint16_t mtu = 0;
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     memcpy(request.ifr_name, interface, sizeof(request.ifr_name));
-    if (fd >= 0 && ioctl(fd, SIOCGIFMTU, &request) == 0 &&
-        (size_t)request.ifr_mtu < payload + headers_len)
-        payload = (size_t)request.ifr_mtu < RESPOND_UDP_PAYLOAD_MIN + headers_len
-                      ? RESPOND_UDP_PAYLOAD_MIN
-                      : (size_t)request.ifr_mtu - headers_len;
+    if (fd >= 0 && ioctl(fd, SIOCGIFMTU, &request) == 0 && request.ifr_mtu > 0)
+        mtu = request.ifr_mtu < UINT16_MAX ? (uint16_t)request.ifr_mtu : UINT16_MAX;
     if (fd >= 0)
         close(fd);
-    return payload;
+    return mtu;
 }
 
 void raw_place_refresh(struct raw_place *place, uint64_t now_s)
 {
-    place->udp_payload = udp_payload_of(place->interface);
+    place->mtu = mtu_of(place->interface);
     struct ifaddrs *all;
     if (getifaddrs(&all) != 0)
         return;

@@ -22,8 +22,7 @@ struct raw_place {
     struct prefix *peers; /* whose TCP is the kernel's */
     size_t peer_count;
     bool has_udp;
-    size_t
-        udp_payload; /* the largest that the interface carries whole, as of raw_place_refresh() */
+    uint16_t mtu; /* of the interface, as of raw_place_refresh(); 0: unknown */
 };
 
 /* Take over from `config` what is copied, and check that the kernel will bear with us there:
@@ -32,7 +31,7 @@ struct raw_place {
 int raw_place_open(const struct raw_config *config, struct raw_place *place_out,
                    struct io_error *error);
 
-/* Find out which addresses are ours now. Keeps what was known if the kernel does not tell. */
+/* Find out which addresses are ours now, and the interface's MTU. Keeps what was known if the kernel does not tell. */
 void raw_place_refresh(struct raw_place *place, uint64_t now_s);
 
 /* Whether the interface is still the one that it was: one of the same name may have come in its

@@ -27,6 +27,34 @@ static bool serve_admit(const struct serve *serve, const struct packet *packet,
     return !shun_take(restrain_shun(serve->restrain), &request) && verdict != RESTRAIN_DROPPED;
 }
 
+/* What leaves the interface whole, as we never fragment (RFC 9715 3.1, R3). */
+static size_t udp_cap(const struct serve *serve, const struct packet *packet)
+{
+    size_t headers_len =
+        PACKET_UDP_HEADER_LEN +
+        (packet->source.family == 4 ? PACKET_IPV4_HEADER_LEN : PACKET_IPV6_HEADER_LEN);
+    if (serve->mtu == 0 || serve->mtu >= PACKET_UDP_PAYLOAD_MAX + headers_len)
+        return PACKET_UDP_PAYLOAD_MAX;
+    return serve->mtu > headers_len ? serve->mtu - headers_len : 0;
+}
+
+static size_t udp_answer(const struct serve *serve, const struct packet *packet,
+                         struct respond_client *client, uint8_t *room)
+{
+    size_t cap = udp_cap(serve, packet);
+    size_t response_cap = cap > RESPOND_UDP_PAYLOAD_MIN ? cap : RESPOND_UDP_PAYLOAD_MIN;
+    size_t len = answer_request(serve->view, serve->image, serve->policy, client, packet->payload,
+                                packet->payload_len, room, response_cap);
+    if (len <= cap)
+        return len;
+    /* Less than the least that respond() is asked for: TC=1, which is hardly longer than the
+     * request was. */
+    client->restraint = RESPOND_TRUNCATED;
+    len = answer_request(serve->view, serve->image, serve->policy, client, packet->payload,
+                         packet->payload_len, room, response_cap);
+    return len <= cap ? len : 0;
+}
+
 static bool serve_udp(const struct serve *serve, const struct packet *packet, struct train *train)
 {
     struct respond_client client = {.transport = RESPOND_UDP,
@@ -36,14 +64,11 @@ static bool serve_udp(const struct serve *serve, const struct packet *packet, st
     if (serve->restrain != NULL && !serve_admit(serve, packet, &client))
         return false;
     uint8_t *room = packet_udp_room(packet, train);
-    size_t len = room == NULL ? 0
-                              : answer_request(serve->view, serve->image, serve->policy, &client,
-                                               packet->payload, packet->payload_len, room,
-                                               serve->udp_payload != 0 ? serve->udp_payload
-                                                                       : PACKET_UDP_PAYLOAD_MAX);
+    size_t len = room == NULL ? 0 : udp_answer(serve, packet, &client, room);
     if (len > 0)
         packet_reply_udp(packet, room, len, train);
     return serve->is_learning && serve->restrain == NULL && len > 0 &&
+           client.restraint == RESPOND_FREELY &&
            respond_is_lasting(serve->policy, packet->payload, packet->payload_len);
 }
 

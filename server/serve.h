@@ -34,7 +34,7 @@ struct serve {
     uint64_t now_s;            /* Unix time */
     struct restrain *restrain; /* NULL: none */
     uint64_t now_us;           /* as restrain_judge() wants it */
-    size_t udp_payload;        /* the largest that leaves whole; 0: PACKET_UDP_PAYLOAD_MAX */
+    uint16_t mtu;              /* no datagram of ours is longer, IP header and all; 0: unknown */
     bool is_tcp_only;          /* UDP is the kernel's, for a socket to answer */
     bool is_learning;          /* it is of interest what serve_frame() returns */
     bool is_settled;           /* the last commit was SERVE_SETTLED_S ago, or longer */

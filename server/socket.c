@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "server/socket.h"
 
+#include "server/whole.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -71,15 +73,6 @@ static int socket_prepare(int fd, const struct sockaddr_storage *address)
     return 0;
 }
 
-/* No datagram leaves in fragments: what is too long for the interface is refused (EMSGSIZE). What is
- * said of a path's MTU is not believed, and DF not set (RFC 9715 3.1). */
-static int socket_forbid_fragments(int fd, const struct sockaddr_storage *address)
-{
-    if (address->ss_family == AF_INET)
-        return set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_INTERFACE);
-    return set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_INTERFACE);
-}
-
 static int socket_prepare_udp(int fd, const struct sockaddr_storage *address)
 {
     bool is_any = address_is_any(address);
@@ -87,7 +80,7 @@ static int socket_prepare_udp(int fd, const struct sockaddr_storage *address)
         return -1;
     set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, UDP_RECEIVE_BUFFER);
     set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, UDP_SEND_BUFFER);
-    if (socket_forbid_fragments(fd, address) != 0)
+    if (whole_set(fd, address->ss_family) != 0)
         return -1;
     if (!is_any)
         return 0;

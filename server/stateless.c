@@ -85,7 +85,7 @@ static struct stateless_tcp_config tcp_config(const struct config *config)
         break;
     case CONFIG_TCP_PROFILE_MODERN:
         tcp.profile = STATELESS_TCP_MODERN;
-        tcp.segment_size = STATELESS_TCP_SEGMENT_MAX;
+        tcp.segment_size = STATELESS_TCP_SEGMENT_MODERN;
         break;
     }
     tcp.has_stale_reset = config->has_stale_reset;

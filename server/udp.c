@@ -130,6 +130,18 @@ static bool udp_admit(struct udp_batch *batch, unsigned slot, int fd,
            verdict != RESTRAIN_DROPPED;
 }
 
+/* The interface does not carry the response whole (RFC 9715 3.1, R4). False: neither would it a
+ * shorter one. */
+static bool udp_shorten(struct udp_batch *batch, unsigned slot, const struct udp_context *context,
+                        struct iovec *response)
+{
+    size_t len = response->iov_len, cap = len > UDP_USUAL_LEN ? UDP_USUAL_LEN : UDP_SAFE_LEN;
+    if (len <= UDP_SAFE_LEN)
+        batch->restraint[slot] = RESPOND_TRUNCATED;
+    response->iov_len = udp_answer(batch, slot, context, cap);
+    return response->iov_len > 0 && response->iov_len < len;
+}
+
 static void udp_send(struct udp_batch *batch, int fd, unsigned count,
                      const struct udp_context *context)
 {
@@ -145,9 +157,8 @@ static void udp_send(struct udp_batch *batch, int fd, unsigned count,
         struct iovec *first = &batch->out_iov[sent];
         if (errno == EINTR)
             continue;
-        if (errno == EMSGSIZE && first->iov_len > UDP_SAFE_LEN) {
-            size_t cap = first->iov_len > UDP_USUAL_LEN ? UDP_USUAL_LEN : UDP_SAFE_LEN;
-            first->iov_len = udp_answer(batch, batch->slot[sent], context, cap);
+        if (errno == EMSGSIZE) {
+            sent += !udp_shorten(batch, batch->slot[sent], context, first);
             continue;
         }
         if (errno == EAGAIN || errno == ENOBUFS) {

@@ -178,7 +178,7 @@ struct packet_segment {
 };
 
 /* Append to `train` a segment that answers `packet`: addresses, ports and MACs exchanged, VLAN tags
- * and IPv6 flow label (RFC 6438) kept, TTL 64, IPv4 identification 0 with DF set (RFC 6864).
+ * and IPv6 flow label (RFC 6438) kept, TTL 64, IPv4 identification 0 with DF set (RFC 6864 4.1).
  * `payload`: payload_len octets, not in the train; NULL is allowed for 0.
  * Returns false, with the train unchanged, when it is full. */
 bool packet_reply_tcp(const struct packet *packet, const struct packet_segment *segment,
@@ -188,7 +188,11 @@ bool packet_reply_tcp(const struct packet *packet, const struct packet_segment *
  * train's memory. A payload that is made there need not be copied. NULL: the train is full. */
 uint8_t *packet_udp_room(const struct packet *packet, struct train *train);
 
-/* Append a UDP datagram that answers `packet`, in the same way.
+/* Append a UDP datagram that answers `packet`, in the same way. DF is set here too (RFC 9715 3.1, R2):
+ * without it a router would make the fragments that we do not, and without state there is no
+ * identification that would keep those of two datagrams apart (RFC 6864 4.3), or that nobody could
+ * guess. The price: what is longer than the path's MTU is lost, which no ICMP message is asked
+ * about; so the caller has a limit that paths carry (R3).
  * `payload`: at most PACKET_UDP_PAYLOAD_MAX octets, not in the train but where packet_udp_room()
  * says. Returns false when the train is full. */
 bool packet_reply_udp(const struct packet *packet, const uint8_t *payload, size_t payload_len,

@@ -56,6 +56,8 @@
 #define STATELESS_TCP_SEGMENT_MIN 512
 #define STATELESS_TCP_SEGMENT_MAX 1220
 #define STATELESS_TCP_SEGMENT_DEFAULT 512
+/* With the timestamps of a modern client 1280 octets over IPv6, which every path carries. */
+#define STATELESS_TCP_SEGMENT_MODERN (1280 - 40 - 20 - 12)
 #define STATELESS_TCP_BURST_DEFAULT 10 /* segments, RFC 6928 */
 
 enum stateless_tcp_profile {

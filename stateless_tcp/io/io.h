@@ -81,6 +81,7 @@ struct io_facts {
     const struct stateless_tcp_keys *keys;
     const struct packet_endpoint *endpoints; /* as of now: no address is zeros */
     size_t endpoint_count;
+    uint16_t mtu;          /* of the interface, as of now: no IP packet may be longer; 0: unknown */
     struct io_error *note; /* empty; filled if the operator should know something */
 };
 

@@ -5,6 +5,9 @@
  * usage: daemon_db DIR [SERIAL]
  *
  *     example.            SOA (serial SERIAL, default 1), NS ns.example.
+ *     some.example.       TXT, 852 octets of records
+ *     edge.example.       TXT, 1240: as much as a driver answers
+ *     more.example.       TXT, 1278
  *     big.example.        TXT, about 3000 octets: more than fits UDP by default
  *     huge.example.       TXT, about 60,000 octets
  *     ns.example.         A 192.0.2.1
@@ -49,15 +52,18 @@ static void add(struct zonedb_writer *writer, const char *owner, struct zonedb_r
     check(zonedb_writer_node(writer, name, rrsets, count), owner);
 }
 
-static void add_txt(struct zonedb_writer *writer, const char *owner, unsigned count)
+/* The last one is of `last_len` octets. */
+static void add_txt(struct zonedb_writer *writer, const char *owner, unsigned count,
+                    uint8_t last_len)
 {
     size_t at = 0;
     for (unsigned i = 0; i < count; i++) {
-        at = put16(at, 1 + TXT_LEN);
-        rdata[at++] = TXT_LEN;
-        memset(rdata + at, 'x', TXT_LEN);
+        uint8_t len = i + 1 < count ? TXT_LEN : last_len;
+        at = put16(at, 1u + len);
+        rdata[at++] = len;
+        memset(rdata + at, 'x', len);
         memcpy(rdata + at, (char[]){(char)('a' + i / 26), (char)('a' + i % 26)}, 2);
-        at += TXT_LEN;
+        at += len;
     }
     struct zonedb_rrset rrset = {TYPE_TXT, (uint16_t)count, 300, rdata, (uint32_t)at};
     add(writer, owner, &rrset, 1);
@@ -107,9 +113,12 @@ int main(int argc, char **argv)
     check(zonedb_writer_begin(db, &writer), "begin");
     check(zonedb_writer_zone_begin(writer, apex), "zone");
     add_apex(writer, argc == 3 ? (uint32_t)strtoul(argv[2], NULL, 10) : 1);
-    add_txt(writer, "big.example.", 14);
-    add_txt(writer, "huge.example.", 280);
+    add_txt(writer, "big.example.", 14, TXT_LEN);
+    add_txt(writer, "edge.example.", 6, 162);
+    add_txt(writer, "huge.example.", 280, TXT_LEN);
+    add_txt(writer, "more.example.", 6, TXT_LEN);
     add_a(writer, "ns.example.", 1);
+    add_txt(writer, "some.example.", 4, TXT_LEN);
     add_a(writer, "www.example.", 80);
     check(zonedb_writer_zone_end(writer, 1), "end");
     check(zonedb_writer_commit(writer), "commit");

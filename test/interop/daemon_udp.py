@@ -1,13 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """lethed over UDP. usage: daemon_udp.py LETHED DAEMON_DB"""
-import os
 import struct
-import subprocess
-import sys
 
-from daemon_lib import (AA, QR, SOA, TC, TXT, Daemon, Header, Scratch, ask, ip, need_own_network,
-                        query, run, serial_of, udp, wait_until)
+from daemon_lib import (AA, QR, SOA, TC, TXT, Daemon, Header, Scratch, ask, need_own_network, query,
+                        run, serial_of, udp)
 
 PORT = 5300
 
@@ -78,72 +75,6 @@ def test_new_zone_content_is_seen_at_once():
             scratch.load(serial)
             response = ask("127.0.0.1", PORT, query("example", SOA))
             assert serial_of(response) == serial, response
-
-
-# Asks for what is too long for the link, while it counts fragments of either family; prints how many.
-CLIENT = """
-import socket, struct, sys
-sys.path.insert(0, sys.argv[1]); mtu = int(sys.argv[2]); sys.argv[1:] = ["", ""]
-from daemon_lib import *
-raw = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
-addresses = {"198.18.1.1": 28, "fd00:198:18:1::1": 48} if mtu >= 1280 else {"198.18.1.1": 28}
-for address, headers in addresses.items():
-    for edns in (None, 512, 1232, 1400, 4096, 65535):
-        response = ask(address, 5300, query("big.example", TXT, edns=edns))
-        assert response is not None and Header(response).flags & TC, (address, edns)
-        assert len(response) + headers <= mtu
-        assert Header(ask(address, 5300, query(edns=edns))).answers == 1
-fragments = 0
-try:
-    raw.settimeout(0.5)
-    while True:
-        packet, source = raw.recvfrom(4000)
-        if source[2] == 4 or packet[0] >> 4 not in (4, 6) or source[1] not in (0x0800, 0x86dd):
-            continue
-        if packet[0] >> 4 == 6:
-            fragments += packet[6] == 44
-            continue
-        flags = struct.unpack(">H", packet[6:8])[0]
-        fragments += flags & 0x3fff != 0
-except TimeoutError:
-    pass
-print("fragments", fragments)
-"""
-
-
-def test_never_a_fragment():
-    """Links of MTU 600 (IPv4) and 1280, and routes of less: all is whole, or TC."""
-    with Scratch() as scratch:
-        peer = subprocess.Popen(["unshare", "--net", "sleep", "60"])
-        try:
-            wait_until(lambda: os.readlink(f"/proc/{peer.pid}/ns/net") !=
-                       os.readlink("/proc/self/ns/net"), "the other namespace")
-            ip("link add v0 type veth peer name v1")
-            ip(f"link set v1 netns {peer.pid}")
-            inside = ["nsenter", "--net", "--target", str(peer.pid)]
-            for prefix, interface, host in (([], "v0", 1), (inside, "v1", 2)):
-                for command in (f"link set {interface} mtu 1280 up",
-                                f"address add 198.18.1.{host}/24 dev {interface}",
-                                f"address add fd00:198:18:1::{host}/64 dev {interface} nodad"):
-                    subprocess.run(prefix + ["ip"] + command.split(), check=True)
-            fast = ["--tcp", "stateless", "--interface", "v0", "--udp", "fast", "--io"]
-            # The route's own MTU is not looked at: it may be of somebody else's making.
-            for mtu, mode in ((1280, []), (1280, fast + ["packet"]), (1280, fast + ["libpcap"]),
-                              (600, []), (600, fast + ["packet"])):
-                ip(f"link set v0 mtu {mtu}")
-                ip("route replace 198.18.1.0/24 dev v0 scope link src 198.18.1.1 mtu 600")
-                family = ["--listen", f"fd00:198:18:1::1@{PORT}"] if mtu == 1280 else []
-                with Daemon("--db", scratch.db, "--listen", f"198.18.1.1@{PORT}", *family, *mode,
-                            "--udp-payload", "4096"):
-                    done = subprocess.run(
-                        inside + [sys.executable, "-c", CLIENT, os.path.dirname(
-                            os.path.abspath(__file__)), str(mtu)], capture_output=True, text=True,
-                        timeout=60, check=False)
-                    assert done.stdout == "fragments 0\n", (mtu, mode, done.stdout + done.stderr)
-        finally:
-            ip("link delete v0", check=False)
-            peer.kill()
-            peer.wait()
 
 
 need_own_network()

@@ -17,6 +17,7 @@ static uint8_t stream[SERVE_STREAM_CAP], train_octets[TRAIN_CAP], built[FRAME_CA
 static struct packet_endpoint endpoint;
 static struct prefix peers[2];
 static size_t peer_count;
+static uint16_t mtu;
 static struct train train;
 
 static void setup(void)
@@ -49,6 +50,7 @@ static void serve(const struct frame_spec *spec)
                                .endpoint_count = 1,
                                .peers = peers,
                                .peer_count = peer_count,
+                               .mtu = mtu,
                                .stream = stream};
     train = (struct train){.octets = train_octets, .cap = sizeof train_octets};
     serve_frame(&with, &frame, &train);
@@ -78,6 +80,27 @@ START_TEST(test_udp_never_exceeds_a_frame)
         ck_assert_uint_eq(message[1], 9);
         ck_assert_uint_eq(message[2] & 0x82, 0x82); /* QR, TC */
     }
+}
+END_TEST
+
+/* Truncated or, where not even that goes, silence. */
+START_TEST(test_udp_never_exceeds_the_interface)
+{
+    static const uint16_t mtus[] = {1500, 1280, 576, 560, 559, 540, 539, 300, 120, 88, 68, 40, 1};
+    for (int family = 4; family <= 6; family += 2)
+        for (size_t i = 0; i < sizeof mtus / sizeof mtus[0]; i++) {
+            struct frame_spec spec = frame_spec_client(family);
+            spec.is_udp = true;
+            spec.payload = query;
+            spec.payload_len = sizeof query;
+            endpoint = (struct packet_endpoint){.port = 53};
+            mtu = mtus[i];
+            serve(&spec);
+            size_t least_len = 22 + (family == 4 ? 20u : 40u) + sizeof query;
+            ck_assert_msg(train.frame_count == (14u + mtu >= least_len), "%d, %u", family, mtu);
+            ck_assert_uint_le(train.len, train.frame_count * (14u + mtu));
+        }
+    mtu = 0;
 }
 END_TEST
 
@@ -301,6 +324,7 @@ int main(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_unchecked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, test_udp_never_exceeds_a_frame);
+    tcase_add_test(tcase, test_udp_never_exceeds_the_interface);
     tcase_add_test(tcase, test_only_our_endpoints);
     tcase_add_test(tcase, test_peers_are_left_alone);
     tcase_add_test(tcase, test_tcp_answers_whole);

@@ -662,6 +662,20 @@ START_TEST(test_example_has_every_key)
 }
 END_TEST
 
+START_TEST(test_doubtful)
+{
+    struct config_error doubt;
+    ck_assert_int_eq(
+        read_text("database: /db\nlisten: [{address: 192.0.2.1}]\nudp-payload: 1400\n"), 0);
+    ck_assert(!config_is_doubtful(&config, &doubt));
+    ck_assert_int_eq(
+        read_text("database: /db\nlisten: [{address: 192.0.2.1}]\nudp-payload: 1401\n"), 0);
+    ck_assert(config_is_doubtful(&config, &doubt));
+    ck_assert_ptr_nonnull(strstr(doubt.text, ":3: udp-payload: 1401 "));
+    ck_assert_ptr_nonnull(strstr(doubt.text, "RFC 9715"));
+}
+END_TEST
+
 /* Keys that the example shows with their default do show the default. */
 START_TEST(test_example_shows_defaults)
 {
@@ -698,4 +712,4 @@ TEST_MAIN("server_config", test_nothing_is_defaults, test_everything, test_proxy
           test_every_part_of_a_good_file_is_survived, test_every_altered_octet_is_survived,
           test_too_many_addresses, test_too_many_peers, test_same_for_stateless,
           test_too_long_texts, test_files_that_cannot_be_read, test_manuals_know_every_key,
-          test_example_has_every_key, test_example_shows_defaults)
+          test_example_has_every_key, test_example_shows_defaults, test_doubtful)

@@ -97,6 +97,7 @@ struct driver_config {
     uint8_t has_peers;
     uint16_t port_low; /* no endpoint has a port beyond these two */
     uint16_t port_high;
+    uint16_t mtu; /* a datagram that would be longer climbs; 0: unknown */
 };
 
 enum driver_counter {

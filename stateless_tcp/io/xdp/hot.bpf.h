@@ -188,7 +188,7 @@ DRIVER_STEP enum driver_verdict driver_hot(struct xdp_md *ctx, const struct driv
         return DRIVER_CLIMB;
     uint32_t len = answer->len;
     uint32_t front_len = (work->frame.tcp_at & 0x7f) + 10;
-    if (len > DRIVER_HOT_RESPONSE_MAX)
+    if (len > DRIVER_HOT_RESPONSE_MAX || !driver_udp_has_room(config, &work->frame, 2 + len))
         return DRIVER_CLIMB;
     enum driver_verdict verdict = driver_resize(ctx, front_len + len, front_len);
     if (verdict != DRIVER_TX)

@@ -522,6 +522,7 @@ static int tell_config(struct loader *loader, const struct loader_wish *wish,
         .has_copies = loader->is_native && loader->mute.is_veth && loader->has_copies,
         .has_peers = wish->peer_count > 0,
         .port_low = UINT16_MAX,
+        .mtu = facts->mtu,
     };
     for (size_t i = 0; i < facts->endpoint_count; i++) {
         uint16_t port = facts->endpoints[i].port;

@@ -27,6 +27,15 @@ DRIVER_INLINE bool driver_udp_is_sum_good(const uint8_t *udp, const uint8_t *end
            (policy == PACKET_CHECKSUM_AUTO && field == driver_fold(pseudo));
 }
 
+/* Does the interface carry a response of so many octets whole? Nobody else would tell: XDP_TX asks for
+ * no MTU. */
+DRIVER_INLINE bool driver_udp_has_room(const struct driver_config *config,
+                                       const struct driver_frame *frame, uint32_t message_len)
+{
+    uint32_t headers_len = (uint32_t)(frame->tcp_at - frame->ip_at) + PACKET_UDP_HEADER_LEN;
+    return config->mtu == 0 || headers_len + message_len <= config->mtu;
+}
+
 /* packet_reply_udp(), all before the data, in a frame that has the answer's length by now: a
  * datagram of `len` octets, header included. */
 DRIVER_INLINE bool driver_udp_put(uint8_t *data, const uint8_t *end,
