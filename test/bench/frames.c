@@ -9,9 +9,12 @@
  *     ack         the handshake's last                 train       a question with a long response
  *     completion  the ACK of all of that               fin         FIN after one response
  *     forged      a request without a cookie           junk        all that is to be dropped
+ *     rate        as udp, with a rate for its source   over        beyond that rate
+ *     known       with a rate, and a DNS COOKIE that we gave it
  *
  * Behind it the IP version, 4 or 6; "-many": the server has as many addresses as it can have.
  */
+#include "server/buckets.h"
 #include "server/serve.h"
 #include "test/bench/questions.h"
 #include "test/must.h"
@@ -39,7 +42,7 @@ struct kind {
     void (*prepare)(struct client *client, unsigned i); /* leaves in `spec` what is measured */
 };
 
-static struct questions referrals, longs;
+static struct questions referrals, longs, plain;
 static struct client clients[CLIENTS];
 static uint8_t frames[CLIENTS][FRAME_ROOM], built[FRAME_CAP];
 static struct io_frame io_frames[CLIENTS];
@@ -49,6 +52,8 @@ static struct packet_endpoint endpoints[ENDPOINTS_MAX];
 static _Alignas(max_align_t) uint8_t recent_memory[RECENT_SIZE_DEFAULT];
 static struct recent recent;
 static struct respond_policy policy;
+static const struct dns_cookie_secrets secrets = {1, {{1, 2, 3}}};
+#define NOW_S 1700000000
 static uint8_t stream[SERVE_STREAM_CAP], train_octets[TRAIN_CAP];
 static struct serve serve;
 
@@ -113,6 +118,25 @@ static void put_request(struct client *client, const struct questions *questions
 static void prepare_udp(struct client *client, unsigned i)
 {
     put_request(client, &referrals, i);
+    client->spec.is_udp = true;
+    client->spec.payload += 2;
+    client->spec.payload_len -= 2;
+}
+
+/* Its own address is in the cookie. */
+static void prepare_known(struct client *client, unsigned i)
+{
+    struct questions *known = &plain;
+    const struct dns_cookie_client asker = {client->spec.source, 4, NOW_S};
+    known->count = 1;
+    known->len[0] = referrals.len[i * 7919 % referrals.count];
+    memcpy(known->octets[0], referrals.octets[i * 7919 % referrals.count], known->len[0]);
+    static const uint8_t opt[11] = {0, 0, 41, 0x04, 0xd0};
+    memcpy(known->octets[0] + known->len[0], opt, sizeof opt);
+    known->octets[0][11] = 1;
+    known->len[0] = (uint16_t)(known->len[0] + sizeof opt);
+    questions_add_cookie(known, &secrets, &asker);
+    put_request(client, known, 0);
     client->spec.is_udp = true;
     client->spec.payload += 2;
     client->spec.payload_len -= 2;
@@ -203,6 +227,9 @@ static const struct kind kinds[] = {
     {"fin", prepare_fin},
     {"forged", prepare_forged},
     {"junk", prepare_junk},
+    {"rate", prepare_udp},
+    {"over", prepare_udp},
+    {"known", prepare_known},
 };
 
 /* ---- the server ---- */
@@ -236,6 +263,24 @@ static void place_make(bool is_many)
     serve.is_settled = true;
     serve.recent = &recent;
     serve.stream = stream;
+}
+
+/* All clients are of one prefix. */
+static void restrain_make(const char *kind)
+{
+    bool is_over = strcmp(kind, "over") == 0;
+    const struct restrain_config config = {
+        .rate = is_over ? 1 : BUCKETS_RATE_MAX,
+        .slip = 1,
+        .ipv4_len = 24,
+        .ipv6_len = 56,
+        .table_size = BUCKETS_SIZE_DEFAULT,
+        .require_cookie = RESTRAIN_WHEN_OVER_RATE,
+    };
+    policy.cookie = &secrets;
+    serve.now_s = NOW_S;
+    if (is_over || strcmp(kind, "rate") == 0 || strcmp(kind, "known") == 0)
+        MUST(restrain_open(&config, &serve.restrain) == 0);
 }
 
 static void prepare(const struct kind *kind, int family)
@@ -308,7 +353,9 @@ int main(int argc, char **argv)
         return 1;
     }
     place_make(strstr(argv[3], "-many") != NULL);
+    restrain_make(kind->name);
     run(kind, argv[3][strlen(kind->name)] == '6' ? 6 : 4, rounds);
+    restrain_close(serve.restrain);
     zonedb_view_close(serve.view);
     zonedb_close(db);
     return 0;

@@ -29,10 +29,10 @@ BENCHES = {
         "tld/mix+edns+cold", "tld/mix+edns", "referral+image", "referral+do+image", "nxdomain+image",
         "apex+image", "apex+do+image", "tld/outside+edns+image", "tld/glue+edns+image",
         "tld/nxdomain+edns+image", "tld/mix+edns+cold+image", "referral+do+tsig",
-        "nxdomain+do+tsig")),
+        "nxdomain+do+tsig", "referral+edns", "referral+edns+cookie", "referral+edns+known")),
     "frames": ("measured*", "respond", 1024, 256 * 1024, (
         "udp4", "udp6", "udp4-many", "syn4", "syn6", "ack4", "request4", "request6", "next4",
-        "train4", "completion4", "fin4", "forged4", "junk4")),
+        "train4", "completion4", "fin4", "forged4", "junk4", "rate4", "rate6", "over4", "known4")),
 }
 TOLERANCE = 1.05
 

@@ -13,6 +13,7 @@
 #ifndef TEST_BENCH_QUESTIONS_H
 #define TEST_BENCH_QUESTIONS_H
 
+#include "zonedb/dns_cookie.h"
 #include "zonedb/name.h"
 #include "zonedb/zonedb.h"
 
@@ -103,6 +104,29 @@ static inline int questions_visit(void *context, const uint8_t *owner,
         question_add(questions, (const uint8_t *)"\3www\4test", 9, owner, 1);
     }
     return 0;
+}
+
+/* Have them, which have EDNS, carry COOKIE: the client's part, or with secrets both, as of now. */
+static inline void questions_add_cookie(struct questions *questions,
+                                        const struct dns_cookie_secrets *secrets,
+                                        const struct dns_cookie_client *client)
+{
+    uint8_t data[DNS_COOKIE_LEN] = {1, 2, 3, 4, 5, 6, 7, 8};
+    uint8_t data_len = secrets != NULL ? DNS_COOKIE_LEN : DNS_COOKIE_CLIENT_LEN,
+            written[sizeof data];
+    if (secrets != NULL) {
+        dns_cookie_write(secrets, client, client->now_s, data, DNS_COOKIE_CLIENT_LEN, written);
+        memcpy(data, written, sizeof data);
+    }
+    const uint8_t head[6] = {0, (uint8_t)(4 + data_len), 0, 10, 0, data_len};
+    for (unsigned i = 0; i < questions->count; i++) {
+        if (questions->len[i] + 4u + data_len > REQUEST_MAX)
+            continue;
+        uint8_t *end = questions->octets[i] + questions->len[i];
+        memcpy(end - 2, head, sizeof head);
+        memcpy(end + 4, data, data_len);
+        questions->len[i] = (uint16_t)(questions->len[i] + 4 + data_len);
+    }
 }
 
 /* Outcomes: true; false: no zone with delegations has this name. */

@@ -3,7 +3,8 @@
  * respond DB ZONE CASE ROUNDS: ask respond() ROUNDS questions of one kind, in memory, and print how
  * many, nanoseconds per query and octets per response. For the kinds of questions see questions.h.
  * All are asked three times before it counts; with "+cold" behind the case none was asked before,
- * and none is asked twice; with "+tsig" all are signed by a key of HMAC-SHA256. Run under callgrind with --toggle-collect=measured it gives
+ * and none is asked twice; with "+tsig" all are signed by a key of HMAC-SHA256; with "+cookie" they
+ * have a client's COOKIE, with "+known" one that we gave, which is asked for. Run under callgrind with --toggle-collect=measured it gives
  * instructions per query (see instructions.py). With "+image" an image of the database is made, and
  * asked first; how long that took, and how large it is, goes to the standard error.
  */
@@ -26,14 +27,24 @@ static unsigned long climbed;
 #define NOW_S 1700000000
 static struct tsig_key key;
 static struct tsig_keys keys = {&key, 1};
+static const struct dns_cookie_secrets secrets = {1, {{1, 2, 3}}};
+static const uint8_t address[4] = {192, 0, 2, 1};
+static const struct dns_cookie_secrets *cookie; /* NULL: nobody has one */
+static enum respond_restraint restraint;
 
 /* In an order that jumps about the zone. */
 static size_t ask(struct zonedb_view *view, unsigned long round)
 {
     static uint8_t response[RESPOND_MESSAGE_MAX];
     struct respond_policy policy = respond_policy_default();
-    const struct respond_client client = {.transport = RESPOND_UDP, .now_s = NOW_S};
+    struct respond_client client = {.transport = RESPOND_UDP, .now_s = NOW_S};
     policy.tsig = &keys;
+    if (cookie != NULL) {
+        policy.cookie = cookie;
+        client.address = address;
+        client.address_len = sizeof address;
+        client.restraint = restraint;
+    }
     size_t which = round * 7919 % questions.count;
     if (image_octets != NULL && image_version(image_octets) == zonedb_view_version(view)) {
         size_t len = image_respond(image_octets, IMAGE_LEN, false, questions.octets[which],
@@ -98,6 +109,18 @@ static bool sign_all(void)
     return true;
 }
 
+static void cookies_add(const char *kind)
+{
+    const struct dns_cookie_client client = {address, sizeof address, NOW_S};
+    bool is_known = strstr(kind, "+known") != NULL;
+    if (is_known)
+        restraint = RESPOND_WITH_COOKIE;
+    if (!is_known && strstr(kind, "+cookie") == NULL)
+        return;
+    cookie = &secrets;
+    questions_add_cookie(&questions, is_known ? &secrets : NULL, &client);
+}
+
 static void run(struct zonedb_view *view, unsigned long rounds, bool is_cold)
 {
     struct timespec begin;
@@ -114,7 +137,8 @@ static void run(struct zonedb_view *view, unsigned long rounds, bool is_cold)
 int main(int argc, char **argv)
 {
     if (argc != 5) {
-        fprintf(stderr, "usage: respond DB ZONE KIND[+edns|+do][+cold][+image] ROUNDS\n");
+        fprintf(stderr,
+                "usage: respond DB ZONE KIND[+edns|+do][+cookie|+known][+cold][+image] ROUNDS\n");
         return 2;
     }
     unsigned long rounds = strtoul(argv[4], NULL, 10);
@@ -134,6 +158,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "respond: the questions cannot be signed\n");
         return 1;
     }
+    cookies_add(argv[3]);
     if (strstr(argv[3], "+image") != NULL && !image_make(view)) {
         fprintf(stderr, "respond: no image can be made\n");
         return 1;
