@@ -210,7 +210,7 @@ bool config_is_doubtful(const struct config *config, struct config_error *doubt_
 {
     char place[PATH_MAX + 64];
     doubt_out->text[0] = '\0';
-    if (config->proxy[0] != '\0' || config->udp_payload <= CONFIG_UDP_PAYLOAD_USUAL_MAX)
+    if (config_is_proxy(config) || config->udp_payload <= CONFIG_UDP_PAYLOAD_USUAL_MAX)
         return false;
     config_refuse(doubt_out,
                   "%s: %u is more than the %u octets that RFC 9715 (3.1, R3) recommends at most: "
