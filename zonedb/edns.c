@@ -157,6 +157,8 @@ size_t edns_end(struct response *r, const struct respond_policy *policy,
     if (r->is_overflow) {
         response_clear(r);
         r->flags |= FLAG_TC;
+        if (query->has_tsig)
+            r->rcode = RCODE_NOERROR; /* RFC 8945 5.3 */
     }
     /* The digest covers the header: it goes first. */
     response_header_write(r, query->edns.is_present);

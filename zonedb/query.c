@@ -4,6 +4,7 @@
 #include "zonedb/dns_cookie.h"
 #include "zonedb/name.h"
 #include "zonedb/node.h"
+#include "zonedb/tsig.h"
 
 /* Reads forward within bounds; after the first miss everything fails. */
 struct cursor {
@@ -146,8 +147,8 @@ static bool question_parse(struct cursor *c, struct query *query)
     return true;
 }
 
-enum query_outcome query_parse(const struct respond_policy *policy, const uint8_t *request,
-                               size_t request_len, struct query *query_out)
+static enum query_outcome message_parse(const struct respond_policy *policy, const uint8_t *request,
+                                        size_t request_len, struct query *query_out)
 {
     struct cursor c = {request, request_len, false};
     const uint8_t *header = take(&c, HEADER_LEN);
@@ -174,4 +175,15 @@ enum query_outcome query_parse(const struct respond_policy *policy, const uint8_
     if (question_count == 1)
         return QUERY_OK;
     return query_out->edns.cookie != NULL ? QUERY_COOKIE : QUERY_FORMERR;
+}
+
+enum query_outcome query_parse(const struct respond_policy *policy, const uint8_t *request,
+                               size_t request_len, struct query *query_out)
+{
+    enum query_outcome outcome = message_parse(policy, request, request_len, query_out);
+    struct tsig tsig;
+    /* Who signed is told so by a signature, as long as the record can be read (RFC 8945 5.2). */
+    if (outcome == QUERY_FORMERR || outcome == QUERY_NOTIMP)
+        query_out->has_tsig = tsig_find(request, request_len, &tsig) == 1;
+    return outcome;
 }

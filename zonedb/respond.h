@@ -87,9 +87,9 @@ void respond_cookie_write(const struct respond_policy *policy, const struct resp
  * response_cap is the limit. What does not fit: optional additional data is left out, then TC=1.
  * Returns the length of the response, 12 or more; 0: stay silent (a message with QR set, or shorter
  * than a DNS header).
- * A request with a TSIG gets a response with one, whatever it asks, as RFC 8945 5.2 and 5.3 say; but
- * FORMERR and NOTIMP responses, whose requests were not understood, are not signed. As long as the
- * request is within its time, client->now_s changes nothing in the response (tsig.h).
+ * A request with a TSIG that can be read gets a response with one, whatever it asks, also if the
+ * request is otherwise malformed or of an opcode that we do not know (RFC 8945 5.2, 5.3). As long as
+ * it is within its time, client->now_s changes nothing in the response (tsig.h).
  * The response is a pure function of the arguments and the snapshot: no clock, no random choice.
  * Threads: one call at a time per view; no other state. */
 size_t respond(struct zonedb_view *view, const struct respond_policy *policy,

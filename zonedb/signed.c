@@ -30,8 +30,6 @@ size_t signed_check(const struct respond_policy *policy, const struct respond_cl
                     enum query_outcome *outcome, struct tsig_reply *reply_out)
 {
     query->has_tsig = false;
-    if (*outcome == QUERY_FORMERR)
-        return limit;
     switch (tsig_request_verify(policy->tsig, request, request_len, client->now_s, reply_out)) {
     case TSIG_IS_GOOD:
         return room_find(policy, client, limit, query, reply_out);

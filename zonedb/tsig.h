@@ -22,11 +22,14 @@
  * the response's MAC covers the request's (RFC 8945 4.3.1), so that a response serves no other
  * request whatever time it bears; the client's own time is the one that its check of the time
  * (5.2.3) cannot fail but by waiting for longer than the fudge; and RFC 8945 5.2.3 itself wants the
- * client's time there in the one case where server and client disagree. DEVIATES from 5.3 in that
- * the server's clock is told in BADTIME responses only.
+ * client's time there in the one case where server and client disagree. DEVIATES from 4.2, by which
+ * Time Signed is when the response was signed: the server's clock is told in BADTIME responses only.
  * The exceptions: a BADTIME response tells the server's time, and a request that is sent again after
  * its fudge is over gets BADTIME where it was good before. A client that has a part of a long
  * response by then finds no signature that is good, and must ask anew.
+ * DEVIATES from a SHOULD of 5.2.3: no time of a key's former requests is kept, so an older request
+ * is good as long as its fudge lasts. It is a question that gets its answer again, and changes
+ * nothing.
  *
  * Names are digested, and written, in lower case and uncompressed. All functions are pure; any
  * thread. Keys hold what was derived from the secret: overwrite them when done.
@@ -47,9 +50,10 @@
 /* Other Data of a request that tsig_request_sign() makes. */
 #define TSIG_OTHER_MAX 16
 
-/* RFC 8945 6, without those that are not to be used. The truncated ones have names of their own;
- * BIND says "hmac-sha256-128" for a key too but sends the name of the whole one with a short MAC:
- * a server's key of a truncated algorithm takes both. */
+/* RFC 8945 6, without HMAC-MD5 and HMAC-SHA-224; HMAC-SHA1 only whole (DEVIATES: 96 bits of it are a
+ * SHOULD there). The truncated ones have names of their own; BIND says "hmac-sha256-128" for a key
+ * too but sends the name of the whole one with a short MAC: a server's key of a truncated algorithm
+ * takes both. */
 enum tsig_algorithm {
     TSIG_HMAC_SHA1, /* not recommended (RFC 8945 6) */
     TSIG_HMAC_SHA256,

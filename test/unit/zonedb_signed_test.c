@@ -14,8 +14,10 @@
 #define NOERROR 0
 #define FORMERR 1
 #define NXDOMAIN 3
+#define NOTIMP 4
 #define NOTAUTH 9
 #define BADVERS 16
+#define EDNS_COOKIE 10
 #define TC 0x0200u
 
 static const char zone_text[] = "$ORIGIN example.\n$TTL 3600\n"
@@ -45,6 +47,8 @@ static void setup(void)
         sprintf(text + strlen(text), "big TXT \"%03u%096u\"\n", i, 0);
     for (unsigned i = 0; i < 4; i++)
         sprintf(text + strlen(text), "some TXT \"%03u%096u\"\n", i, 0);
+    for (unsigned i = 0; i < 8; i++)
+        sprintf(text + strlen(text), "%060u CNAME %060u\n", i, i + 1);
     fixture_open(&fixture);
     fixture_load(&fixture, "example.", text);
     free(text);
@@ -187,6 +191,70 @@ START_TEST(test_room)
         ck_assert(is_truncated == (plain_len + (len - found.at) > payload));
     }
     ck_assert(truncated > 0 && truncated < 189);
+}
+END_TEST
+
+/* RFC 8945 5.3: what is truncated for the signature says nothing but that. */
+START_TEST(test_truncated_nxdomain)
+{
+    char qname[80];
+    sprintf(qname, "%060u.example.", 0);
+    struct asked asked = ask(qname, 1, 512, NULL, 0, 1);
+    size_t len = get(&asked, RESPOND_TCP);
+    ck_assert(message.rcode == NXDOMAIN && message.count[0] == 8);
+    expect_signed(&asked, len, 1, 0);
+    len = get(&asked, RESPOND_UDP);
+    ck_assert(message.rcode == NOERROR && (message.flags & TC) != 0);
+    ck_assert(message.count[0] == 0 && message.count[1] == 0 && message.count[2] == 2);
+    expect_signed(&asked, len, 1, 0);
+}
+END_TEST
+
+/* What is not understood, or malformed, is refused with a signature, if its own can be read; and what
+ * is wrong with that is said first (RFC 8945 5.2). */
+START_TEST(test_signed_refusals)
+{
+    static const uint8_t short_cookie[] = {0, EDNS_COOKIE, 0, 5, 1, 2, 3, 4, 5};
+    static const struct dns_cookie_secrets cookie = {.count = 1};
+    const uint8_t address[4] = {192, 0, 2, 9};
+    for (unsigned i = 0; i < 4; i++) {
+        struct asked asked;
+        asked.plain_len = request_make(asked.octets, "www.example.", 1, 1232, false, short_cookie,
+                                       i == 2 ? sizeof short_cookie : 0);
+        if (i < 2)
+            asked.octets[2] |= (uint8_t)((i == 0 ? 4 : 5) << 3); /* NOTIFY, UPDATE */
+        if (i == 3) {                                            /* twice the question */
+            size_t question_len = 13 + 4;
+            memmove(asked.octets + 12 + question_len, asked.octets + 12, asked.plain_len - 12);
+            asked.octets[5] = 2;
+            asked.plain_len += question_len;
+        }
+        policy.cookie = i == 2 ? &cookie : NULL;
+        unsigned rcode = i < 2 ? NOTIMP : FORMERR;
+        sign(&asked, 1);
+        struct respond_client client = {
+            .now_s = NOW_S, .address = address, .address_len = sizeof address};
+        uint8_t *request = exact_copy(asked.octets, asked.len);
+        size_t len = respond(fixture.view, &policy, &client, request, asked.len, response, 1232);
+        message_parse(&message, response, len);
+        ck_assert_uint_eq(message.rcode, rcode);
+        expect_signed(&asked, len, 1, 0);
+        ck_assert(!respond_is_lasting(&policy, request, asked.len));
+        request[asked.len - 7] ^= 1; /* the MAC */
+        len = respond(fixture.view, &policy, &client, request, asked.len, response, 1232);
+        message_parse(&message, response, len);
+        struct second found;
+        ck_assert(second_find(response, len, &found));
+        ck_assert(message.rcode == NOTAUTH && found.mac_len == 0);
+        ck_assert_uint_eq(get16(found.rest + 2), TSIG_BADSIG);
+        /* Without the record. */
+        request[11]--;
+        len = respond(fixture.view, &policy, &client, request, asked.plain_len, response, 1232);
+        message_parse(&message, response, len);
+        ck_assert(message.rcode == rcode && !second_find(response, len, &found));
+        ck_assert(respond_is_lasting(&policy, request, asked.plain_len));
+        free(request);
+    }
 }
 END_TEST
 
@@ -354,6 +422,8 @@ int main(void)
     const TTest *const tests[] = {test_what_is_signed_is_what_is_answered,
                                   test_time_changes_nothing_within_its_limits,
                                   test_room,
+                                  test_truncated_nxdomain,
+                                  test_signed_refusals,
                                   test_refusals,
                                   test_wrong_places,
                                   test_longest_names,
