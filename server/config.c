@@ -124,7 +124,10 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     [CONFIG_KEY_GOAWAY_CODE] = {"goaway", "code", "goaway-code", "off|host|protocol|port|source",
         "what to ask unwanted sources to block (default: off)", CHOICE(goaway_code, goaway_choices)},
     [CONFIG_KEY_GOAWAY_DENY] = {"goaway", "deny", "goaway-deny", .help =
-        "who gets no answer over UDP and is asked; may be repeated", PREFIXES(denied)},
+        "who gets no answer and is asked; may be repeated", PREFIXES(denied)},
+    [CONFIG_KEY_GOAWAY_TCP_RATE] = {"goaway", "tcp-rate", "goaway-tcp-rate", "COUNT",
+        "stateless TCP: SYNs and requests a second of one prefix, 0: any (default: 0)",
+        NUMBER(goaway_tcp_rate, 0, BUCKETS_RATE_MAX)},
     [CONFIG_KEY_GOAWAY_LIMIT] = {"goaway", "limit", "goaway-limit", "COUNT",
         "GoAways a second of one prefix (default: 5)", NUMBER(goaway_limit, 1, SHUN_TOTAL_MAX)},
     [CONFIG_KEY_AUDIT_INTERVAL] = {"audit", "interval", "audit-interval", "SECONDS",
@@ -474,6 +477,11 @@ bool config_is_shunning(const struct config *config)
     return config->goaway_code != GOAWAY_NO_BLOCK || config->denied.count != 0;
 }
 
+bool config_is_shunning_tcp(const struct config *config)
+{
+    return config->denied.count != 0 || config->goaway_tcp_rate != 0;
+}
+
 struct restrain_config config_restrain(const struct config *config)
 {
     return (struct restrain_config){.rate = config->rate_limit,
@@ -492,10 +500,13 @@ struct shun_config config_shun(const struct config *config)
 {
     return (struct shun_config){.code = (enum goaway_code)config->goaway_code,
                                 .limit = config->goaway_limit,
+                                .tcp_rate = config->goaway_tcp_rate,
                                 .ipv4_len = config->rate_ipv4_len,
                                 .ipv6_len = config->rate_ipv6_len,
                                 .denied = config->denied.items,
                                 .denied_count = config->denied.count,
+                                .allowed = config->allow_list.items,
+                                .allowed_count = config->allow_list.count,
                                 .key_file = config->tcp_key_file};
 }
 
@@ -527,5 +538,6 @@ bool config_is_same_stateless(const struct config *a, const struct config *b)
     return config_is_same_value(a, b, &config_keys[CONFIG_KEY_IO]) &&
            config_is_same_value(a, b, &config_keys[CONFIG_KEY_DRIVER]) &&
            config_is_same_value(a, b, &config_keys[CONFIG_KEY_UDP]) &&
-           is_restrained(a) == is_restrained(b);
+           is_restrained(a) == is_restrained(b) &&
+           config_is_shunning_tcp(a) == config_is_shunning_tcp(b);
 }

@@ -125,6 +125,7 @@ enum config_key_id {
     CONFIG_KEY_POLICY_ALLOW_LIST,
     CONFIG_KEY_GOAWAY_CODE,
     CONFIG_KEY_GOAWAY_DENY,
+    CONFIG_KEY_GOAWAY_TCP_RATE,
     CONFIG_KEY_GOAWAY_LIMIT,
     CONFIG_KEY_AUDIT_INTERVAL,
     CONFIG_KEY_AUDIT_FINDINGS,
@@ -197,7 +198,8 @@ struct config {
     struct config_prefixes allow_list;     /* of whom nothing is asked */
 
     unsigned goaway_code;          /* enum goaway_code; GOAWAY_NO_BLOCK: nobody is asked */
-    struct config_prefixes denied; /* whose queries over UDP are unwanted */
+    struct config_prefixes denied; /* whose packets are unwanted */
+    unsigned goaway_tcp_rate;      /* SYNs and requests over stateless TCP; 0: any number */
     unsigned goaway_limit;         /* GoAways a second of one prefix */
 
     unsigned audit_interval_s; /* 0: delegations are not looked after */
@@ -335,5 +337,8 @@ int config_refuse(struct config_error *error, const char *format, ...)
 
 /* Whether somebody is denied, or asked to go away. */
 bool config_is_shunning(const struct config *config);
+
+/* Whether that may be for what comes over stateless TCP. */
+bool config_is_shunning_tcp(const struct config *config);
 
 #endif

@@ -158,6 +158,16 @@ static int config_check_policy(const struct config *config, struct config_error 
 static int config_check_goaway(const struct config *config, struct config_error *error)
 {
     char place[PATH_MAX + 64];
+    const char *rate = config_place(config, config->line[CONFIG_KEY_GOAWAY_TCP_RATE], "tcp-rate",
+                                    "goaway-tcp-rate", place, sizeof place);
+    if (config->goaway_tcp_rate != 0 && config->goaway_code == GOAWAY_NO_BLOCK)
+        return config_refuse(error, "%s: nobody is asked with code: off; say which code", rate);
+    if (config->goaway_tcp_rate != 0 && !config_has_stateless(config) &&
+        is_beside_addresses(config, CONFIG_KEY_GOAWAY_TCP_RATE))
+        return config_refuse(error,
+                             "%s: it is for stateless TCP, and no address has that: say tcp: "
+                             "stateless for one",
+                             rate);
     if (!config_is_shunning(config) || !config_is_proxy(config))
         return 0;
     bool is_code = config->goaway_code != GOAWAY_NO_BLOCK;

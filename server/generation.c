@@ -232,7 +232,7 @@ static void generation_tell_shun(const struct generation *generation)
     const struct shun_counts counts = shun_count(restrain_shun(generation->restrain));
     if (counts.asked + counts.denied + counts.confirmed + counts.declined != 0)
         log_write(LOG_LEVEL_INFO,
-                  "goaway: %ju queries denied, %ju GoAways sent, %ju confirmed, %ju times no block",
+                  "goaway: %ju packets denied, %ju GoAways sent, %ju confirmed, %ju times no block",
                   (uintmax_t)counts.denied, (uintmax_t)counts.asked, (uintmax_t)counts.confirmed,
                   (uintmax_t)counts.declined);
 }
@@ -286,7 +286,9 @@ int generation_open(const struct generation_place *place, const struct config *c
         (struct tcp_limits){.connections_max = config->tcp_connections_max,
                             .idle_timeout_s = config->tcp_idle_timeout_s,
                             .peers = generation->config.tcp_transfer_peers.items,
-                            .peer_count = generation->config.tcp_transfer_peers.count};
+                            .peer_count = generation->config.tcp_transfer_peers.count,
+                            .denied = generation->config.denied.items,
+                            .denied_count = generation->config.denied.count};
     struct stateless_set *before = former != NULL ? former->stateless : NULL;
     generation_open_image(generation, former, place);
     const struct stateless_answers answers = {&generation->settings.policy,

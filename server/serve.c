@@ -74,6 +74,9 @@ static bool serve_udp(const struct serve *serve, const struct packet *packet, st
 
 static void serve_tcp(const struct serve *serve, const struct packet *packet, struct train *train)
 {
+    if (serve->restrain != NULL &&
+        shun_take_segment(restrain_shun(serve->restrain), packet, serve->now_s, serve->now_us))
+        return;
     /* A connection that ends with its first train has nothing to keep alive. */
     const struct respond_client client = {
         .transport = RESPOND_TCP,

@@ -33,12 +33,13 @@ struct shun {
     bool is_shared; /* the secret */
     struct icmp icmp;
     struct shun_bound asks, replies;
+    struct buckets *tcp; /* NULL: no rate */
     int wake;
     pthread_t thread;
     bool has_thread;
     atomic_bool is_stopping;
     atomic_uint_fast64_t denied, asked, confirmed, declined;
-    struct prefix prefixes[]; /* config.denied */
+    struct prefix prefixes[]; /* config.denied, config.allowed */
 };
 
 static int bound_open(unsigned limit, struct shun_bound *bound)
@@ -124,6 +125,8 @@ static int shun_open_asking(struct shun *shun, const struct shun *former, struct
     outcome = bound_open(shun->config.limit, &shun->asks);
     if (outcome == 0)
         outcome = bound_open(shun->config.limit, &shun->replies);
+    if (outcome == 0 && shun->config.tcp_rate != 0)
+        outcome = buckets_open(BUCKETS_SIZE_DEFAULT, shun->config.tcp_rate, &shun->tcp);
     return outcome == 0 ? 0 : shun_fail(error, outcome, "limits");
 }
 
@@ -134,13 +137,17 @@ int shun_open(const struct shun_config *config, const struct shun *former, struc
     if (config->code == GOAWAY_NO_BLOCK && config->denied_count == 0)
         return 0;
     size_t denied_size = config->denied_count * sizeof(*config->denied);
-    struct shun *shun = calloc(1, sizeof(*shun) + denied_size);
+    size_t allowed_size = config->allowed_count * sizeof(*config->allowed);
+    struct shun *shun = calloc(1, sizeof(*shun) + denied_size + allowed_size);
     if (shun == NULL)
         return shun_fail(error, -ENOMEM, "memory");
     shun->config = *config;
     shun->config.denied = shun->prefixes;
+    shun->config.allowed = shun->prefixes + config->denied_count;
     if (denied_size != 0)
         memcpy(shun->prefixes, config->denied, denied_size);
+    if (allowed_size != 0)
+        memcpy(shun->prefixes + config->denied_count, config->allowed, allowed_size);
     shun->icmp = (struct icmp){-1, -1};
     shun->wake = -1;
     int outcome = config->code != GOAWAY_NO_BLOCK ? shun_open_asking(shun, former, error) : 0;
@@ -159,24 +166,46 @@ static void count(atomic_uint_fast64_t *counter)
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
-static bool ask(struct shun *shun, const struct shun_request *request)
+static bool ask(struct shun *shun, const struct goaway_packet *packet, uint64_t now_s,
+                uint64_t now_us)
 {
-    struct goaway_packet packet;
     struct goaway_keys keys;
     uint8_t message[GOAWAY_MESSAGE_MAX];
-    const struct goaway_ends back = {request->ends.destination, request->ends.source};
-    if (shun->config.code == GOAWAY_NO_BLOCK ||
-        !goaway_packet_udp(&request->ends, request->source_port, request->destination_port,
-                           request->payload, request->payload_len, &packet) ||
-        !goaway_is_possible(&packet) ||
-        !bound_take(shun, &shun->asks, &request->ends.source, request->now_us))
+    const struct goaway_ends back = {packet->ends.destination, packet->ends.source};
+    if (!goaway_is_possible(packet) || !bound_take(shun, &shun->asks, &packet->ends.source, now_us))
         return false;
-    keys_goaway_at(&shun->secret, request->now_s, &keys);
-    size_t len = goaway_make(&keys, &packet, message);
+    keys_goaway_at(&shun->secret, now_s, &keys);
+    size_t len = goaway_make(&keys, packet, message);
     if (len == 0 || icmp_send(&shun->icmp, &back, message, len) != 0)
         return false;
     count(&shun->asked);
     return true;
+}
+
+static bool ask_about_query(struct shun *shun, const struct shun_request *request)
+{
+    struct goaway_packet packet;
+    return shun->config.code != GOAWAY_NO_BLOCK &&
+           goaway_packet_udp(&request->ends, request->source_port, request->destination_port,
+                             request->payload, request->payload_len, &packet) &&
+           ask(shun, &packet, request->now_s, request->now_us);
+}
+
+/* Its header ends where its data begins; not so where IP options were before it, and what has those
+ * no sender recognizes. */
+static bool ask_about_segment(struct shun *shun, const struct packet *from, uint64_t now_s,
+                              uint64_t now_us)
+{
+    struct goaway_packet packet;
+    const struct goaway_ends ends = {from->source, from->destination};
+    size_t ip_header = from->source.family == 4 ? PACKET_IPV4_HEADER_LEN : PACKET_IPV6_HEADER_LEN;
+    size_t segment_len = from->ip_len - ip_header;
+    const uint8_t *segment = from->payload + from->payload_len - segment_len;
+    return shun->config.code != GOAWAY_NO_BLOCK &&
+           goaway_packet_tcp(&ends, segment, segment_len, segment_len, &packet) &&
+           (segment[12] >> 4) * 4u == segment_len - from->payload_len &&
+           packet.source_port == from->source_port &&
+           packet.destination_port == from->destination_port && ask(shun, &packet, now_s, now_us);
 }
 
 static bool is_denied(const struct shun *shun, const struct packet_address *source)
@@ -193,7 +222,35 @@ bool shun_take(struct shun *shun, const struct shun_request *request)
         count(&shun->denied);
     if (!is_unwelcome && !request->is_over_rate)
         return false;
-    return ask(shun, request) || is_unwelcome;
+    return ask_about_query(shun, request) || is_unwelcome;
+}
+
+static bool is_over_tcp_rate(const struct shun *shun, const struct packet_address *source,
+                             uint64_t now_us)
+{
+    bool is_v4 = source->family == 4;
+    return shun->tcp != NULL &&
+           !prefix_has(shun->config.allowed, shun->config.allowed_count, source) &&
+           !buckets_take(shun->tcp, source->octets, is_v4 ? 4 : 16,
+                         is_v4 ? shun->config.ipv4_len : shun->config.ipv6_len, now_us);
+}
+
+bool shun_take_segment(struct shun *shun, const struct packet *packet, uint64_t now_s,
+                       uint64_t now_us)
+{
+    if (shun == NULL)
+        return false;
+    bool is_unwelcome = is_denied(shun, &packet->source);
+    bool is_request =
+        (packet->flags & PACKET_RST) == 0 &&
+        (packet->payload_len > 0 || (packet->flags & (PACKET_SYN | PACKET_ACK)) == PACKET_SYN);
+    if (!is_request)
+        return is_unwelcome;
+    if (is_unwelcome)
+        count(&shun->denied);
+    else if (!is_over_tcp_rate(shun, &packet->source, now_us))
+        return false;
+    return ask_about_segment(shun, packet, now_s, now_us) || is_unwelcome;
 }
 
 bool shun_take_datagram(struct shun *shun, int fd, struct msghdr *header,
@@ -308,6 +365,7 @@ void shun_close(struct shun *shun)
     icmp_close(&shun->icmp);
     bound_close(&shun->asks);
     bound_close(&shun->replies);
+    buckets_close(shun->tcp);
     explicit_bzero(&shun->secret, sizeof(shun->secret));
     free(shun);
 }

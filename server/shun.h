@@ -2,10 +2,13 @@
  *
  * shun.h - ask those to go away who send what is unwanted, and confirm it to those who ask back.
  *
- * Unwanted are UDP queries from prefixes that the operator denies, and from those beyond their rate
- * (restrain.h). Some of them, so many a second for each prefix, are answered by a GoAway (goaway.h)
- * instead of a response. Nothing is remembered of that: a Block that quotes the GoAway is answered by
- * recomputing its nonce. The nonce's keys change as those of stateless TCP do, and servers that share
+ * Unwanted are packets from prefixes that the operator denies, UDP queries from those beyond their rate
+ * (restrain.h), and SYNs and requests over stateless TCP from those beyond another. Some of them, so
+ * many a second for each prefix, are answered by a GoAway (goaway.h) instead of a response. Nothing is
+ * remembered of that: a Block that quotes the GoAway is answered by recomputing its nonce.
+ *
+ * Over the kernel's TCP nobody is asked: its SYN+ACK is out before a connection is known here, and who
+ * was answered believes no GoAway. The nonce's keys change as those of stateless TCP do, and servers that share
  * a key-file confirm each other's.
  *
  * One struct shun for all threads of a configuration, with a thread of its own for what comes back.
@@ -30,9 +33,12 @@ struct shun;
 struct shun_config {
     enum goaway_code code;       /* what is to be blocked; GOAWAY_NO_BLOCK: nobody is asked */
     unsigned limit;              /* GoAways a second for each prefix, and as many Block Replies */
+    unsigned tcp_rate;           /* SYNs and requests over stateless TCP a second; 0: any number */
     unsigned ipv4_len, ipv6_len; /* bits of an address that tell prefixes apart */
     const struct prefix *denied;
     size_t denied_count;
+    const struct prefix *allowed; /* whom tcp_rate is not for */
+    size_t allowed_count;
     const char *key_file; /* with the secret, for servers that share it; "": it is made at random */
 };
 
@@ -53,7 +59,7 @@ struct shun_request {
 
 /* How much of it happened. */
 struct shun_counts {
-    uint64_t denied;              /* queries from prefixes that are denied */
+    uint64_t denied;              /* requests from prefixes that are denied */
     uint64_t asked;               /* GoAways */
     uint64_t confirmed, declined; /* Block Replies with a code, and with "no block" */
 };
@@ -79,6 +85,11 @@ bool shun_take(struct shun *shun, const struct shun_request *request);
  * header's control, on socket `fd`. The other members of *request are the caller's to set. */
 bool shun_take_datagram(struct shun *shun, int fd, struct msghdr *header,
                         struct shun_request *request);
+
+/* Whether a segment of stateless TCP, parsed, gets no answer; as shun_take() for a SYN or a segment with
+ * data, which count for tcp_rate. `now_s`, `now_us` as there. */
+bool shun_take_segment(struct shun *shun, const struct packet *packet, uint64_t now_s,
+                       uint64_t now_us);
 
 /* Since shun_open(). NULL is allowed. */
 struct shun_counts shun_count(const struct shun *shun);

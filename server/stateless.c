@@ -148,6 +148,8 @@ static int set_add(struct stateless_set *set, const struct stateless_set *former
 
 static bool has_driver(const struct config *config)
 {
+    if (config_is_shunning_tcp(config))
+        return false; /* each SYN is to be looked at */
     switch ((enum config_driver)config->driver) {
     case CONFIG_DRIVER_AUTO:
         return config->io == CONFIG_IO_XDP;
@@ -223,7 +225,8 @@ static int member_open(struct stateless *member, struct io_error *error)
         .io = member->config.io != CONFIG_IO_AUTO ? config_io_choices[member->config.io] : NULL,
         .has_driver = has_driver(&member->config),
         .has_hot = member->config.driver == CONFIG_DRIVER_HOT,
-        .has_image = member->config.driver == CONFIG_DRIVER_ZONES,
+        .has_image = member->config.driver == CONFIG_DRIVER_ZONES &&
+                     !config_is_shunning_tcp(&member->config),
         .warn = warn,
         .addresses = member->addresses,
         .address_count = member->address_count,
@@ -249,6 +252,10 @@ static int member_open(struct stateless *member, struct io_error *error)
         member_shut(member, false);
     atomic_store(&member->is_open, outcome == 0);
     const struct raw_worker *first = member->crew[0].raw;
+    if (outcome == 0 && config_is_shunning_tcp(&member->config) &&
+        member->config.driver != CONFIG_DRIVER_AUTO && member->config.driver != CONFIG_DRIVER_OFF)
+        log_write(LOG_LEVEL_INFO, "interface %s: nothing is answered in the driver: %s",
+                  member->interface, "goaway: deny or tcp-rate look at each SYN");
     if (outcome == 0 && raw_worker_note(first)[0] != '\0')
         log_write(LOG_LEVEL_INFO, "interface %s: frames are carried by %s; %s", member->interface,
                   raw_worker_backend(first), raw_worker_note(first));

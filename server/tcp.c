@@ -192,11 +192,14 @@ static bool is_exhausted(int problem)
     return problem == EMFILE || problem == ENFILE || problem == ENOBUFS || problem == ENOMEM;
 }
 
-static bool is_peer(const struct tcp *tcp, const struct sockaddr *address)
+static bool is_taken(const struct tcp *tcp, const struct sockaddr *address, bool is_for_peers)
 {
+    const struct tcp_limits *limits = &tcp->limits;
     struct packet_endpoint endpoint;
-    return address_to_endpoint(address, &endpoint) &&
-           prefix_has(tcp->limits.peers, tcp->limits.peer_count, &endpoint.address);
+    if (!address_to_endpoint(address, &endpoint))
+        return !is_for_peers;
+    return !prefix_has(limits->denied, limits->denied_count, &endpoint.address) &&
+           (!is_for_peers || prefix_has(limits->peers, limits->peer_count, &endpoint.address));
 }
 
 static void socket_reset(int fd)
@@ -213,7 +216,7 @@ int tcp_accept(struct tcp *tcp, int listener, bool is_for_peers, uint64_t now_ms
         socklen_t client_len = sizeof client;
         int fd = accept4(listener, (struct sockaddr *)&client, &client_len,
                          SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0 && is_for_peers && !is_peer(tcp, (const struct sockaddr *)&client)) {
+        if (fd >= 0 && !is_taken(tcp, (const struct sockaddr *)&client, is_for_peers)) {
             socket_reset(fd);
         } else if (fd >= 0) {
             while (tcp->count >= tcp->limits.connections_max)

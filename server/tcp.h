@@ -37,6 +37,8 @@ struct tcp_limits {
     unsigned idle_timeout_s;    /* also what edns-tcp-keepalive announces (RFC 7828) */
     const struct prefix *peers; /* whom listeners for peers take */
     size_t peer_count;
+    const struct prefix *denied; /* whom none take */
+    size_t denied_count;
 };
 
 /* How to answer now. The view is refreshed by the caller. */
@@ -58,8 +60,8 @@ void tcp_close(struct tcp *tcp);
 /* New limits, from now on. */
 void tcp_set_limits(struct tcp *tcp, const struct tcp_limits *limits);
 
-/* Take what waits at a listener, a limited number at a time; `is_for_peers`: reset at once what
- * comes from anybody else. Outcomes: 0 nothing waits; 1 more may
+/* Take what waits at a listener, a limited number at a time; what comes from the
+ * denied is reset at once; `is_for_peers`: and what comes from anybody but peers. Outcomes: 0 nothing waits; 1 more may
  * wait; -EMFILE descriptors or memory ran out and there is no connection to close: do not ask again
  * for a while. */
 int tcp_accept(struct tcp *tcp, int listener, bool is_for_peers, uint64_t now_ms);

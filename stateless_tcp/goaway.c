@@ -15,6 +15,8 @@ enum {
     UDP_CHECKSUM_AT = 6,
     TCP_CHECKSUM_AT = 16,
     IPV4_FRAGMENT = 0x3fff, /* more of them, or an offset */
+    FORM_AT = 6,            /* 1: the quoted header is short */
+    BEGIN_LEN = 8,          /* before the nonce */
 };
 
 static size_t header_len(uint8_t family)
@@ -234,13 +236,14 @@ static uint8_t type_of(enum goaway_kind kind, uint8_t family)
 
 /* What stands before the quotation. */
 static void put_begin(uint8_t *octets, enum goaway_kind kind, uint8_t family, enum goaway_code code,
-                      uint64_t nonce)
+                      bool is_short, uint64_t nonce)
 {
     memset(octets, 0, GOAWAY_HEADER_LEN);
     octets[0] = type_of(kind, family);
     octets[1] = kind == GOAWAY_REPLY;
     octets[4] = GOAWAY_VERSION;
     octets[5] = (uint8_t)code;
+    octets[FORM_AT] = is_short;
     wire_store_be32(octets + 8, (uint32_t)(nonce >> 32));
     wire_store_be32(octets + 12, (uint32_t)nonce);
 }
@@ -251,34 +254,53 @@ static size_t put_end(uint8_t *octets, size_t len, const struct goaway_ends *end
     return len;
 }
 
-/* How many octets of it a GoAway quotes; less than GOAWAY_QUOTE_MIN: there must be none. */
-static size_t quote_len(const struct goaway_packet *packet)
+/* What a GoAway quotes of a packet, and in which form. */
+struct quote {
+    bool is_short;
+    size_t
+        len; /* of octets behind the header; less than GOAWAY_QUOTE_MIN: there must be no GoAway */
+};
+
+/* The header is short where a whole one leaves no room: between the two the addresses are known. */
+static struct quote quote_of(const struct goaway_packet *packet)
 {
-    size_t header = header_len(packet->ends.source.family);
-    size_t without = header + GOAWAY_HEADER_LEN + header;
+    size_t header = header_len(packet->ends.source.family), without = header + GOAWAY_HEADER_LEN;
     size_t room = packet->ip_len > without ? packet->ip_len - without : 0;
-    return room < packet->octets_len ? room : packet->octets_len;
+    bool is_short = room < header + GOAWAY_QUOTE_MIN;
+    size_t taken = is_short ? GOAWAY_SHORT_HEADER_LEN : header;
+    room = room > taken ? room - taken : 0;
+    return (struct quote){is_short, room < packet->octets_len ? room : packet->octets_len};
 }
 
 bool goaway_is_possible(const struct goaway_packet *packet)
 {
-    return goaway_ends_are_good(&packet->ends) && quote_len(packet) >= GOAWAY_QUOTE_MIN;
+    return goaway_ends_are_good(&packet->ends) && quote_of(packet).len >= GOAWAY_QUOTE_MIN;
+}
+
+static size_t put_quoted_header(uint8_t *octets, const struct goaway_packet *packet, bool is_short)
+{
+    if (!is_short)
+        return put_header(octets, &packet->ends, packet->protocol, packet->ip_len);
+    wire_store_be16(octets, packet->ip_len);
+    octets[2] = packet->protocol;
+    octets[3] = 0;
+    return GOAWAY_SHORT_HEADER_LEN;
 }
 
 size_t goaway_make(const struct goaway_keys *keys, const struct goaway_packet *packet,
                    uint8_t *message_out)
 {
-    size_t quoted = quote_len(packet);
+    const struct quote quote = quote_of(packet);
     if (!goaway_is_possible(packet))
         return 0;
     const struct goaway_ends ends = turned(&packet->ends);
     uint8_t *at = message_out;
-    put_begin(at, GOAWAY_GOAWAY, ends.source.family, GOAWAY_NO_BLOCK,
+    put_begin(at, GOAWAY_GOAWAY, ends.source.family, GOAWAY_NO_BLOCK, quote.is_short,
               nonce_of(keys->epochs[0], packet));
     at += GOAWAY_HEADER_LEN;
-    at += put_header(at, &packet->ends, packet->protocol, packet->ip_len);
-    memcpy(at, packet->octets, quoted);
-    at += quoted;
+    at += put_quoted_header(at, packet, quote.is_short);
+    memcpy(at, packet->octets, quote.len);
+    at += quote.len;
     return put_end(message_out, (size_t)(at - message_out), &ends);
 }
 
@@ -290,7 +312,7 @@ static size_t put_answer(uint8_t *out, enum goaway_kind kind, enum goaway_code c
     const struct goaway_ends back = turned(ends);
     uint8_t family = ends->source.family;
     uint8_t *at = out;
-    put_begin(at, kind, family, code, nonce);
+    put_begin(at, kind, family, code, false, nonce);
     at += GOAWAY_HEADER_LEN;
     at += put_header(at, ends, icmp_protocol(family), header_len(family) + message_len);
     memcpy(at, message, quoted);
@@ -328,12 +350,16 @@ static bool has_header(const uint8_t *octets, const struct goaway_ends *ends, ui
     return memcmp(octets, header, len) == 0;
 }
 
-static bool has_begin(const uint8_t *octets, enum goaway_kind kind, uint8_t family,
+static bool has_begin(const uint8_t *octets, size_t len, enum goaway_kind kind, uint8_t family,
                       enum goaway_code code)
 {
     uint8_t begin[GOAWAY_HEADER_LEN];
-    put_begin(begin, kind, family, code, 0);
-    return memcmp(octets, begin, 2) == 0 && memcmp(octets + 4, begin + 4, 4) == 0;
+    bool is_short = kind == GOAWAY_GOAWAY && len > FORM_AT && octets[FORM_AT] == 1;
+    put_begin(begin, kind, family, code, is_short, 0);
+    for (size_t i = 0; i < BEGIN_LEN && i < len; i++)
+        if (octets[i] != begin[i] && i / 2 != 1) /* its checksum */
+            return false;
+    return true;
 }
 
 /* Length and protocol in a quoted header, not yet trusted. */
@@ -354,34 +380,48 @@ static bool is_segment_sound(uint8_t protocol, const uint8_t *octets, size_t len
            (len <= TCP_CHECKSUM_AT + 1 || octets[TCP_CHECKSUM_AT + 1] == 0);
 }
 
+/* Length and protocol of what a GoAway quotes, and room for as much of it as there was; false: not as
+ * put_quoted_header() has it. */
+static bool read_quoted_header(const uint8_t *header, bool is_short, struct goaway_packet *unwanted)
+{
+    uint8_t family = unwanted->ends.source.family;
+    size_t len = header_len(family);
+    size_t ip_len = is_short ? wire_load_be16(header) : header_ip_len(header, family);
+    unwanted->protocol = header[is_short ? 2 : family == 4 ? 9 : 6];
+    if (ip_len > UINT16_MAX || ip_len < len + GOAWAY_QUOTE_MIN)
+        return false;
+    unwanted->ip_len = (uint16_t)ip_len;
+    unwanted->octets_len =
+        (uint8_t)(ip_len - len < GOAWAY_QUOTE_MAX ? ip_len - len : GOAWAY_QUOTE_MAX);
+    return is_short ? header[3] == 0
+                    : has_header(header, &unwanted->ends, unwanted->protocol, ip_len);
+}
+
 /* The beginning of a GoAway, or all of it: it came from ends->source. `whole_len`: how long it is. */
 static bool read_goaway(const struct goaway_ends *ends, const uint8_t *octets, size_t len,
                         size_t whole_len, uint64_t *nonce_out, struct goaway_packet *unwanted)
 {
     uint8_t family = ends->source.family;
-    size_t header = header_len(family), before = GOAWAY_HEADER_LEN + header;
-    if (len < before + GOAWAY_QUOTE_MIN || whole_len > before + GOAWAY_QUOTE_MAX ||
-        !has_begin(octets, GOAWAY_GOAWAY, family, GOAWAY_NO_BLOCK))
+    if (len < GOAWAY_HEADER_LEN || !has_begin(octets, len, GOAWAY_GOAWAY, family, GOAWAY_NO_BLOCK))
         return false;
-    const uint8_t *quoted = octets + GOAWAY_HEADER_LEN, *payload = octets + before;
-    size_t ip_len = header_ip_len(quoted, family);
-    if (ip_len > UINT16_MAX || ip_len < header + GOAWAY_QUOTE_MIN)
+    bool is_short = octets[FORM_AT] == 1;
+    size_t before = GOAWAY_HEADER_LEN + (is_short ? GOAWAY_SHORT_HEADER_LEN : header_len(family));
+    if (len < before + GOAWAY_QUOTE_MIN || whole_len > before + GOAWAY_QUOTE_MAX)
         return false;
+    const uint8_t *payload = octets + before;
     *unwanted = (struct goaway_packet){
         .ends = turned(ends),
-        .protocol = quoted[family == 4 ? 9 : 6],
         .source_port = wire_load_be16(payload),
         .destination_port = wire_load_be16(payload + 2),
-        .ip_len = (uint16_t)ip_len,
-        .octets_len =
-            (uint8_t)(ip_len - header < GOAWAY_QUOTE_MAX ? ip_len - header : GOAWAY_QUOTE_MAX),
     };
-    if (!is_segment_sound(unwanted->protocol, payload, len - before, ip_len - header))
+    if (!read_quoted_header(octets + GOAWAY_HEADER_LEN, is_short, unwanted) ||
+        !is_segment_sound(unwanted->protocol, payload, len - before,
+                          unwanted->ip_len - header_len(family)))
         return false;
     /* As much as there was room for, and there was room. */
-    size_t must_be = quote_len(unwanted);
-    if (whole_len != before + must_be || must_be < GOAWAY_QUOTE_MIN ||
-        !has_header(quoted, &unwanted->ends, unwanted->protocol, ip_len))
+    const struct quote must_be = quote_of(unwanted);
+    if (must_be.is_short != is_short || whole_len != before + must_be.len ||
+        must_be.len < GOAWAY_QUOTE_MIN)
         return false;
     unwanted->octets_len = (uint8_t)(len - before);
     memcpy(unwanted->octets, payload, unwanted->octets_len);
@@ -415,7 +455,7 @@ static bool read_block(const struct goaway_ends *ends, const uint8_t *octets, si
 {
     const struct goaway_ends back = turned(ends);
     uint8_t family = ends->source.family;
-    if (!has_begin(octets, GOAWAY_BLOCK, family, GOAWAY_NO_BLOCK) ||
+    if (!has_begin(octets, len, GOAWAY_BLOCK, family, GOAWAY_NO_BLOCK) ||
         !read_quoted(ends, octets, len, message))
         return false;
     size_t whole_len = message->quoted_ip_len - header_len(family);
@@ -429,22 +469,25 @@ static bool read_block(const struct goaway_ends *ends, const uint8_t *octets, si
                message_checksum(&back, message->quoted, whole_len);
 }
 
-/* The beginning of a Block, as far as a Block Reply has it: of which GoAway. */
+/* The beginning of a Block, as far as a Block Reply has it: its nonce, and of which GoAway it was. */
 static bool is_block_begin(const struct goaway_ends *ends, const uint8_t *octets, size_t len)
 {
-    uint8_t family = ends->destination.family;
-    size_t header = header_len(family), before = GOAWAY_HEADER_LEN + header;
-    if (len < before + GOAWAY_QUOTE_MIN ||
-        !has_begin(octets, GOAWAY_BLOCK, family, GOAWAY_NO_BLOCK))
-        return false;
+    uint8_t family = ends->destination.family, quoted[PACKET_IPV6_HEADER_LEN];
     const struct goaway_ends back = turned(ends);
+    size_t header = header_len(family), before = GOAWAY_HEADER_LEN + header;
+    size_t least = GOAWAY_HEADER_LEN + GOAWAY_SHORT_HEADER_LEN + GOAWAY_QUOTE_MIN;
+    if (len < least || !has_begin(octets, len, GOAWAY_BLOCK, family, GOAWAY_NO_BLOCK))
+        return false;
     size_t ip_len = header_ip_len(octets + GOAWAY_HEADER_LEN, family);
-    if (ip_len < header + before + GOAWAY_QUOTE_MIN || ip_len > header + before + GOAWAY_QUOTE_MAX)
+    if (ip_len < header + least || ip_len > header + before + GOAWAY_QUOTE_MAX)
         return false;
     size_t must_be = ip_len - header < GOAWAY_QUOTE_MAX ? ip_len - header : GOAWAY_QUOTE_MAX;
-    return len == must_be &&
-           has_header(octets + GOAWAY_HEADER_LEN, &back, icmp_protocol(family), ip_len) &&
-           has_begin(octets + before, GOAWAY_GOAWAY, family, GOAWAY_NO_BLOCK);
+    put_header(quoted, &back, icmp_protocol(family), ip_len);
+    if (len != must_be || memcmp(octets + GOAWAY_HEADER_LEN, quoted,
+                                 len < before ? len - GOAWAY_HEADER_LEN : header) != 0)
+        return false;
+    return len <= before ||
+           has_begin(octets + before, len - before, GOAWAY_GOAWAY, family, GOAWAY_NO_BLOCK);
 }
 
 static bool read_reply(const struct goaway_ends *ends, const uint8_t *octets, size_t len,
@@ -455,7 +498,7 @@ static bool read_reply(const struct goaway_ends *ends, const uint8_t *octets, si
     if (octets[5] >= GOAWAY_CODE_COUNT)
         return false;
     message->code = (enum goaway_code)octets[5];
-    return has_begin(octets, GOAWAY_REPLY, ends->source.family, message->code) &&
+    return has_begin(octets, len, GOAWAY_REPLY, ends->source.family, message->code) &&
            read_quoted(ends, octets, len, message) &&
            message->quoted_ip_len == header + before + message->quoted_len &&
            is_block_begin(&back, message->quoted, message->quoted_len) &&

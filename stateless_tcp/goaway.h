@@ -19,11 +19,11 @@
  *     +---------------+---------------+-------------------------------+
  *     |     type      |     code      |           checksum            |   of ICMP, or of ICMPv6 with
  *     +---------------+---------------+-------------------------------+   its pseudo-header
- *     |  version (1)  |  block code   |         reserved (0)          |
+ *     |  version (1)  |  block code   |     form      | reserved (0)  |
  *     +---------------+---------------+-------------------------------+
  *     |                             nonce                             |   8 octets
  *     +---------------------------------------------------------------+
- *     |      IP header of what it answers, 20 or 40 octets            |
+ *     |      IP header of what it answers, 20 or 40 octets; form 1: 4 |
  *     +---------------------------------------------------------------+
  *     |      what follows there, up to 64 octets                      |
  *     +---------------------------------------------------------------+
@@ -39,8 +39,15 @@
  *
  * Nothing of ours is longer than what it answers, but for a Block, for which a host must first have
  * sent a packet. A GoAway quotes as much as there is room for, 8 octets at least: they have the
- * ports, and 32 bits or more that cannot be guessed. Where not even that has room none is sent: what
- * it would answer has fewer than 64 octets (IPv4) or 104 (IPv6).
+ * ports, and 32 bits or more that cannot be guessed. Where a whole header leaves no room for that,
+ * as with a SYN, the form is 1: all that is quoted of the header is
+ *
+ *     +-------------------------------+---------------+---------------+
+ *     |   length of the whole packet  |   protocol    |       0       |
+ *     +-------------------------------+---------------+---------------+
+ *
+ * and the addresses are those of the GoAway itself. What has fewer than 48 octets (IPv4) or 68 (IPv6)
+ * has no room for that either: it gets no GoAway.
  *
  * Pure; any thread.
  */
@@ -55,6 +62,7 @@
 #define GOAWAY_QUOTE_MIN 8
 #define GOAWAY_QUOTE_MAX 64
 #define GOAWAY_HEADER_LEN 16 /* nonce included */
+#define GOAWAY_SHORT_HEADER_LEN 4
 
 /* The longest message, without its own IP header. */
 #define GOAWAY_MESSAGE_MAX (GOAWAY_HEADER_LEN + PACKET_IPV6_HEADER_LEN + GOAWAY_QUOTE_MAX)

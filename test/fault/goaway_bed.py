@@ -114,6 +114,48 @@ def ask(source, target, port=53, octets=None):
             return type(error).__name__
 
 
+def tcp_client(source, target, port=53, seconds=0.5):
+    """A connection; or the OSError, as the socket says it."""
+    sock = socket.socket(socket.AF_INET if "." in source else socket.AF_INET6)
+    sock.settimeout(seconds)
+    sock.bind((source, 0))
+    try:
+        sock.connect((target, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def ask_connected(sock, octets=None):
+    """The same as ask(), over a connection."""
+    try:
+        octets = octets or query()
+        sock.sendall(len(octets).to_bytes(2, "big") + octets)
+        return "answer" if sock.recv(4096) else "closed"
+    except socket.timeout:
+        return "silence"
+    except OSError as error:
+        return type(error).__name__
+
+
+def ask_tcp(source, target, port=53, seconds=0.5):
+    """Over IPv6 Linux tells who connects only with the SYN's repetition that it was refused."""
+    try:
+        with tcp_client(source, target, port, seconds) as sock:
+            return ask_connected(sock)
+    except socket.timeout:
+        return "silence"
+    except OSError as error:
+        return type(error).__name__
+
+
+def quiet(net):
+    """At the server's end nobody listens, and nobody says so."""
+    net.server.run("nft", "-f", "-", text="table inet quiet { chain in { type filter hook input "
+                   "priority 0; meta l4proto { tcp, udp } th dport 5300 drop; }; }")
+
+
 REFUSED = ("ConnectionRefusedError", "PermissionError")
 
 
@@ -122,12 +164,12 @@ def pairs(net):
 
 
 class Watcher:
-    """Counts UDP packets to port 53 as they arrive at the server's device."""
+    """Counts packets to port 53 as they arrive at the server's device."""
 
-    def __init__(self, net):
+    def __init__(self, net, protocol="udp"):
         self.net = net
         net.server.run("nft", "-f", "-", text="table netdev seen { chain in { type filter hook "
-                       "ingress device v0 priority -100; udp dport 53 counter; }; }")
+                       "ingress device v0 priority -100; " + protocol + " dport 53 counter; }; }")
 
     def count(self):
         listing = self.net.server.run("nft", "-j", "list", "table", "netdev", "seen").stdout

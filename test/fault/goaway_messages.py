@@ -43,8 +43,8 @@ def header(source, destination, protocol, payload_len):
             packed(destination))
 
 
-def message(source, destination, kind, code, block_code, nonce, quoted):
-    head = struct.pack("!BBHBBH", kind, code, 0, 1, block_code, 0) + nonce
+def message(source, destination, kind, code, block_code, nonce, quoted, form=0):
+    head = struct.pack("!BBHBBBB", kind, code, 0, 1, block_code, form, 0) + nonce
     octets = head + quoted
     over = octets
     if family_of(source) == 6:
@@ -59,12 +59,27 @@ def datagram(source, source_port, destination, destination_port, payload):
     return head[:6] + struct.pack("!H", checksum) + payload
 
 
+def syn(source, source_port, destination, destination_port, sequence, length=40, flags=2):
+    """A SYN with as many of Linux's options as fit, as it is sent and as it is quoted."""
+    head = struct.pack("!HHIIBBHHH", source_port, destination_port, sequence, 0, length << 2, flags,
+                       64240, 0, 0)
+    options = bytes.fromhex("020405b4" "0402080a0000000100000000" "01030307")[:length - 20]
+    if 24 < length < 36:
+        options = options[:4] + bytes(length - 24)
+    checksum = folded(pseudo(source, destination, 6, length) + head + options)
+    return head[:16] + struct.pack("!H", checksum) + head[18:] + options, head + options
+
+
 def goaway(source, destination, segment, nonce, protocol=17):
     """What `destination` says to `source` about its packet."""
     family = family_of(source)
     room = len(segment) - 16 - HEADER[family]
-    quoted = header(source, destination, protocol, len(segment)) + segment[:min(64, room)]
-    return message(destination, source, GOAWAY[family], 0, 0, nonce, quoted)
+    if room >= 8:
+        quoted = header(source, destination, protocol, len(segment)) + segment[:min(64, room)]
+    else:
+        quoted = (struct.pack("!HBB", HEADER[family] + len(segment), protocol, 0) +
+                  segment[:min(64, len(segment) - 20)])
+    return message(destination, source, GOAWAY[family], 0, 0, nonce, quoted, room < 8)
 
 
 def block(source, destination, about, nonce):

@@ -309,7 +309,7 @@ def make_goaways(directory):
     ports = struct.pack(">HH", 40000, 53)
     segment = ports + b"\1\2\3\4\0\0\0\0\x50\2\xff\xff\xaa\xbb\0\0"
     payloads = {"short": bytes(20), "just": bytes(range(36)), "some": bytes(range(57)),
-                "long": bytes(range(150)), "segment": segment + bytes(50)}
+                "long": bytes(range(150)), "segment": segment + bytes(50), "syn": segment + bytes(20)}
     edits = {"none": b"", "nonce": b"\x09\1", "code": b"\5\1", "quote": b"\x20\1\x30\1"}
     for title, payload in payloads.items():
         for what, edit in edits.items():

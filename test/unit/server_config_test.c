@@ -81,7 +81,8 @@ static const char everything[] = "database: /db\n"
                                  "  require-cookie: off\n"
                                  "  tcp-only: always\n"
                                  "  allow-list: [192.0.2.0/24, '::1', 198.51.100.1]\n"
-                                 "goaway: {code: source, deny: ['::2', 192.0.2.7], limit: 1000}\n"
+                                 "goaway: {code: source, deny: ['::2', 192.0.2.7], tcp-rate: 9, "
+                                 "limit: 1000}\n"
                                  "audit: {interval: 7, findings: 1000, spread: 0, hints: /hints, "
                                  "program: /lethe}\n"
                                  "tcp:\n"
@@ -288,6 +289,10 @@ static const struct {
     {"proxy: ::1\nlisten: [{address: '::2', tcp: stateless}]\ngoaway: {deny: ['::3']}\n", 3,
      "deny: a proxy does not serve UDP"},
     {"goaway:\n  code: on\n", 2, "code: \"on\" is not off, host, protocol, port or source"},
+    {"listen: [{address: '::2', tcp: stateless}]\ngoaway:\n  tcp-rate: 5\n", 3,
+     "tcp-rate: nobody is asked with code: off"},
+    {"database: d\nlisten: [{address: '::1'}]\ngoaway:\n  code: port\n  tcp-rate: 5\n", 5,
+     "tcp-rate: it is for stateless TCP"},
     {"goaway:\n  limit: 0\n", 2, "limit: \"0\" is not a number from 1 to 1000"},
     {"goaway:\n  code: port\n  deny: [0.0.0.0/0]\n", 3, "is everybody"},
     {"proxy: ::1\nlisten: [{address: '::2', tcp: stateless}]\ngoaway: {code: host}\n", 3,
