@@ -65,6 +65,16 @@ int icmp_open(uint8_t type_v4, uint8_t type_v6, struct icmp *icmp_out)
     return 0;
 }
 
+int icmp_speak_for_others(const struct icmp *icmp)
+{
+    const int on = 1;
+    if ((icmp->v4 >= 0 && setsockopt(icmp->v4, IPPROTO_IP, IP_TRANSPARENT, &on, sizeof(on)) != 0) ||
+        (icmp->v6 >= 0 &&
+         setsockopt(icmp->v6, IPPROTO_IPV6, IPV6_TRANSPARENT, &on, sizeof(on)) != 0))
+        return -errno;
+    return 0;
+}
+
 static void icmp_put_control(struct msghdr *header, union icmp_control *control, int level,
                              int type, const void *info, size_t info_len)
 {

@@ -21,6 +21,10 @@ struct icmp {
  * Outcomes: 0; -EPERM; other negative errno: neither could be opened. */
 int icmp_open(uint8_t type_v4, uint8_t type_v6, struct icmp *icmp_out);
 
+/* Let icmp_send() send from addresses that are not this host's. Needs CAP_NET_RAW. Outcomes: 0; negative
+ * errno. */
+int icmp_speak_for_others(const struct icmp *icmp);
+
 /* Send a message from one end to the other. Never blocks. Outcomes: 0; negative errno. */
 int icmp_send(const struct icmp *icmp, const struct goaway_ends *ends, const uint8_t *octets,
               size_t len);

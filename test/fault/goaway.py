@@ -59,6 +59,14 @@ def test_every_code(bed):
                         assert agent.wait_for("blocked")["code"] == code
                         assert list(blocks()) == [code + ("4" if "." in source else "6")], blocks()
                         assert ask(source, target) in REFUSED
+                        (block,), (words,) = bed.listed()
+                        assert block["code"] == code and block["destination"] == target, block
+                        assert ("protocol" in block) == (code != "host"), block
+                        assert (block.get("destination_port") == 53) == (code in ("port", "source"))
+                        assert block.get("source") == (source if code == "source" else None), block
+                        assert 0 < block["seconds"] <= 60, block
+                        assert words.startswith("until ") and target in words, words
+    assert bed.listed()[0] == []
 
 
 def test_over_its_rate(bed):

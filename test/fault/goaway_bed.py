@@ -203,6 +203,14 @@ class Bed:
         return Agent(self.agent_program, "--rate", "5", *options)
 
 
+    def listed(self):
+        """What lethe-goaway says is blocked, by whichever process."""
+        lines = Here().run(self.agent_program, "--list", "--json").stdout.splitlines()
+        words = Here().run(self.agent_program, "--list").stdout.splitlines()
+        assert words == ["nothing is blocked"] if not lines else len(words) == len(lines), words
+        return [json.loads(line) for line in lines], words
+
+
 def denied(net, code):
     return ("--goaway-code", code, "--goaway-deny", net.client_v4 + "/32", "--goaway-deny",
             net.client_v6 + "/128")

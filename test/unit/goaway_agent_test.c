@@ -419,6 +419,28 @@ START_TEST(test_covered)
 }
 END_TEST
 
+/* On a router one source's block covers no other's packets. */
+START_TEST(test_edge)
+{
+    for (unsigned is_edge = 0; is_edge < 2; is_edge++)
+        for (unsigned code = GOAWAY_HOST; code < GOAWAY_CODE_COUNT; code++) {
+            begin();
+            agent.config.is_edge = is_edge != 0;
+            struct frame_spec one = query(4, 1), two = query(4, 1);
+            two.source[3] ^= 1;
+            show(&one, true);
+            goaway(&one);
+            reply((enum goaway_code)code);
+            ck_assert_int_eq(last(), AGENT_BLOCKED);
+            show(&two, true);
+            goaway(&two);
+            bool is_other = is_edge != 0 || code == GOAWAY_SOURCE;
+            ck_assert_int_eq(last(), is_other ? AGENT_ASKED : AGENT_COVERED);
+            ck_assert_uint_eq(did.sent_count, is_other ? 2 : 1);
+        }
+}
+END_TEST
+
 START_TEST(test_failures)
 {
     begin();
@@ -441,4 +463,4 @@ END_TEST
 
 TEST_MAIN("goaway_agent", test_exchange, test_spoofed, test_answered, test_repeated, test_late,
           test_wrong_reply, test_unsound, test_flood, test_memory, test_same_beginning,
-          test_covered, test_failures)
+          test_covered, test_edge, test_failures)

@@ -63,10 +63,12 @@ static struct agent_pending *pending_free(struct agent *agent)
     return NULL;
 }
 
-static bool is_covered_by(const struct agent_block *block, const struct goaway_packet *packet)
+static bool is_covered_by(const struct agent_block *block, const struct goaway_packet *packet,
+                          bool is_edge)
 {
     const struct goaway_packet *b = &block->packet;
-    if (!packet_address_equal(&b->ends.destination, &packet->ends.destination))
+    if (!packet_address_equal(&b->ends.destination, &packet->ends.destination) ||
+        (is_edge && !packet_address_equal(&b->ends.source, &packet->ends.source)))
         return false;
     switch (block->code) {
     case GOAWAY_HOST:
@@ -89,7 +91,8 @@ static bool is_covered(const struct agent *agent, const struct goaway_packet *pa
                        uint64_t now_ms)
 {
     for (unsigned i = 0; i < AGENT_BLOCKS_MAX; i++)
-        if (agent->blocks[i].until_ms > now_ms && is_covered_by(&agent->blocks[i], packet))
+        if (agent->blocks[i].until_ms > now_ms &&
+            is_covered_by(&agent->blocks[i], packet, agent->config.is_edge))
             return true;
     return false;
 }

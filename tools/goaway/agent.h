@@ -66,6 +66,7 @@ struct agent_io {
 struct agent_config {
     unsigned dampening_s;
     unsigned rate;   /* Blocks a second, and at once after a pause */
+    bool is_edge;    /* what goes out is others' too: a block is for the one source alone */
     uint8_t key[16]; /* random */
 };
 

@@ -2,6 +2,7 @@
  *
  * lethe-goaway - stop sending where a GoAway, and the target's word, say so. See lethe-goaway(8).
  */
+#include "tools/goaway/list.h"
 #include "tools/goaway/options.h"
 #include "tools/goaway/table.h"
 #include "tools/goaway/tell.h"
@@ -9,6 +10,7 @@
 
 #include <cap-ng.h>
 #include <errno.h>
+#include <net/if.h>
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
@@ -109,7 +111,8 @@ static int program_open(struct program *program)
     struct watch_error watch_error;
     struct table_error table_error;
     const struct agent_io io = {program, program_send, program_block, program_tell};
-    struct agent_config config = {.dampening_s = options->dampening_s, .rate = options->rate};
+    struct agent_config config = {
+        .dampening_s = options->dampening_s, .rate = options->rate, .is_edge = options->is_edge};
     program->agent = malloc(sizeof(*program->agent));
     if (program->agent == NULL ||
         getrandom(config.key, sizeof(config.key), 0) != (ssize_t)sizeof(config.key)) {
@@ -117,13 +120,19 @@ static int program_open(struct program *program)
         return -ENOMEM;
     }
     agent_begin(program->agent, &config, &io);
-    int outcome = watch_open(options->interface, options->filter, &program->watch, &watch_error);
+    int outcome = watch_open(options->interface, options->filter, options->is_edge, &program->watch,
+                             &watch_error);
     if (outcome != 0) {
         tell_line("%s", watch_error.text);
         return outcome;
     }
-    if (!options->is_dry && (outcome = table_open(options->is_kept, AGENT_BLOCKS_MAX,
-                                                  &program->table, &table_error)) != 0) {
+    const struct table_config table_config = {
+        .is_kept = options->is_kept,
+        .edge_index = options->is_edge ? if_nametoindex(options->interface) : 0,
+        .element_max = AGENT_BLOCKS_MAX,
+    };
+    if (!options->is_dry &&
+        (outcome = table_open(&table_config, &program->table, &table_error)) != 0) {
         tell_line("%s", table_error.text);
         return outcome;
     }
@@ -167,9 +176,9 @@ static int program_main(struct program *program)
     int outcome = program_open(program);
     if (outcome == 0) {
         tell_line(
-            "ready: watching %s, dampening %u s%s",
+            "ready: watching %s%s, dampening %u s%s",
             program->options.interface != NULL ? program->options.interface : "all interfaces",
-            program->options.dampening_s,
+            program->options.is_edge ? " for who is behind" : "", program->options.dampening_s,
             program->options.is_dry ? ", nothing is blocked (--dry-run)" : "");
         outcome = program_run(program, signals);
         tell_sums(&program->tell, program->agent, watch_lost(program->watch));
@@ -186,8 +195,11 @@ int main(int argc, char **argv)
     char reason[256];
     switch (options_parse(argc, argv, &program.options, reason, sizeof(reason))) {
     case OPTIONS_RUN:
-        program.tell =
-            (struct tell){.is_json = program.options.is_json, .is_dry = program.options.is_dry};
+        if (program.options.is_list)
+            return list_blocks(program.options.is_json) == 0 ? EXIT_SUCCESS : EXIT_RUNTIME;
+        program.tell = (struct tell){.is_json = program.options.is_json,
+                                     .is_dry = program.options.is_dry,
+                                     .is_edge = program.options.is_edge};
         return program_main(&program);
     case OPTIONS_HELP:
         options_print_help();

@@ -11,9 +11,11 @@
 enum {
     OPTION_DAMPENING = 256,
     OPTION_DRY_RUN,
+    OPTION_EDGE,
     OPTION_INTERFACE,
     OPTION_JSON,
     OPTION_KEEP,
+    OPTION_LIST,
     OPTION_RATE,
     OPTION_USER,
     OPTION_WATCH,
@@ -24,9 +26,11 @@ enum {
 static const struct option table[] = {
     {"dampening", required_argument, NULL, OPTION_DAMPENING},
     {"dry-run", no_argument, NULL, OPTION_DRY_RUN},
+    {"edge", no_argument, NULL, OPTION_EDGE},
     {"interface", required_argument, NULL, OPTION_INTERFACE},
     {"json", no_argument, NULL, OPTION_JSON},
     {"keep", no_argument, NULL, OPTION_KEEP},
+    {"list", no_argument, NULL, OPTION_LIST},
     {"rate", required_argument, NULL, OPTION_RATE},
     {"user", required_argument, NULL, OPTION_USER},
     {"watch", required_argument, NULL, OPTION_WATCH},
@@ -61,6 +65,12 @@ static bool set_option(int option, const char *word, struct options *options, ch
         return set_number("rate", optarg, 1000, &options->rate, reason, reason_cap);
     case OPTION_DRY_RUN:
         options->is_dry = true;
+        return true;
+    case OPTION_EDGE:
+        options->is_edge = true;
+        return true;
+    case OPTION_LIST:
+        options->is_list = true;
         return true;
     case OPTION_JSON:
         options->is_json = true;
@@ -100,6 +110,10 @@ enum options_outcome options_parse(int argc, char **argv, struct options *option
         if (!set_option(option, argv[at], options_out, reason, reason_cap))
             return OPTIONS_WRONG;
     }
+    if (options_out->is_edge && options_out->interface == NULL) {
+        snprintf(reason, reason_cap, "--edge: say --interface too, the one that leads out");
+        return OPTIONS_WRONG;
+    }
     if (optind == argc)
         return OPTIONS_RUN;
     snprintf(reason, reason_cap, "\"%.100s\" is not an option; try lethe-goaway --help",
@@ -115,11 +129,13 @@ void options_print_help(void)
          "\n"
          "  --dampening SECONDS  how long a block lasts (1-86400, default: 60)\n"
          "  --interface IFNAME   watch this interface alone\n"
+         "  --edge               on a router: for who is behind it, where --interface leads out\n"
          "  --watch FILTER       watch these packets alone (default: udp or tcp)\n"
          "  --rate COUNT         ask back at most so often a second (1-1000, default: 10)\n"
          "  --dry-run            ask back and tell, but block nothing\n"
          "  --keep               leave blocks to their time at the end\n"
          "  --user NAME          become this user once everything is open\n"
+         "  --list               say what is blocked now, and exit\n"
          "  --json               tell in JSON on standard output\n"
          "  -h, --help, --version  say it, and exit\n"
          "\n"

@@ -15,6 +15,8 @@ struct options {
     unsigned dampening_s;
     unsigned rate;
     bool is_dry;
+    bool is_edge;
+    bool is_list;
     bool is_kept;
     bool is_json;
 };

@@ -12,9 +12,10 @@
 
 struct table {
     struct nft_ctx *nft;
-    bool is_kept;
+    struct table_config config;
     bool is_up;
-    char name[32];
+    char name[32];     /* where blocks are */
+    char own_name[32]; /* what goes with the process: the same, unless that is kept */
 };
 
 static int table_fail(struct table_error *error, int outcome, const char *reason)
@@ -36,50 +37,104 @@ static int table_run(struct table *table, const char *commands, struct table_err
                       *reason != '\0' ? reason : "the kernel refused; Linux 5.12 is needed");
 }
 
-/* The sets and rules of one IP version. */
-static void put_family(FILE *text, unsigned element_max, int number, const char *family)
+/* The sets of one IP version, or their rules. `{}` is what stands in front where the source counts. */
+static void put_sets(FILE *text, const struct table *table, const char *version, bool is_edge)
 {
     static const struct {
-        const char *name, *type, *match;
+        const char *name, *type;
+        bool has_source;
     } sets[] = {
-        {"host", "", " daddr"},
-        {"protocol", " . inet_proto", " daddr . meta l4proto"},
-        {"port", " . inet_proto . inet_service", " daddr . meta l4proto . th dport"},
+        {"host", "", false},
+        {"protocol", " . inet_proto", false},
+        {"port", " . inet_proto . inet_service", false},
+        {"source", " . inet_proto . inet_service", true},
     };
-    for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++)
-        fprintf(text, " set %s%d { type ipv%d_addr%s; size %u; flags timeout; }\n", sets[i].name,
-                number, number, sets[i].type, element_max);
+    for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
+        fprintf(text, " set %s%s { type ", sets[i].name, version);
+        if (is_edge || sets[i].has_source)
+            fprintf(text, "ipv%s_addr . ", version);
+        fprintf(text, "ipv%s_addr%s; size %u; flags timeout; }\n", version, sets[i].type,
+                table->config.element_max);
+    }
+}
+
+static void put_rules(FILE *text, const char *chain, const char *version, bool is_edge)
+{
+    static const struct {
+        const char *name, *match;
+        bool has_source;
+    } sets[] = {
+        {"host", "", false},
+        {"protocol", " . meta l4proto", false},
+        {"port", " . meta l4proto . th dport", false},
+        {"source", " . meta l4proto . th dport", true},
+    };
+    const char *family = strcmp(version, "4") == 0 ? "ip" : "ip6";
+    fprintf(text, " chain %s {\n", chain);
+    for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
+        fputs("  ", text);
+        if (is_edge || sets[i].has_source)
+            fprintf(text, "%s saddr . ", family);
+        fprintf(text, "%s daddr%s @%s%s counter reject\n", family, sets[i].match, sets[i].name,
+                version);
+    }
+    fputs(" }\n", text);
+}
+
+static void put_chain(FILE *text, const char *chain)
+{
+    fprintf(text, " chain %s { type filter hook %s priority filter; policy accept; }\n", chain,
+            chain);
+}
+
+/* What a router keeps to itself: Blocks, which are for servers behind it, are not in it. */
+static void put_consumption(FILE *text, const struct table *table)
+{
     fprintf(text,
-            " set source%d { type ipv%d_addr . ipv%d_addr . inet_proto . inet_service; size %u; "
-            "flags timeout; }\n chain output {\n",
-            number, number, number, element_max);
-    for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++)
-        fprintf(text, "  %s%s @%s%d counter reject\n", family, sets[i].match, sets[i].name, number);
-    fprintf(text, "  %s saddr . %s daddr . meta l4proto . th dport @source%d counter reject\n }\n",
-            family, family, number);
+            "table inet %s {\n flags owner\n chain consume {\n"
+            "  type filter hook forward priority filter - 1; policy accept;\n"
+            "  iif %u icmp type %d counter drop\n"
+            "  iif %u icmp type %d icmp code 1 counter drop\n"
+            "  iif %u icmpv6 type %d counter drop\n"
+            "  iif %u icmpv6 type %d icmpv6 code 1 counter drop\n }\n}\n",
+            table->own_name, table->config.edge_index, GOAWAY_TYPE_V4, table->config.edge_index,
+            GOAWAY_TYPE_BLOCK_V4, table->config.edge_index, GOAWAY_TYPE_V6,
+            table->config.edge_index, GOAWAY_TYPE_BLOCK_V6);
+}
+
+static void put_table(FILE *text, const struct table *table)
+{
+    static const char *const versions[] = {"4", "6"}, *const chains[] = {"output", "forward"};
+    bool is_edge = table->config.edge_index != 0;
+    /* It may be there from before: its elements stay, its rules are made anew. */
+    for (size_t i = 0; i < (is_edge ? 2 : 1) && table->config.is_kept; i++) {
+        fprintf(text, "table inet %s {\n", table->name);
+        put_chain(text, chains[i]);
+        fprintf(text, "}\nflush chain inet %s %s\n", table->name, chains[i]);
+    }
+    fprintf(text, "table inet %s {\n%s", table->name,
+            table->config.is_kept ? "" : " flags owner\n");
+    for (size_t v = 0; v < 2; v++)
+        put_sets(text, table, versions[v], is_edge);
+    for (size_t i = 0; i < (is_edge ? 2 : 1); i++) {
+        put_chain(text, chains[i]);
+        for (size_t v = 0; v < 2; v++)
+            put_rules(text, chains[i], versions[v], is_edge);
+    }
+    fputs("}\n", text);
+    if (is_edge)
+        put_consumption(text, table);
 }
 
 /* The ruleset as text, to be freed; NULL: no memory. */
-static char *table_rules(const struct table *table, unsigned element_max)
+static char *table_rules(const struct table *table)
 {
     char *commands = NULL;
     size_t len = 0;
     FILE *text = open_memstream(&commands, &len);
     if (text == NULL)
         return NULL;
-    if (table
-            ->is_kept) /* it may be there from before: its elements stay, its rules are made anew */
-        fprintf(text,
-                "add table inet %s\nadd chain inet %s output { type filter hook output priority "
-                "filter; policy accept; }\nflush chain inet %s output\n",
-                table->name, table->name, table->name);
-    fprintf(text,
-            "table inet %s {\n%s chain output { type filter hook output priority filter; policy "
-            "accept; }\n",
-            table->name, table->is_kept ? "" : " flags owner\n");
-    put_family(text, element_max, 4, "ip");
-    put_family(text, element_max, 6, "ip6");
-    fputs("}\n", text);
+    put_table(text, table);
     bool is_bad = ferror(text);
     if (fclose(text) != 0 || is_bad) {
         free(commands);
@@ -88,20 +143,21 @@ static char *table_rules(const struct table *table, unsigned element_max)
     return commands;
 }
 
-int table_open(bool is_kept, unsigned element_max, struct table **table_out,
+int table_open(const struct table_config *config, struct table **table_out,
                struct table_error *error)
 {
     struct table *table = calloc(1, sizeof(*table));
     *table_out = NULL;
     if (table == NULL)
         return table_fail(error, -ENOMEM, "out of memory");
-    table->is_kept = is_kept;
-    if (is_kept)
-        snprintf(table->name, sizeof(table->name), "lethe-goaway");
+    table->config = *config;
+    snprintf(table->own_name, sizeof(table->own_name), "lethe-goaway-%ld", (long)getpid());
+    if (config->is_kept)
+        strcpy(table->name, config->edge_index != 0 ? "lethe-goaway-edge" : "lethe-goaway");
     else
-        snprintf(table->name, sizeof(table->name), "lethe-goaway-%ld", (long)getpid());
+        strcpy(table->name, table->own_name);
     table->nft = nft_ctx_new(NFT_CTX_DEFAULT);
-    char *rules = table->nft != NULL ? table_rules(table, element_max) : NULL;
+    char *rules = table->nft != NULL ? table_rules(table) : NULL;
     int outcome = table_fail(error, -ENOMEM, "no netlink socket, or out of memory");
     if (rules != NULL) {
         nft_ctx_buffer_output(table->nft);
@@ -121,35 +177,31 @@ int table_block(struct table *table, enum goaway_code code, const struct goaway_
                 unsigned seconds, struct table_error *error)
 {
     int family = packet->ends.source.family == 4 ? AF_INET : AF_INET6;
-    char source[INET6_ADDRSTRLEN], destination[INET6_ADDRSTRLEN], element[160], command[320];
-    inet_ntop(family, packet->ends.source.octets, source, sizeof(source));
-    inet_ntop(family, packet->ends.destination.octets, destination, sizeof(destination));
-    const char *set = "";
+    char address[INET6_ADDRSTRLEN], from[INET6_ADDRSTRLEN + 4] = "", rest[32] = "", command[320];
+    const char *set = NULL;
     switch (code) {
     case GOAWAY_HOST:
         set = "host";
-        snprintf(element, sizeof(element), "%s", destination);
         break;
     case GOAWAY_PROTOCOL:
         set = "protocol";
-        snprintf(element, sizeof(element), "%s . %u", destination, packet->protocol);
+        snprintf(rest, sizeof(rest), " . %u", packet->protocol);
         break;
     case GOAWAY_PORT:
-        set = "port";
-        snprintf(element, sizeof(element), "%s . %u . %u", destination, packet->protocol,
-                 packet->destination_port);
-        break;
     case GOAWAY_SOURCE:
-        set = "source";
-        snprintf(element, sizeof(element), "%s . %s . %u . %u", source, destination,
-                 packet->protocol, packet->destination_port);
+        set = code == GOAWAY_PORT ? "port" : "source";
+        snprintf(rest, sizeof(rest), " . %u . %u", packet->protocol, packet->destination_port);
         break;
     case GOAWAY_NO_BLOCK:
     case GOAWAY_CODE_COUNT:
         return table_fail(error, -EINVAL, "nothing to block");
     }
-    snprintf(command, sizeof(command), "add element inet %s %s%d { %s timeout %us }\n", table->name,
-             set, family == AF_INET ? 4 : 6, element, seconds);
+    if (table->config.edge_index != 0 || code == GOAWAY_SOURCE)
+        snprintf(from, sizeof(from), "%s . ",
+                 inet_ntop(family, packet->ends.source.octets, address, sizeof(address)));
+    inet_ntop(family, packet->ends.destination.octets, address, sizeof(address));
+    snprintf(command, sizeof(command), "add element inet %s %s%d { %s%s%s timeout %us }\n",
+             table->name, set, family == AF_INET ? 4 : 6, from, address, rest, seconds);
     return table_run(table, command, error);
 }
 
@@ -159,11 +211,71 @@ void table_close(struct table *table)
     struct table_error ignored;
     if (table == NULL)
         return;
-    if (table->is_up && !table->is_kept) {
-        snprintf(command, sizeof(command), "delete table inet %s\n", table->name);
+    if (table->is_up && (!table->config.is_kept || table->config.edge_index != 0)) {
+        snprintf(command, sizeof(command), "delete table inet %s\n", table->own_name);
         table_run(table, command, &ignored);
     }
     if (table->nft != NULL)
         nft_ctx_free(table->nft);
     free(table);
+}
+
+/* ---- all there are ---- */
+
+/* What a command says, to be freed. 0; negative errno; -ENOENT: there is no such table. */
+static int table_ask(struct nft_ctx *nft, const char *command, char **text_out,
+                     struct table_error *error)
+{
+    errno = 0;
+    *text_out = NULL;
+    if (nft_run_cmd_from_buffer(nft, command) != 0) {
+        int outcome = errno == EPERM || errno == ENOENT ? -errno : -EIO;
+        return table_fail(error, outcome,
+                          outcome == -EPERM ? "not permitted; start as root or with CAP_NET_ADMIN"
+                                            : nft_ctx_get_error_buffer(nft));
+    }
+    *text_out = strdup(nft_ctx_get_output_buffer(nft));
+    return *text_out != NULL ? 0 : table_fail(error, -ENOMEM, "out of memory");
+}
+
+/* `tables`: lines of "table inet NAME". */
+static int table_each_of(struct nft_ctx *nft, char *tables,
+                         void (*take)(void *context, const char *name, char *text), void *context,
+                         struct table_error *error)
+{
+    static const char ours[] = "table inet lethe-goaway";
+    char *rest = NULL, command[80], *text;
+    int outcome = 0;
+    for (char *line = strtok_r(tables, "\n", &rest); line != NULL && outcome == 0;
+         line = strtok_r(NULL, "\n", &rest)) {
+        const char *name = line + strlen("table inet ");
+        if (strncmp(line, ours, sizeof(ours) - 1) != 0 ||
+            (size_t)snprintf(command, sizeof(command), "list %s", line) >= sizeof(command))
+            continue;
+        outcome = table_ask(nft, command, &text, error);
+        if (outcome == 0)
+            take(context, name, text);
+        else if (outcome == -ENOENT)
+            outcome = 0; /* it went with its process */
+        free(text);
+    }
+    return outcome;
+}
+
+int table_each(void (*take)(void *context, const char *name, char *text), void *context,
+               struct table_error *error)
+{
+    struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
+    char *tables;
+    if (nft == NULL)
+        return table_fail(error, -ENOMEM, "no netlink socket, or out of memory");
+    nft_ctx_buffer_output(nft);
+    nft_ctx_buffer_error(nft);
+    nft_ctx_output_set_flags(nft, NFT_CTX_OUTPUT_NUMERIC_ALL);
+    int outcome = table_ask(nft, "list tables inet", &tables, error);
+    if (outcome == 0)
+        outcome = table_each_of(nft, tables, take, context, error);
+    free(tables);
+    nft_ctx_free(nft);
+    return outcome;
 }

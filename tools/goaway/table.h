@@ -14,6 +14,10 @@
  *         }
  *     }
  *
+ * At an edge each set has the source's address too, in front, there is a chain like that for what is
+ * forwarded, and one that keeps GoAways and Block Replies from those who are behind it: we speak for
+ * them. That one goes with the process in any case.
+ *
  * What is refused gets Destination Unreachable from this host itself. Elements leave by themselves,
  * when their time is over. The owner flag (Linux 5.12) lets the table go with the process, however
  * that ends, unless it is to be kept; then its name has no number.
@@ -33,9 +37,15 @@ struct table_error {
     char text[512];
 };
 
-/* Put the table up, with room for so many elements in each set. Needs CAP_NET_ADMIN, then and for
- * each block. Outcomes: 0; negative errno with `error`. */
-int table_open(bool is_kept, unsigned element_max, struct table **table_out,
+struct table_config {
+    bool is_kept;
+    unsigned edge_index;  /* of the interface that leads out; 0: no edge */
+    unsigned element_max; /* in each set */
+};
+
+/* Put the table up. Needs CAP_NET_ADMIN, then and for each block. Outcomes: 0; negative errno with
+ * `error`. */
+int table_open(const struct table_config *config, struct table **table_out,
                struct table_error *error);
 
 /* Refuse what `code` says of `packet` for so many seconds. Outcomes: 0; negative errno with `error`. */
@@ -44,5 +54,10 @@ int table_block(struct table *table, enum goaway_code code, const struct goaway_
 
 /* Take the table down, or leave it if it is kept. NULL is allowed. */
 void table_close(struct table *table);
+
+/* Have `take` look at each table of ours that there is, in nft's language; `text` it may change. Needs
+ * CAP_NET_ADMIN. Outcomes: 0; negative errno with `error`. */
+int table_each(void (*take)(void *context, const char *name, char *text), void *context,
+               struct table_error *error);
 
 #endif

@@ -2,12 +2,11 @@
 #include "tools/goaway/tell.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-
-enum { WORDS_MAX = 200 };
 
 static const char *protocol_name(uint8_t protocol)
 {
@@ -47,34 +46,17 @@ static void tell_json(const struct agent_news *news)
     fflush(stdout);
 }
 
-/* What is blocked, by a code. */
-static void block_words(const struct agent_news *news, char words[WORDS_MAX])
+void tell_block_words(enum goaway_code code, const struct goaway_packet *packet, bool has_source,
+                      char words_out[TELL_WORDS_MAX])
 {
-    char source[INET6_ADDRSTRLEN], destination[INET6_ADDRSTRLEN];
-    const struct goaway_packet *packet = news->packet;
-    address_text(&packet->ends.source, source);
-    address_text(&packet->ends.destination, destination);
-    const char *protocol = protocol_name(packet->protocol);
-    words[0] = '\0';
-    switch (news->code) {
-    case GOAWAY_HOST:
-        snprintf(words, WORDS_MAX, "everything to %s", destination);
-        break;
-    case GOAWAY_PROTOCOL:
-        snprintf(words, WORDS_MAX, "%s to %s", protocol, destination);
-        break;
-    case GOAWAY_PORT:
-        snprintf(words, WORDS_MAX, "%s to %s port %u", protocol, destination,
-                 packet->destination_port);
-        break;
-    case GOAWAY_SOURCE:
-        snprintf(words, WORDS_MAX, "%s from %s to %s port %u", protocol, source, destination,
-                 packet->destination_port);
-        break;
-    case GOAWAY_NO_BLOCK:
-    case GOAWAY_CODE_COUNT:
-        break;
-    }
+    char address[INET6_ADDRSTRLEN], from[INET6_ADDRSTRLEN + sizeof(" from ")] = "", port[16] = "";
+    const char *what = code == GOAWAY_HOST ? "everything" : protocol_name(packet->protocol);
+    if (has_source || code == GOAWAY_SOURCE)
+        snprintf(from, sizeof(from), " from %s", address_text(&packet->ends.source, address));
+    if (code == GOAWAY_PORT || code == GOAWAY_SOURCE)
+        snprintf(port, sizeof(port), " port %u", packet->destination_port);
+    snprintf(words_out, TELL_WORDS_MAX, "%s%s to %s%s", what, from,
+             address_text(&packet->ends.destination, address), port);
 }
 
 static const char *event_words(enum agent_event event)
@@ -112,10 +94,10 @@ static const char *event_words(enum agent_event event)
 
 static void tell_people(const struct tell *tell, const struct agent_news *news)
 {
-    char words[WORDS_MAX], source[INET6_ADDRSTRLEN], destination[INET6_ADDRSTRLEN];
+    char words[TELL_WORDS_MAX], source[INET6_ADDRSTRLEN], destination[INET6_ADDRSTRLEN];
     const struct goaway_packet *packet = news->packet;
     if (news->event == AGENT_BLOCKED || news->event == AGENT_ENDED) {
-        block_words(news, words);
+        tell_block_words(news->code, packet, tell->is_edge, words);
         if (news->event == AGENT_BLOCKED)
             tell_line("%s %s for %u s", tell->is_dry ? "would block" : "blocked", words,
                       news->seconds);
@@ -124,7 +106,10 @@ static void tell_people(const struct tell *tell, const struct agent_news *news)
         return;
     }
     const char *between = news->event == AGENT_FAILED ? ": " : "";
-    const char *reason = news->event == AGENT_FAILED ? strerror(news->problem) : "";
+    const char *reason = news->event != AGENT_FAILED ? ""
+                         : news->problem == EINVAL && !tell->is_edge
+                             ? "the source is no address of this host; on a router say --edge"
+                             : strerror(news->problem);
     if (packet == NULL)
         tell_line("%s%s%s", event_words(news->event), between, reason);
     else

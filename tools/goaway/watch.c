@@ -7,7 +7,9 @@
 
 #include "server/icmp.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <linux/if_ether.h>
 #include <net/if.h>
 #include <pcap/pcap.h>
 #include <pcap/sll.h>
@@ -34,9 +36,11 @@ static int watch_fail(struct watch_error *error, int outcome, const char *what, 
     return outcome;
 }
 
-static int open_sockets(struct watch *watch, struct watch_error *error)
+static int open_sockets(struct watch *watch, bool is_edge, struct watch_error *error)
 {
     int outcome = icmp_open(0, 0, &watch->icmp);
+    if (outcome == 0 && is_edge)
+        outcome = icmp_speak_for_others(&watch->icmp);
     if (outcome == -EPERM)
         return watch_fail(error, -EPERM, "raw socket",
                           "not permitted; start as root or with CAP_NET_RAW");
@@ -88,7 +92,7 @@ static int open_capture(struct watch *watch, struct watch_error *error)
     return 0;
 }
 
-int watch_open(const char *interface, const char *filter, struct watch **watch_out,
+int watch_open(const char *interface, const char *filter, bool is_edge, struct watch **watch_out,
                struct watch_error *error)
 {
     struct watch *watch = calloc(1, sizeof(*watch));
@@ -100,7 +104,7 @@ int watch_open(const char *interface, const char *filter, struct watch **watch_o
     if (outcome == 0)
         outcome = open_filter(watch, interface, filter, error);
     if (outcome == 0)
-        outcome = open_sockets(watch, error);
+        outcome = open_sockets(watch, is_edge, error);
     if (outcome != 0)
         watch_close(watch);
     else
@@ -120,8 +124,10 @@ static void watch_take(u_char *user, const struct pcap_pkthdr *header, const u_c
         return;
     struct sll2_header link;
     memcpy(&link, octets, sizeof(link));
-    /* Of others' packets, broadcast and multicast none is for us or from us. */
-    if (link.sll2_pkttype != LINUX_SLL_OUTGOING && link.sll2_pkttype != LINUX_SLL_HOST)
+    /* Of others' packets, broadcast and multicast none is for us or from us. A VLAN's are seen on its
+     * own interface, without the tag. */
+    if ((link.sll2_pkttype != LINUX_SLL_OUTGOING && link.sll2_pkttype != LINUX_SLL_HOST) ||
+        (link.sll2_protocol != htons(ETH_P_IP) && link.sll2_protocol != htons(ETH_P_IPV6)))
         return;
     watch->take(watch->context, link.sll2_pkttype == LINUX_SLL_OUTGOING, octets + sizeof(link),
                 header->caplen - sizeof(link));

@@ -20,9 +20,10 @@ struct watch_error {
 typedef void watch_packet(void *context, bool is_outgoing, const uint8_t *octets, size_t len);
 
 /* Open the capture. `interface`: its name; NULL: all of them. `filter`: packets besides our messages
- * that are of interest, in pcap's language. Needs CAP_NET_RAW; afterwards not.
+ * that are of interest, in pcap's language. `is_edge`: what goes out there may be others' packets, in
+ * whose names messages can be sent too. Needs CAP_NET_RAW; afterwards not.
  * Outcomes: 0; negative errno with `error`. */
-int watch_open(const char *interface, const char *filter, struct watch **watch_out,
+int watch_open(const char *interface, const char *filter, bool is_edge, struct watch **watch_out,
                struct watch_error *error);
 
 /* Readable when there may be packets. */
@@ -35,7 +36,7 @@ int watch_read(struct watch *watch, watch_packet *take, void *context, struct wa
 /* Packets that were lost because they came too fast. */
 unsigned watch_lost(const struct watch *watch);
 
-/* Send an ICMP message between ends of ours. Outcomes: 0; negative errno. */
+/* Send an ICMP message from an address of ours; at an edge, of anybody's. Outcomes: 0; negative errno. */
 int watch_send(struct watch *watch, const struct goaway_ends *ends, const uint8_t *octets,
                size_t len);
 
