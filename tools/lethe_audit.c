@@ -2,7 +2,8 @@
  *
  * lethe audit - is each zone still delegated to us?
  *
- * No snapshot is held while others are waited for: what the zone says of itself is copied first.
+ * Zones are asked for many at once. No snapshot is held while others are waited for: what the zone says
+ * of itself is copied first.
  */
 #include "server/address.h"
 #include "tools/audit/ask.h"
@@ -20,6 +21,8 @@
 #define SPREAD_DEFAULT_S 21600
 #define TIMEOUT_DEFAULT_S 3
 #define TRIES 2
+/* Findings that are written at once. */
+#define NOTES_MAX 64
 /* What policy cut-ttl leaves of the TTL of NS at the apex. */
 #define TTL_CUT 60
 
@@ -37,7 +40,13 @@ struct audit {
     struct audit_asker *asker;
     unsigned timeout_s;
     struct audit_rules rules;
-    struct audit_servers given, hints;
+    struct audit_servers given, hints, parents; /* the last: of `otherwise` */
+    struct zonedb_view *view;
+    uint8_t apex[NAME_MAX_LEN]; /* of the zone that was begun last */
+    int begun;                  /* zones */
+    int error;                  /* that ends it all */
+    struct audit_note notes[NOTES_MAX];
+    size_t note_count;
     bool has_policy;
     enum audit_policy policy; /* given */
     unsigned audited, lost;
@@ -46,12 +55,14 @@ struct audit {
 
 /* One zone, as it was when the audit came to it. */
 struct subject {
+    struct audit_question question; /* first */
+    struct audit_servers parents;
+    struct audit_entry entry;
+    enum audit_policy policy;
     struct zonedb_zone known;
     struct audit_zone zone;
     uint8_t *octets[2];
-    bool has_own; /* a zone above is in our database */
-    struct audit_answer own;
-    uint32_t own_ttl;
+    bool has_own; /* a zone above is in our database; the answer is its */
 };
 
 /* ---- what is in our database ---- */
@@ -88,21 +99,20 @@ static void look_above(struct zonedb_view *view, struct subject *subject)
             return;
         subject->has_own = true;
         if (zonedb_rrset_get(view, name, apex, TYPE_NS, &servers) != 0) {
-            subject->own = (struct audit_answer){.verdict = AUDIT_VERDICT_FOUND,
-                                                 .found = AUDIT_UNDELEGATED,
-                                                 .why = "our zone above has no such delegation"};
+            subject->question.answer =
+                (struct audit_answer){.verdict = AUDIT_VERDICT_FOUND,
+                                      .found = AUDIT_UNDELEGATED,
+                                      .why = "our zone above has no such delegation"};
             return;
         }
         const bool has_ds = zonedb_rrset_get(view, name, apex, TYPE_DS, &ds) == 0;
-        audit_judge_own(&subject->zone, &servers, has_ds ? &ds : NULL, &subject->own);
-        subject->own_ttl = servers.ttl;
+        audit_judge_own(&subject->zone, &servers, has_ds ? &ds : NULL, &subject->question.answer);
         return;
     }
 }
 
 static int subject_begin(struct zonedb_view *view, const uint8_t *apex, struct subject *subject)
 {
-    *subject = (struct subject){.has_own = false};
     int error = zonedb_view_refresh(view);
 
     if (error >= 0)
@@ -119,31 +129,42 @@ static int subject_begin(struct zonedb_view *view, const uint8_t *apex, struct s
     return error;
 }
 
-static void subject_end(struct subject *subject)
+static void subject_free(struct subject *subject)
 {
+    if (subject == NULL)
+        return;
     free(subject->octets[0]);
     free(subject->octets[1]);
+    free(subject);
 }
 
 /* ---- asking ---- */
 
-static void ask(struct audit *audit, const struct subject *subject, const struct audit_entry *entry,
-                struct audit_answer *answer)
+/* Whom to ask; nobody: the answer is there. What would be news is asked for over TCP at once, where
+ * news is to be expected: see ask.h. */
+static void ask_whom(struct audit *audit, struct subject *subject)
 {
-    const struct audit_entry *with = entry->parent_count > 0 ? entry : &audit->otherwise;
-    struct audit_servers from = audit->given;
+    struct audit_question *question = &subject->question;
+    const struct audit_entry *entry = &subject->entry;
+    const struct audit_record *record = &entry->record;
 
-    for (uint32_t i = 0; i < with->parent_count && audit->given.count == 0; i++)
-        from.of[from.count++] = with->parents[i];
-    if (from.count > 0)
-        audit_ask(audit->asker, &subject->zone, &from, answer);
+    question->zone = &subject->zone;
+    question->trust = record->series_count > 0 && record->series != AUDIT_DELEGATED
+                          ? AUDIT_TRUST_TCP
+                          : AUDIT_TRUST_GOOD;
+    for (uint32_t i = 0; i < entry->parent_count; i++)
+        subject->parents.of[subject->parents.count++] = entry->parents[i];
+    if (audit->given.count > 0)
+        question->from = &audit->given;
+    else if (subject->parents.count > 0)
+        question->from = &subject->parents;
+    else if (audit->parents.count > 0)
+        question->from = &audit->parents;
     else if (audit->hints.count > 0)
-        audit_ask(audit->asker, &subject->zone, &audit->hints, answer);
-    else if (subject->has_own)
-        *answer = subject->own;
-    else
-        *answer = (struct audit_answer){.verdict = AUDIT_VERDICT_USELESS,
-                                        .why = "nobody to ask: see --parent and --hints"};
+        question->from = &audit->hints;
+    else if (!subject->has_own)
+        question->answer = (struct audit_answer){.verdict = AUDIT_VERDICT_USELESS,
+                                                 .why = "nobody to ask: see --parent and --hints"};
 }
 
 /* ---- acting ---- */
@@ -243,81 +264,151 @@ static void tell(struct audit *audit, const struct subject *subject,
 
 /* ---- a zone, all zones ---- */
 
-static int audit_zone(struct audit *audit, struct zonedb_view *view, const uint8_t *apex)
+static int flush_notes(struct audit *audit)
 {
-    struct audit_entry entry;
-    struct subject subject;
-    struct audit_answer answer;
-    int error = audit_store_get(audit->store, apex, &entry);
+    const int error = audit->note_count == 0
+                          ? 0
+                          : audit_store_note(audit->store, audit->notes, audit->note_count);
 
-    if (error != 0)
-        return error;
-    if (audit->has_policy && audit->arguments->word_count > 0) {
-        entry.has_policy = true;
-        entry.policy = audit->policy;
-    }
-    for (size_t i = 0; i < audit->given.count && audit->arguments->word_count > 0; i++) {
-        entry.parents[i] = audit->given.of[i];
-        entry.parent_count = (uint32_t)i + 1;
-    }
-    const enum audit_policy policy = entry.has_policy ? entry.policy : audit->otherwise.policy;
-    if (policy == AUDIT_OFF && !entry.is_withheld && entry.cut_zone == 0)
-        return audit_store_put(audit->store, apex, &entry);
-    error = subject_begin(view, apex, &subject);
-    if (error == 0) {
-        const uint64_t now_s = (uint64_t)time(NULL);
-        ask(audit, &subject, &entry, &answer);
-        audit_find(&entry.record,
-                   answer.verdict == AUDIT_VERDICT_FOUND ? answer.found : AUDIT_UNKNOWN, answer.ttl,
-                   now_s, &audit->rules);
-        struct doing doing = decide(&subject, audit_act(&entry.record, policy, now_s), &entry);
-        /* Noted first: what the audit has done must be known to it, if all ends between the two. */
-        error = audit_store_put(audit->store, apex, &entry);
-        if (error == 0 && (doing.has_state || doing.has_ttl))
-            error = lethe_write(audit->db, write_doing, &doing);
-        if (error == 0)
-            tell(audit, &subject, &entry, policy, &answer, &doing);
-        audit->audited++;
-        audit->lost +=
-            entry.record.state == AUDIT_MISMATCHED || entry.record.state == AUDIT_UNDELEGATED;
-    }
-    subject_end(&subject);
+    audit->note_count = 0;
     return error;
 }
 
-static int audit_named(struct audit *audit, struct zonedb_view *view)
+static int note(struct audit *audit, const struct subject *subject, bool is_urgent)
 {
-    for (int i = 0; i < audit->arguments->word_count; i++) {
-        uint8_t apex[NAME_MAX_LEN];
-        if (!lethe_name(audit->arguments->words[i], apex))
-            return -EINVAL;
-        const int error = audit_zone(audit, view, apex);
-        if (error == -ENOENT)
-            lethe_fail("%s: no zone %s there; see: lethe --db %s zone list", audit->arguments->db,
-                       audit->arguments->words[i], audit->arguments->db);
-        if (error != 0)
-            return error == -ENOENT ? -EINVAL : error;
-    }
+    struct audit_note *note = &audit->notes[audit->note_count++];
+
+    memcpy(note->apex, subject->zone.apex, sizeof(note->apex));
+    note->entry = subject->entry;
+    return is_urgent || audit->note_count == NOTES_MAX ? flush_notes(audit) : 0;
+}
+
+static int act(struct audit *audit, struct subject *subject)
+{
+    const struct audit_answer *answer = &subject->question.answer;
+    struct audit_entry *entry = &subject->entry;
+    const uint64_t now_s = (uint64_t)time(NULL);
+
+    audit_find(&entry->record,
+               answer->verdict == AUDIT_VERDICT_FOUND ? answer->found : AUDIT_UNKNOWN, answer->ttl,
+               now_s, &audit->rules);
+    struct doing doing = decide(subject, audit_act(&entry->record, subject->policy, now_s), entry);
+    const bool has_to_write = doing.has_state || doing.has_ttl;
+    /* Noted first: what the audit has done must be known to it, if all ends between the two. */
+    int error = note(audit, subject, has_to_write);
+    if (error == 0 && has_to_write)
+        error = lethe_write(audit->db, write_doing, &doing);
+    if (error != 0)
+        return error;
+    tell(audit, subject, entry, subject->policy, answer, &doing);
+    audit->audited++;
+    audit->lost +=
+        entry->record.state == AUDIT_MISMATCHED || entry->record.state == AUDIT_UNDELEGATED;
     return 0;
 }
 
-static int audit_all(struct audit *audit, struct zonedb_view *view)
+static void done(void *context, struct audit_question *question)
+{
+    struct audit *audit = context;
+    struct subject *subject = (struct subject *)question;
+
+    if (audit->error == 0)
+        audit->error = act(audit, subject);
+    subject_free(subject);
+}
+
+/* The zone's entry, with what was given for it by name. */
+static int entry_begin(struct audit *audit, const uint8_t *apex, struct audit_entry *entry)
+{
+    const bool is_named = audit->arguments->word_count > 0;
+    const int error = audit_store_get(audit->store, apex, entry);
+
+    if (error != 0 || !is_named || (!audit->has_policy && audit->given.count == 0))
+        return error;
+    if (audit->has_policy) {
+        entry->has_policy = true;
+        entry->policy = audit->policy;
+    }
+    for (size_t i = 0; i < audit->given.count; i++) {
+        entry->parents[i] = audit->given.of[i];
+        entry->parent_count = (uint32_t)i + 1;
+    }
+    return audit_store_put(audit->store, apex, entry);
+}
+
+/* Outcomes: 1 it is to be looked after; 0 it is not; negative errno. */
+static int begin(struct audit *audit, const uint8_t *apex, struct subject *subject)
+{
+    const struct audit_entry *entry = &subject->entry;
+    int error = zonedb_view_refresh(audit->view);
+
+    if (error >= 0)
+        error = zonedb_zone_get(audit->view, apex, &subject->known);
+    zonedb_view_rest(audit->view);
+    if (error == 0)
+        error = entry_begin(audit, apex, &subject->entry);
+    if (error != 0)
+        return error;
+    subject->policy = entry->has_policy ? entry->policy : audit->otherwise.policy;
+    if (subject->policy == AUDIT_OFF && !entry->is_withheld && entry->cut_zone == 0)
+        return 0;
+    error = subject_begin(audit->view, apex, subject);
+    return error == 0 ? 1 : error;
+}
+
+/* The zone to come. Outcomes: 1; 0 there is none; negative errno. */
+static int next_apex(struct audit *audit)
 {
     struct zonedb_zone zone;
-    uint8_t apex[NAME_MAX_LEN];
+    const int begun = audit->begun++;
 
-    for (bool is_first = true;; is_first = false) {
-        int error = zonedb_view_refresh(view);
-        if (error >= 0)
-            error = zonedb_zone_next(view, is_first ? NULL : apex, &zone);
-        zonedb_view_rest(view);
-        if (error != 0)
-            return error == -ENOENT ? 0 : error;
-        name_copy_lower(apex, zone.apex);
-        error = audit_zone(audit, view, apex);
-        if (error != 0 && error != -ENOENT) /* it may have been removed meanwhile */
-            return error;
+    if (audit->arguments->word_count > 0) {
+        if (begun == audit->arguments->word_count)
+            return 0;
+        return lethe_name(audit->arguments->words[begun], audit->apex) ? 1 : -EINVAL;
     }
+    int error = zonedb_view_refresh(audit->view);
+    if (error >= 0)
+        error = zonedb_zone_next(audit->view, begun == 0 ? NULL : audit->apex, &zone);
+    zonedb_view_rest(audit->view);
+    if (error != 0)
+        return error == -ENOENT ? 0 : error;
+    name_copy_lower(audit->apex, zone.apex);
+    return 1;
+}
+
+static int tell_unknown(const struct audit *audit)
+{
+    if (audit->arguments->word_count == 0)
+        return 0; /* removed meanwhile */
+    lethe_fail("%s: no zone %s there; see: lethe --db %s zone list", audit->arguments->db,
+               audit->arguments->words[audit->begun - 1], audit->arguments->db);
+    return -EINVAL;
+}
+
+/* The next question that others are to be asked; what needs nobody is done on the way. */
+static struct audit_question *next(void *context)
+{
+    struct audit *audit = context;
+
+    while (audit->error == 0) {
+        const int outcome = next_apex(audit);
+        if (outcome != 1) {
+            audit->error = outcome;
+            break;
+        }
+        struct subject *subject = calloc(1, sizeof(*subject));
+        int error = subject == NULL ? -ENOMEM : begin(audit, audit->apex, subject);
+        if (error == 1) {
+            ask_whom(audit, subject);
+            if (subject->question.from != NULL)
+                return &subject->question;
+            error = act(audit, subject);
+        }
+        subject_free(subject);
+        audit->error = error == -ENOENT ? tell_unknown(audit) : error;
+    }
+    return NULL;
 }
 
 /* ---- options ---- */
@@ -401,21 +492,21 @@ static int set_defaults(struct audit *audit)
 
 static int run(struct audit *audit)
 {
-    struct zonedb_view *view = NULL;
     int error = audit_store_open(audit->arguments->db, true, &audit->store);
 
     if (error == 0)
         error = set_defaults(audit);
+    for (uint32_t i = 0; i < audit->otherwise.parent_count; i++)
+        audit->parents.of[audit->parents.count++] = audit->otherwise.parents[i];
     if (error == 0)
-        error = zonedb_view_open(audit->db, &view);
+        error = zonedb_view_open(audit->db, &audit->view);
     if (error == 0) {
-        zonedb_view_rest(view);
-        if (audit->arguments->word_count > 0)
-            error = audit_named(audit, view);
-        else
-            error = audit_all(audit, view);
+        zonedb_view_rest(audit->view);
+        audit_ask_all(audit->asker, next, done, audit);
+        error = flush_notes(audit);
+        error = audit->error != 0 ? audit->error : error;
     }
-    zonedb_view_close(view);
+    zonedb_view_close(audit->view);
     audit_store_close(audit->store);
     if (audit->arguments->is_json)
         fputs(audit->has_json ? "]\n" : "[]\n", stdout);

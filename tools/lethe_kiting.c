@@ -69,7 +69,7 @@ static enum kite compare(const struct finding *finding)
                                                     : KITE_NONE;
 }
 
-static void look(struct audit_asker *asker, const uint8_t *apex,
+static void look(struct audit_asker *asker, unsigned timeout_s, const uint8_t *apex,
                  const struct sockaddr_storage *cache, const struct audit_servers *parents,
                  struct finding *finding)
 {
@@ -77,7 +77,7 @@ static void look(struct audit_asker *asker, const uint8_t *apex,
 
     name_copy_lower(zone.apex, apex);
     *finding = (struct finding){.kite = KITE_UNKNOWN};
-    if (!audit_ask_cache(asker, apex, cache, &finding->cached, finding->why))
+    if (!audit_ask_cache(apex, cache, timeout_s, TRIES, &finding->cached, finding->why))
         return;
     audit_ask(asker, &zone, parents, &finding->parent);
     finding->kite = compare(finding);
@@ -180,7 +180,7 @@ static unsigned read_timeout(const struct lethe_arguments *arguments)
 
 static int look_at_all(const struct lethe_arguments *arguments,
                        const struct sockaddr_storage *cache, const struct audit_servers *parents,
-                       struct audit_asker *asker, struct finding *finding)
+                       unsigned timeout_s, struct audit_asker *asker, struct finding *finding)
 {
     bool has_ghost = false;
 
@@ -189,7 +189,7 @@ static int look_at_all(const struct lethe_arguments *arguments,
         char text[NAME_TEXT_MAX];
         if (!lethe_name(arguments->words[i], apex))
             return EXIT_USAGE;
-        look(asker, apex, cache, parents, finding);
+        look(asker, timeout_s, apex, cache, parents, finding);
         has_ghost |= finding->kite == KITE_GHOST;
         if (arguments->is_json)
             tell_json(name_to_text(apex, text), finding, i == 0);
@@ -218,7 +218,7 @@ int lethe_kiting(const struct lethe_arguments *arguments)
     struct finding *finding = malloc(sizeof(*finding));
     const int outcome = asker == NULL || finding == NULL
                             ? lethe_fail("out of memory")
-                            : look_at_all(arguments, &cache, &parents, asker, finding);
+                            : look_at_all(arguments, &cache, &parents, timeout_s, asker, finding);
     audit_asker_free(asker);
     free(finding);
     return outcome;

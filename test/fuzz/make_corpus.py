@@ -149,6 +149,7 @@ def main():
     make_client(os.path.join(top, "client"))
     make_goaways(os.path.join(top, "goaway"))
     make_responses(top)
+    make_audits(os.path.join(top, "audit"))
     make_signed(os.path.join(top, "tsig"), requests)
     make_dialogues(os.path.join(top, "dialogue"))
 
@@ -355,6 +356,36 @@ def make_responses(top):
             body = asked + pointed(rtype, octets) + pointed(rtype, octets[:-1])
             with open(os.path.join(top, "received", f"type{rtype}-{i}"), "wb") as file:
                 file.write(b"\2" + struct.pack(">6H", 7, 0x8400, 1, 2, 0, 0) + body)
+
+
+def make_audits(directory):
+    """What servers above zone.example may say of it: it is there, others have it, ask there, it is not."""
+    os.makedirs(directory, exist_ok=True)
+    record = lambda owner, rtype, rdata: name(owner) + struct.pack(">HHIH", rtype, 1, 60, len(rdata)) + rdata
+    ds = bytes.fromhex("060b0502092f6282650b950e680c2602a4ce3a51738a3b7b249fc7d18addea54f61bf8b4")
+    glue = [record("ns1.zone.example", 1, b"\xc0\0\2\1"), record("a.example", 28, b"a" * 16)]
+    servers = lambda owner, *names: [record(owner, 2, name(n)) for n in names]
+    soa = lambda owner: [record(owner, 6, name("a.example") * 2 + bytes(20))]
+    says = {"delegated": (0x8000, servers("zone.example", "ns1.zone.example", "ns.other.net"), glue),
+            "signed": (0x8000, servers("zone.example", "ns.host.net") + [record("zone.example", 43, ds)], []),
+            "strange": (0x8000, servers("zone.example", "ns.host.net")
+                        + [record("zone.example", 43, ds[:3] + b"\xfe" + ds[4:])], []),
+            "others": (0x8000, servers("zone.example", "ns.other.net"), []),
+            "example": (0x8000, servers("example", "a.example", "ns1.zone.example"), glue),
+            "beside": (0x8000, servers("other.example", "a.example"), glue),
+            "root": (0x8000, servers(".", "a.example"), glue),
+            "many": (0x8000, servers("example", *(f"n{i}.example" for i in range(80))),
+                     [record(f"n{i}.example", 1, bytes([10, 0, 0, i])) for i in range(80)]),
+            "none": (0x8403, soa("example"), []), "no-data": (0x8400, soa("example"), []),
+            "none-root": (0x8403, soa("."), []), "none-own": (0x8403, soa("zone.example"), []),
+            "both": (0x8400, soa("example") + servers("zone.example", "ns.host.net"), []),
+            "refused": (0x8005, [], [])}
+    for title, (flags, authority, additional) in says.items():
+        body = name("zone.example") + b"\0\2\0\1" + b"".join(authority + additional)
+        octets = struct.pack(">6H", 7, flags, 1, 0, len(authority), len(additional)) + body
+        for above in range(4):
+            with open(os.path.join(directory, f"{title}-{above}"), "wb") as file:
+                file.write(bytes([above]) + octets)
 
 
 def make_cookies(directory):

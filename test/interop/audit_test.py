@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""`lethe audit` beside a lethed, with another lethed as the parent: delegated, gone, withheld, back.
+"""`lethe audit` beside a lethed, with another lethed as the parent: delegated, gone, withheld, back. And
+with parents that are not what they seem.
 
 usage: audit_test.py --build DIR
 
 Time is made short by what is configured: a TTL of one second at the parent, two findings, no spread.
 """
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -17,6 +19,7 @@ import time
 import message as dns
 import oddities
 import peers
+from bad_server import BadServer, question_end, record, response
 
 CHILD = """@ 3600 IN SOA ns1 admin 7 7200 3600 1209600 300
 @ 3600 IN NS ns1
@@ -163,6 +166,98 @@ def run_by_hints(beds):
         assert ("TTL of 3600" in done.stderr) == is_warned, done.stderr
 
 
+def referral(request, name="ns.elsewhere.net", glue="", cut=b"\xc0\x0c"):
+    """To a name server; where `glue` is an address it comes along."""
+    server = peers.name_to_wire(name)
+    body = record(dns.NS, server, owner=cut)
+    if glue:
+        body += record(dns.A, bytes(map(int, glue.split("."))), owner=server)
+    return response(request, (0, 1, 1 if glue else 0), body, flags=0x8000)
+
+
+def nothing(request):
+    """There is no such delegation."""
+    apex = peers.name_to_wire("example")
+    return response(request, (0, 1, 0), record(6, apex + apex + bytes(20), owner=apex), flags=0x8403)
+
+
+def lower(message):
+    end = question_end(message) - 4
+    return message[:12] + message[12:end].lower() + message[end:]
+
+
+def cut(message):
+    return response(message, flags=0x8600)
+
+
+def run_lied_to(beds):
+    """Nothing counts against a zone that came over UDP, and nothing for it that would be news."""
+    def both(over_udp, over_tcp):
+        return lambda request, is_tcp: [(over_tcp if is_tcp else over_udp)(request)]
+
+    none, silent = (lambda request: b""), (lambda request, is_tcp: [])
+    for over_udp, over_tcp, found, transports in (
+            (referral, none, "delegated", [False]),
+            (nothing, nothing, "undelegated", [False, True]),
+            (nothing, referral, "delegated", [False, True]),
+            (nothing, none, "unknown", [False, True]),
+            (cut, referral, "delegated", [False, True]),
+            (lambda request: lower(nothing(request)), referral, "delegated", [False, True])):
+        beds.lethe(beds.child, "zone", "load", "lied.example", beds.child.zones["zone.example."])
+        with BadServer(both(over_udp, over_tcp)) as parent:
+            said = beds.audit("--parent", f"127.0.0.1@{parent.port}", "lied.example")
+            assert said["found"] == found, (said, parent.asked)
+            assert parent.asked == transports, parent.asked
+            if found == "undelegated":  # that it is back would be news
+                parent.answer, parent.asked = both(referral, nothing), []
+                said = beds.audit("lied.example")
+                assert said["found"] == "undelegated" and parent.asked == [True], (said, parent.asked)
+                parent.answer = both(nothing, referral)
+                assert beds.audit("lied.example")["found"] == "delegated"
+    # A referral that is a lie leads astray over UDP only.
+    apex = peers.name_to_wire("example")
+    astray = lambda request: referral(request, "a.example", "127.0.0.1", apex)
+    right = lambda request: referral(request, "b.example", "127.0.0.4", apex)
+    with contextlib.ExitStack() as running:
+        liar = running.enter_context(BadServer(both(nothing, nothing)))
+        port = liar.port
+        running.enter_context(BadServer(both(astray, right), "127.0.0.2", port))
+        running.enter_context(BadServer(both(referral, referral), "127.0.0.4", port))
+        said = beds.audit("--parent", f"127.0.0.2@{port}", "lied.example")
+        assert said["found"] == "delegated" and liar.asked == [False], (said, liar.asked)
+        # Who is silent is not the last one; who says nothing of use neither.
+        mute = running.enter_context(BadServer(silent, "127.0.0.3", port))
+        lame = running.enter_context(BadServer(lambda r, _: [response(r, flags=0x8005)], "127.0.0.5", port))
+        said = beds.audit("--parent", f"127.0.0.3@{port}", "--parent", f"127.0.0.5@{port}", "--parent",
+                          f"127.0.0.4@{port}", "lied.example")
+        assert said["found"] == "delegated" and mute.asked == [False] * 2 and lame.asked, said
+
+
+ZONES = 300
+
+
+def run_many(beds):
+    """All zones of a database at once, one after the other with the same parents, one of them mute."""
+    names = [f"z{i}.example" for i in range(ZONES)]
+    list_file = beds.file("list", "".join(f"{name} {beds.child.zones['zone.example.']}\n" for name in names))
+    beds.lethe(beds.child, "zone", "load", "--list", list_file)
+    beds.delegate("\n".join(f"z{i} 1 IN NS ns1.z{i}\nns1.z{i} 1 IN A 127.0.0.9"
+                            for i in range(ZONES) if i % 10 != 0))
+    asked = {}
+    with BadServer(lambda request, is_tcp: [], "127.0.0.6", beds.parent.port) as mute:
+        text = beds.lethe(beds.child, "audit", "--json", "--timeout", "1", "--parent",
+                          f"127.0.0.6@{mute.port}", "--parent", f"127.0.0.3@{beds.parent.port}",
+                          exit_codes=(0, 1))
+        for said in json.loads(text):
+            assert said["zone"] not in asked, said["zone"]
+            asked[said["zone"]] = said["found"]
+        for i, name in enumerate(names):
+            wanted = "delegated" if i % 10 != 0 else "undelegated"
+            assert asked[name + "."] == wanted, f"{name}: {asked[name + '.']}"
+        # The first of them met it, the others did not wait for it; those that are bad asked all.
+        assert len(mute.asked) < ZONES / 2, len(mute.asked)
+
+
 def run_by_timer(tmp, build):
     """The daemon runs the audit by itself: gone, and back."""
     beds = Beds(tmp, build)
@@ -192,7 +287,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="lethe-audit-") as tmp:
         beds = Beds(tmp, args.build)
         with beds.child, beds.parent, beds.root:
-            for run in (run_by_parent, run_cut, run_by_hints):
+            for run in (run_by_parent, run_cut, run_by_hints, run_lied_to, run_many):
                 run(beds)
                 print(f"{run.__name__}: good")
     with tempfile.TemporaryDirectory(prefix="lethe-audit-") as tmp:

@@ -120,6 +120,10 @@ START_TEST(test_negative)
     begin(AA, 0);
     named(2, "example.", 6, "a.example.");
     expect(AUDIT_UNDELEGATED);
+    begin(AA, 3);
+    named(2, ".", 6, "a.example.");
+    ck_assert_int_eq(judge("example.").verdict, AUDIT_VERDICT_USELESS);
+    ck_assert_int_eq(judge(".").verdict, AUDIT_VERDICT_FOUND);
     /* Not by an authority; without a SOA; that of the zone itself, of a sibling. */
     begin(QR, 3);
     named(2, "example.", 6, "a.example.");
@@ -145,6 +149,8 @@ START_TEST(test_useless)
     named(1, "zone.example.", 2, "ns.host.net.");
     ck_assert_int_eq(judge("example.").verdict, AUDIT_VERDICT_USELESS);
     begin(QR, 0);
+    ck_assert_int_eq(judge("example.").verdict, AUDIT_VERDICT_USELESS);
+    record(2, "zone.example.", 2, message, 0); /* no octets of RDATA are no name */
     ck_assert_int_eq(judge("example.").verdict, AUDIT_VERDICT_USELESS);
 }
 END_TEST

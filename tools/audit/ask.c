@@ -2,34 +2,62 @@
 #include "tools/audit/ask.h"
 
 #include "server/address.h"
-#include "tools/query/exchange.h"
-#include "tools/query/received.h"
+#include "tools/audit/flight.h"
+#include "tools/audit/referral.h"
+#include "tools/query/socket.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    TYPE_A = 1,
-    TYPE_NS = 2,
-    TYPE_AAAA = 28,
-    CLASS_IN = 1,
+/* Addresses that are kept in mind, a power of two, and places where one may be. */
+#define PEERS 1024
+#define PEER_PLACES 8
+/* Zones above zones whose servers are kept in mind. */
+#define KNOWN_MAX 256
+
+/* An address that is asked, or was. Those of UDP and of TCP are counted apart. */
+struct peer {
+    struct sockaddr_storage address;
+    unsigned in_flight, silent[2];
 };
 
-static_assert(AUDIT_ADDRESSES_MAX == SERVERS_MAX && AUDIT_WHY_MAX >= SERVERS_ERROR_MAX, "");
+/* A referral that was followed. */
+struct known {
+    struct audit_servers from;
+    bool is_strict;
+    uint8_t cut[NAME_MAX_LEN];
+    struct audit_servers servers;
+};
+
+/* One question on its way down. */
+struct walk {
+    struct audit_question *question; /* NULL: none */
+    bool is_strict;                  /* over TCP alone, from the beginning */
+    bool has_above;
+    uint8_t above[NAME_MAX_LEN]; /* the zone whose servers `now` are */
+    struct audit_servers now;
+    size_t next; /* of them */
+    unsigned level, told, tries;
+    bool is_tcp;       /* the next try */
+    struct peer *peer; /* that is asked; NULL: none, in line */
+    struct flight flight;
+    struct audit_answer best;
+};
 
 struct audit_asker {
-    unsigned timeout_s, tries; /* of each server */
-    struct exchange exchange;
+    unsigned timeout_s, tries;
+    struct peer peers[PEERS];
+    struct known known[KNOWN_MAX];
+    size_t known_count;
+    struct walk walks[AUDIT_WALKS_MAX];
 };
 
 struct audit_asker *audit_asker_new(unsigned timeout_s, unsigned tries)
 {
-    struct audit_asker *asker = malloc(sizeof(*asker));
+    struct audit_asker *asker = calloc(1, sizeof(*asker));
 
     if (asker != NULL) {
         asker->timeout_s = timeout_s;
@@ -43,271 +71,357 @@ void audit_asker_free(struct audit_asker *asker)
     free(asker);
 }
 
-static void servers_set(const struct audit_servers *from, struct servers *servers)
-{
-    servers->count = 0;
-    for (size_t i = 0; i < from->count; i++)
-        servers_add(servers, AF_UNSPEC, &from->of[i], "");
-}
+/* ---- whom ---- */
 
-int audit_hints(const char *file, struct audit_servers *servers_out, char *error)
+/* NULL: its places are taken by others that are being asked. */
+static struct peer *peer_of(struct audit_asker *asker, const struct sockaddr_storage *address)
 {
-    struct servers servers = {.count = 0};
-    struct plan plan;
+    struct peer *idle = NULL;
+    uint8_t len;
+    const uint8_t *octets = address_octets(address, &len);
+    uint32_t hash = address_port(address);
 
-    plan_init(&plan);
-    if (strlen(file) >= sizeof(plan.hints)) {
-        snprintf(error, AUDIT_WHY_MAX, "the path of the hints is too long");
-        return -ENAMETOOLONG;
+    for (uint8_t i = 0; i < len; i++)
+        hash = (hash ^ octets[i]) * UINT32_C(0x01000193);
+    for (uint32_t i = 0; i < PEER_PLACES; i++) {
+        struct peer *peer = &asker->peers[((hash ^ hash >> 16) + i) % PEERS];
+        if (address_equal(&peer->address, address))
+            return peer;
+        if (peer->in_flight == 0 && (idle == NULL || peer->address.ss_family == AF_UNSPEC))
+            idle = peer;
     }
-    strcpy(plan.hints, file);
-    const int outcome = servers_hints(&plan, &servers, error);
-    servers_out->count = servers.count;
-    for (size_t i = 0; i < servers.count; i++)
-        servers_out->of[i] = servers.of[i].address;
-    return outcome;
+    if (idle != NULL)
+        *idle = (struct peer){.address = *address};
+    return idle;
 }
 
-/* ---- one server ---- */
-
-static void plan_for(const struct audit_asker *asker, const uint8_t *name, struct plan *plan)
+/* Of the servers that are left the one that is best asked now comes next: one that is not known to
+ * be silent, of these the one that has least to do. */
+static struct peer *walk_choose(struct audit_asker *asker, struct walk *walk)
 {
-    plan_init(plan);
-    plan->has_name = plan->has_type = plan->has_class = true;
-    name_copy_lower(plan->name, name);
-    plan->type = TYPE_NS;
-    plan->class = CLASS_IN;
-    plan->is_rd = false;
-    plan->is_ad = false;
-    plan->edns.is_present = true;
-    plan->edns.is_do = true;
-    plan->timeout_s = asker->timeout_s;
-    plan->tries = asker->tries;
-}
+    struct peer *chosen = NULL;
+    size_t at = walk->next;
 
-static bool ask_server(struct audit_asker *asker, const struct audit_zone *zone,
-                       const uint8_t *above, const struct server *server,
-                       struct audit_answer *answer)
-{
-    struct exchange_context context = EXCHANGE_CONTEXT_INIT;
-    struct servers one = {.count = 1, .of = {*server}};
-    struct plan plan;
-    char text[ADDRESS_TEXT_MAX];
-
-    plan_for(asker, zone->apex, &plan);
-    const int error = exchange_run(&plan, &one, &context, &asker->exchange);
-    exchange_context_end(&context);
-    if (error != 0 || asker->exchange.response_len < HEADER_LEN) {
-        *answer = (struct audit_answer){.verdict = AUDIT_VERDICT_USELESS};
-        snprintf(answer->why, sizeof(answer->why), "no answer from %s",
-                 address_to_text(&server->address, text));
-        return false;
-    }
-    audit_judge(zone, above, asker->exchange.response, asker->exchange.response_len, answer);
-    return true;
-}
-
-/* ---- the servers of a referral ---- */
-
-static void add_glue(struct servers *servers, const struct received_record *record, uint16_t port)
-{
-    const knot_rdata_t *rdata = record->set.rrs.rdata;
-    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
-
-    if (record->is_malformed || rdata == NULL)
-        return;
-    if (record->set.type == TYPE_A && rdata->len == 4) {
-        struct sockaddr_in *in = (struct sockaddr_in *)&address;
-        in->sin_family = AF_INET;
-        in->sin_port = htons(port);
-        memcpy(&in->sin_addr, rdata->data, 4);
-    } else if (record->set.type == TYPE_AAAA && rdata->len == 16) {
-        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&address;
-        in6->sin6_family = AF_INET6;
-        in6->sin6_port = htons(port);
-        memcpy(&in6->sin6_addr, rdata->data, 16);
-    }
-    if (address.ss_family != AF_UNSPEC)
-        servers_add(servers, AF_UNSPEC, &address, "");
-}
-
-/* Without glue the system's resolver has to know. */
-static void add_looked_up(struct servers *servers, const uint8_t *name, uint16_t port)
-{
-    const struct addrinfo hints = {.ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICSERV};
-    struct addrinfo *found;
-    char text[NAME_TEXT_MAX], service[8];
-
-    snprintf(service, sizeof(service), "%u", port);
-    if (getaddrinfo(name_to_text(name, text), service, &hints, &found) != 0)
-        return;
-    for (const struct addrinfo *at = found; at != NULL; at = at->ai_next) {
-        struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
-        if (at->ai_addrlen > sizeof(address))
+    for (size_t i = walk->next; i < walk->now.count; i++) {
+        struct peer *peer = peer_of(asker, &walk->now.of[i]);
+        if (peer == NULL)
             continue;
-        memcpy(&address, at->ai_addr, at->ai_addrlen);
-        servers_add(servers, AF_UNSPEC, &address, "");
+        const bool is_silent = peer->silent[walk->is_tcp] > 0;
+        if (chosen != NULL && (chosen->silent[walk->is_tcp] > 0) <= is_silent &&
+            ((chosen->silent[walk->is_tcp] > 0) < is_silent ||
+             chosen->in_flight <= peer->in_flight))
+            continue;
+        chosen = peer;
+        at = i;
     }
-    freeaddrinfo(found);
-}
-
-static bool is_server_of(const struct received *response, const uint8_t *cut, const uint8_t *name)
-{
-    for (size_t i = 0; i < response->record_count; i++) {
-        const struct received_record *record = &response->records[i];
-        const knot_rdata_t *rdata = record->set.rrs.rdata;
-        if (record->section == RECEIVED_AUTHORITY && record->set.type == TYPE_NS &&
-            !record->is_malformed && rdata != NULL && name_len(rdata->data, rdata->len) > 0 &&
-            name_equal(record->set.owner, cut) && name_equal(rdata->data, name))
-            return true;
-    }
-    return false;
-}
-
-/* Addresses that come along count if whoever told may tell of these names. */
-static void servers_below(const struct audit_asker *asker, const uint8_t *above, const uint8_t *cut,
-                          struct servers *servers)
-{
-    const uint16_t port = address_port(&asker->exchange.server.address);
-    struct received response;
-
-    servers->count = 0;
-    received_begin(asker->exchange.response, asker->exchange.response_len, &response);
-    for (size_t i = 0; i < response.record_count; i++) {
-        const struct received_record *record = &response.records[i];
-        if (record->section == RECEIVED_ADDITIONAL &&
-            (above == NULL || name_is_at_or_below(record->set.owner, above)) &&
-            is_server_of(&response, cut, record->set.owner))
-            add_glue(servers, record, port);
-    }
-    for (size_t i = 0; i < response.record_count && servers->count == 0; i++) {
-        const struct received_record *record = &response.records[i];
-        const knot_rdata_t *rdata = record->set.rrs.rdata;
-        if (record->section == RECEIVED_AUTHORITY && record->set.type == TYPE_NS &&
-            !record->is_malformed && rdata != NULL && name_len(rdata->data, rdata->len) > 0 &&
-            name_equal(record->set.owner, cut))
-            add_looked_up(servers, rdata->data, port);
-    }
-    received_end(&response);
+    const struct sockaddr_storage address = walk->now.of[at];
+    walk->now.of[at] = walk->now.of[walk->next];
+    walk->now.of[walk->next] = address;
+    return chosen;
 }
 
 /* ---- from level to level ---- */
+
+static void level_begin(struct walk *walk)
+{
+    walk->next = walk->told = walk->tries = 0;
+    walk->is_tcp = walk->is_strict;
+    walk->best = (struct audit_answer){.verdict = AUDIT_VERDICT_USELESS, .why = "no server to ask"};
+}
+
+static void walk_begin(struct walk *walk, bool is_strict)
+{
+    walk->is_strict = is_strict;
+    walk->has_above = false;
+    walk->level = 0;
+    walk->now = *walk->question->from;
+    walk->peer = NULL;
+    level_begin(walk);
+}
+
+static void walk_descend(struct walk *walk, const uint8_t *cut, const struct audit_servers *servers)
+{
+    walk->has_above = true;
+    name_copy_lower(walk->above, cut);
+    walk->now = *servers;
+    walk->level++;
+    level_begin(walk);
+}
+
+static bool is_below(const uint8_t *name, const uint8_t *other)
+{
+    return name_is_at_or_below(name, other) && !name_equal(name, other);
+}
+
+static bool is_same(const struct audit_servers *one, const struct audit_servers *other)
+{
+    for (size_t i = 0; i < one->count && i < other->count; i++)
+        if (!address_equal(&one->of[i], &other->of[i]))
+            return false;
+    return one->count == other->count;
+}
+
+/* Others may have been told meanwhile where it goes on. */
+static void walk_skip(const struct audit_asker *asker, struct walk *walk)
+{
+    const struct known *best = NULL;
+
+    for (size_t i = 0; i < KNOWN_MAX && i < asker->known_count; i++) {
+        const struct known *known = &asker->known[i];
+        if (known->is_strict >= walk->is_strict &&
+            is_below(walk->question->zone->apex, known->cut) &&
+            (!walk->has_above || is_below(known->cut, walk->above)) &&
+            (best == NULL || is_below(known->cut, best->cut)) &&
+            is_same(&known->from, walk->question->from))
+            best = known;
+    }
+    if (best != NULL)
+        walk_descend(walk, best->cut, &best->servers);
+}
+
+static void known_add(struct audit_asker *asker, const struct walk *walk, const uint8_t *cut,
+                      const struct audit_servers *servers)
+{
+    struct known *known = &asker->known[asker->known_count++ % KNOWN_MAX];
+
+    known->from = *walk->question->from;
+    known->is_strict = walk->is_strict;
+    name_copy_lower(known->cut, cut);
+    known->servers = *servers;
+}
+
+/* Returns whether there are servers to go on with. */
+static bool walk_follow(struct audit_asker *asker, struct walk *walk, const uint8_t *cut)
+{
+    const uint8_t *octets = flight_response(&walk->flight);
+    const size_t len = walk->flight.response_len;
+    const uint16_t port = address_port(&walk->now.of[walk->next]);
+    struct audit_servers below;
+
+    referral_glue(octets, len, walk->has_above ? walk->above : NULL, cut, port, &below);
+    if (below.count == 0)
+        referral_look_up(octets, len, cut, port, &below);
+    if (below.count == 0 || walk->level + 1 == AUDIT_LEVELS_MAX)
+        return false;
+    known_add(asker, walk, cut, &below);
+    walk_descend(walk, cut, &below);
+    return true;
+}
 
 /* Better: delegated, then mismatched, then undelegated, then nothing. */
 static bool is_better(const struct audit_answer *one, const struct audit_answer *other)
 {
     if (one->verdict != AUDIT_VERDICT_FOUND || other->verdict != AUDIT_VERDICT_FOUND)
-        return one->verdict == AUDIT_VERDICT_FOUND;
+        return one->verdict == AUDIT_VERDICT_FOUND || other->verdict != AUDIT_VERDICT_FOUND;
     return one->found < other->found;
 }
 
-/* Returns whether `below` has servers that are to be asked. */
-static bool ask_level(struct audit_asker *asker, const struct audit_zone *zone,
-                      const uint8_t *above, const struct servers *servers, struct servers *below,
-                      struct audit_answer *best)
+static void server_next(struct walk *walk)
 {
-    unsigned told = 0;
+    walk->next++;
+    walk->tries = 0;
+    walk->is_tcp = walk->is_strict;
+}
 
-    *best = (struct audit_answer){.verdict = AUDIT_VERDICT_USELESS, .why = "no server to ask"};
-    for (size_t i = 0; i < servers->count && told < AUDIT_SERVERS_MAX; i++) {
-        struct audit_answer answer;
-        told += ask_server(asker, zone, above, &servers->of[i], &answer);
-        if (answer.verdict == AUDIT_VERDICT_ABOVE && best->verdict != AUDIT_VERDICT_FOUND) {
-            *best = answer;
-            servers_below(asker, above, answer.cut, below);
-            if (below->count > 0)
-                return true;
+static void walk_judge(struct audit_asker *asker, struct walk *walk)
+{
+    struct audit_answer answer;
+
+    audit_judge(walk->question->zone, walk->has_above ? walk->above : NULL,
+                flight_response(&walk->flight), walk->flight.response_len, &answer);
+    walk->told++;
+    if (answer.verdict == AUDIT_VERDICT_ABOVE && walk->best.verdict != AUDIT_VERDICT_FOUND &&
+        walk_follow(asker, walk, answer.cut))
+        return;
+    if (is_better(&answer, &walk->best))
+        walk->best = answer;
+    server_next(walk);
+}
+
+static void walk_hear_nothing(struct walk *walk)
+{
+    char text[ADDRESS_TEXT_MAX];
+
+    if (walk->best.verdict == AUDIT_VERDICT_USELESS)
+        snprintf(walk->best.why, sizeof(walk->best.why), "no answer from %s%s",
+                 address_to_text(&walk->now.of[walk->next], text), walk->is_tcp ? " over TCP" : "");
+}
+
+/* ---- one question after the other ---- */
+
+/* What has become of the flight. Still waiting: its time is over. */
+static void walk_land(struct audit_asker *asker, struct walk *walk, enum flight_outcome outcome)
+{
+    struct peer *peer = walk->peer;
+
+    flight_end(&walk->flight);
+    peer->in_flight--;
+    walk->peer = NULL;
+    switch (outcome) {
+    case FLIGHT_DONE:
+        peer->silent[walk->is_tcp] = 0;
+        walk_judge(asker, walk);
+        return;
+    case FLIGHT_CUT:
+        peer->silent[0] = 0;
+        walk->is_tcp = true;
+        return;
+    case FLIGHT_WAITING:
+    case FLIGHT_FAILED:
+        break;
+    }
+    peer->silent[walk->is_tcp]++;
+    walk_hear_nothing(walk);
+    walk->tries++;
+    if (walk->is_tcp || outcome == FLIGHT_FAILED || walk->tries >= asker->tries)
+        server_next(walk);
+}
+
+static bool level_is_over(const struct walk *walk)
+{
+    return walk->next >= walk->now.count || walk->told >= AUDIT_SERVERS_MAX ||
+           (walk->best.verdict == AUDIT_VERDICT_FOUND && walk->best.found == AUDIT_DELEGATED);
+}
+
+static bool is_doubted(const struct walk *walk)
+{
+    return !walk->is_strict && walk->question->trust != AUDIT_TRUST_UDP &&
+           walk->best.verdict == AUDIT_VERDICT_FOUND && walk->best.found != AUDIT_DELEGATED;
+}
+
+/* Ask as soon as there is room. Returns false when the walk has its answer. */
+static bool walk_go_on(struct audit_asker *asker, struct walk *walk)
+{
+    while (walk->peer == NULL) {
+        if (walk->next == 0 && walk->told == 0 && walk->tries == 0)
+            walk_skip(asker, walk);
+        if (level_is_over(walk)) {
+            if (!is_doubted(walk))
+                return false;
+            walk_begin(walk, true);
             continue;
         }
-        if (is_better(&answer, best) || best->verdict == AUDIT_VERDICT_USELESS)
-            *best = answer;
-        if (best->verdict == AUDIT_VERDICT_FOUND && best->found == AUDIT_DELEGATED)
-            break;
+        /* The second try, and TCP after UDP, are of the same server. */
+        const bool is_bound = walk->tries > 0 || walk->is_tcp != walk->is_strict;
+        struct peer *peer =
+            is_bound ? peer_of(asker, &walk->now.of[walk->next]) : walk_choose(asker, walk);
+        if (peer == NULL || peer->in_flight >= AUDIT_PER_SERVER_MAX)
+            return true;
+        if (peer->silent[walk->is_tcp] >= AUDIT_SILENT_MAX) {
+            walk_hear_nothing(walk);
+            server_next(walk);
+            continue;
+        }
+        walk->peer = peer;
+        peer->in_flight++;
+        const enum flight_outcome outcome =
+            flight_begin(&walk->flight, walk->question->zone->apex, &walk->now.of[walk->next],
+                         walk->is_tcp, socket_clock_us() + (int64_t)asker->timeout_s * 1000000);
+        if (outcome != FLIGHT_WAITING)
+            walk_land(asker, walk, outcome);
     }
-    return false;
+    return true;
+}
+
+/* ---- all of them ---- */
+
+struct errand {
+    audit_next *next;
+    audit_done *done;
+    void *context;
+    bool is_over; /* there is no next question */
+};
+
+/* Returns whether the walk has a question still. */
+static bool walk_serve(struct audit_asker *asker, struct walk *walk, struct errand *errand)
+{
+    for (;;) {
+        if (walk->question == NULL && !errand->is_over) {
+            walk->question = errand->next(errand->context);
+            errand->is_over = walk->question == NULL;
+            if (walk->question != NULL)
+                walk_begin(walk, walk->question->trust == AUDIT_TRUST_TCP);
+        }
+        if (walk->question == NULL)
+            return false;
+        if (walk_go_on(asker, walk))
+            return true;
+        struct audit_question *question = walk->question;
+        question->answer = walk->best;
+        if (question->answer.verdict == AUDIT_VERDICT_ABOVE)
+            question->answer.verdict = AUDIT_VERDICT_USELESS;
+        walk->question = NULL;
+        errand->done(errand->context, question);
+    }
+}
+
+/* Wait for whichever comes first; what has come is read before it is too late for it. */
+static void walks_wait(struct audit_asker *asker)
+{
+    struct pollfd watched[AUDIT_WALKS_MAX];
+    int64_t now_us = socket_clock_us(), first_us = INT64_MAX;
+
+    for (size_t i = 0; i < AUDIT_WALKS_MAX; i++) {
+        const struct walk *walk = &asker->walks[i];
+        const bool is_flying = walk->question != NULL && walk->peer != NULL;
+        watched[i] = (struct pollfd){.fd = is_flying ? walk->flight.fd : -1};
+        if (!is_flying)
+            continue;
+        watched[i].events = flight_events(&walk->flight);
+        if (walk->flight.deadline_us < first_us)
+            first_us = walk->flight.deadline_us;
+    }
+    assert(first_us != INT64_MAX); /* who is in line waits for one that flies */
+    const int64_t wait_ms = first_us > now_us ? (first_us - now_us + 999) / 1000 : 0;
+    if (poll(watched, AUDIT_WALKS_MAX, (int)wait_ms) < 0)
+        memset(watched, 0, sizeof(watched)); /* a signal */
+    now_us = socket_clock_us();
+    for (size_t i = 0; i < AUDIT_WALKS_MAX; i++) {
+        struct walk *walk = &asker->walks[i];
+        if (walk->question == NULL || walk->peer == NULL)
+            continue;
+        const enum flight_outcome outcome =
+            watched[i].revents != 0 ? flight_turn(&walk->flight) : FLIGHT_WAITING;
+        if (outcome != FLIGHT_WAITING || walk->flight.deadline_us <= now_us)
+            walk_land(asker, walk, outcome);
+    }
+}
+
+void audit_ask_all(struct audit_asker *asker, audit_next *next, audit_done *done, void *context)
+{
+    struct errand errand = {.next = next, .done = done, .context = context};
+
+    asker->known_count = 0;
+    for (;;) {
+        bool is_busy = false;
+        for (size_t i = 0; i < AUDIT_WALKS_MAX; i++)
+            is_busy |= walk_serve(asker, &asker->walks[i], &errand);
+        if (!is_busy)
+            return;
+        walks_wait(asker);
+    }
+}
+
+static struct audit_question *next_once(void *context)
+{
+    struct audit_question **question = context, *next = *question;
+
+    *question = NULL;
+    return next;
+}
+
+static void done_once(void *context, struct audit_question *question)
+{
+    (void)context;
+    (void)question;
 }
 
 void audit_ask(struct audit_asker *asker, const struct audit_zone *zone,
                const struct audit_servers *from, struct audit_answer *answer)
 {
-    struct servers now, below;
-    uint8_t above[NAME_MAX_LEN];
+    struct audit_question question = {.zone = zone, .from = from, .trust = AUDIT_TRUST_UDP};
+    struct audit_question *next = &question;
 
-    servers_set(from, &now);
-    for (unsigned level = 0; level < AUDIT_LEVELS_MAX; level++) {
-        if (!ask_level(asker, zone, level == 0 ? NULL : above, &now, &below, answer)) {
-            if (answer->verdict == AUDIT_VERDICT_ABOVE)
-                answer->verdict = AUDIT_VERDICT_USELESS;
-            return;
-        }
-        name_copy_lower(above, answer->cut);
-        now = below;
-    }
-    *answer = (struct audit_answer){.verdict = AUDIT_VERDICT_USELESS, .why = "too many referrals"};
-}
-
-/* ---- caches ---- */
-
-static void see_cached(const struct received *response, const uint8_t *apex,
-                       struct audit_cached *cached)
-{
-    for (size_t i = 0; i < response->record_count; i++) {
-        const struct received_record *record = &response->records[i];
-        const knot_rdata_t *rdata = record->set.rrs.rdata;
-        /* A cache that is asked without recursion may tell in the authority section. */
-        if ((record->section != RECEIVED_ANSWER && record->section != RECEIVED_AUTHORITY) ||
-            record->set.type != TYPE_NS || record->is_malformed || rdata == NULL ||
-            name_len(rdata->data, rdata->len) != rdata->len ||
-            !name_equal(record->set.owner, apex) || cached->servers.count == AUDIT_NAMES_MAX)
-            continue;
-        if (cached->servers.count == 0 || record->set.ttl < cached->ttl)
-            cached->ttl = record->set.ttl;
-        name_copy_lower(cached->servers.of[cached->servers.count++], rdata->data);
-    }
-}
-
-static bool ask_cache_once(struct audit_asker *asker, const struct plan *plan,
-                           const struct sockaddr_storage *cache, struct audit_cached *cached,
-                           char *why)
-{
-    struct exchange_context context = EXCHANGE_CONTEXT_INIT;
-    struct servers one = {.count = 0};
-    struct received response;
-    char text[ADDRESS_TEXT_MAX];
-
-    servers_add(&one, AF_UNSPEC, cache, "");
-    const int error = exchange_run(plan, &one, &context, &asker->exchange);
-    exchange_context_end(&context);
-    if (error != 0 || asker->exchange.response_len < HEADER_LEN) {
-        snprintf(why, AUDIT_WHY_MAX, "no answer from %s", address_to_text(cache, text));
-        return false;
-    }
-    received_begin(asker->exchange.response, asker->exchange.response_len, &response);
-    /* NOERROR and NXDOMAIN tell something, and so does an answer without records. */
-    const bool is_told = response.fault[0] == '\0' && (response.rcode == 0 || response.rcode == 3);
-    snprintf(why, AUDIT_WHY_MAX, "%s says %s", address_to_text(cache, text),
-             response.fault[0] != '\0' ? "nothing well-formed"
-                                       : received_rcode_text(response.rcode, (char[32]){0}));
-    if (is_told)
-        see_cached(&response, plan->name, cached);
-    received_end(&response);
-    return is_told;
-}
-
-bool audit_ask_cache(struct audit_asker *asker, const uint8_t *apex,
-                     const struct sockaddr_storage *cache, struct audit_cached *cached, char *why)
-{
-    struct plan plan;
-
-    plan_for(asker, apex, &plan);
-    for (unsigned round = 0; round < 2; round++) {
-        *cached = (struct audit_cached){.has_asked_others = round == 1};
-        plan.is_rd = round == 1;
-        plan.tries = round == 0 ? 1 : asker->tries;
-        /* dnscache knows no EDNS, and takes what is behind a question for a mistake. */
-        plan.edns.is_present = round == 0;
-        if (ask_cache_once(asker, &plan, cache, cached, why))
-            return true;
-    }
-    return false;
+    audit_ask_all(asker, next_once, done_once, &next);
+    *answer = question.answer;
 }

@@ -33,13 +33,18 @@ static bool rdata_next(const struct zonedb_rrset *rrset, size_t *at, const uint8
     return true;
 }
 
+bool audit_is_name(const uint8_t *octets, size_t len)
+{
+    return len > 0 && name_len(octets, len) == len;
+}
+
 static bool has_server(const struct zonedb_rrset *servers, const uint8_t *name)
 {
     const uint8_t *rdata;
     size_t at = 0, len;
 
     while (rdata_next(servers, &at, &rdata, &len))
-        if (name_len(rdata, len) == len && name_equal(rdata, name))
+        if (audit_is_name(rdata, len) && name_equal(rdata, name))
             return true;
     return false;
 }
@@ -168,7 +173,7 @@ void audit_judge_own(const struct audit_zone *zone, const struct zonedb_rrset *s
 
     *answer = (struct audit_answer){.verdict = AUDIT_VERDICT_USELESS};
     while (rdata_next(servers, &at, &rdata, &len))
-        if (name_len(rdata, len) == len)
+        if (audit_is_name(rdata, len))
             see_server(&seen, zone, rdata, servers->ttl);
     at = 0;
     while (ds != NULL && rdata_next(ds, &at, &rdata, &len))
@@ -214,9 +219,11 @@ static void see_record(struct sight *sight, const struct audit_zone *zone, const
         sight->is_child |= is_here && record->set.type == TYPE_NS;
     if (record->section != RECEIVED_AUTHORITY || rdata == NULL)
         return;
-    if (record->set.type == TYPE_SOA && name_is_at_or_below(zone->apex, owner) && !is_here)
+    /* Who does not have the zone that it was asked for, and has one above it, knows nothing. */
+    if (record->set.type == TYPE_SOA && name_is_at_or_below(zone->apex, owner) && !is_here &&
+        (above == NULL || name_is_at_or_below(owner, above)))
         sight->negative = owner;
-    if (record->set.type == TYPE_NS && name_len(rdata, len) == len &&
+    if (record->set.type == TYPE_NS && audit_is_name(rdata, len) &&
         is_between(zone, above, owner)) {
         if (sight->cut == NULL)
             sight->cut = owner;

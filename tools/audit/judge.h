@@ -51,6 +51,9 @@ void audit_judge(const struct audit_zone *zone, const uint8_t *above, const uint
 void audit_judge_own(const struct audit_zone *zone, const struct zonedb_rrset *servers,
                      const struct zonedb_rrset *ds, struct audit_answer *answer_out);
 
+/* Is this one whole uncompressed name? RDATA of no octets is none. */
+bool audit_is_name(const uint8_t *octets, size_t len);
+
 /* Fits a DS (RFC 4034 5.1.4) one of the zone's keys? 1; 0; -1: its digest is of an unknown type. */
 int audit_ds_fits(const struct audit_zone *zone, const uint8_t *ds, size_t ds_len);
 

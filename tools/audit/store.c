@@ -213,35 +213,72 @@ static MDB_val key_of(const uint8_t *apex, uint8_t octets[NAME_MAX_LEN])
     return (MDB_val){name_copy_lower(octets, apex), octets};
 }
 
-int audit_store_get(struct audit_store *store, const uint8_t *apex, struct audit_entry *entry)
+static int entry_get(const struct audit_store *store, MDB_txn *txn, const uint8_t *apex,
+                     struct audit_entry *entry)
 {
     uint8_t octets[NAME_MAX_LEN];
     MDB_val key = key_of(apex, octets), value;
-    MDB_txn *txn;
+    const int rc = mdb_get(txn, store->dbi, &key, &value);
 
     *entry = (struct audit_entry){.parent_count = 0};
+    if (rc == 0 && !audit_entry_read(value.mv_data, value.mv_size, entry))
+        return MDB_CORRUPTED;
+    return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+static int entry_put(const struct audit_store *store, MDB_txn *txn, const uint8_t *apex,
+                     const struct audit_entry *entry)
+{
+    uint8_t octets[NAME_MAX_LEN], written[AUDIT_ENTRY_MAX];
+    MDB_val key = key_of(apex, octets), value = {audit_entry_write(entry, written), written};
+
+    return mdb_put(txn, store->dbi, &key, &value, 0);
+}
+
+static int end(MDB_txn *txn, int rc)
+{
+    if (rc == 0)
+        return error_of(mdb_txn_commit(txn));
+    mdb_txn_abort(txn);
+    return error_of(rc);
+}
+
+int audit_store_get(struct audit_store *store, const uint8_t *apex, struct audit_entry *entry)
+{
+    MDB_txn *txn;
     int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
+
     if (rc != 0)
         return error_of(rc);
-    rc = mdb_get(txn, store->dbi, &key, &value);
-    if (rc == 0 && !audit_entry_read(value.mv_data, value.mv_size, entry))
-        rc = MDB_CORRUPTED;
+    rc = entry_get(store, txn, apex, entry);
     mdb_txn_abort(txn);
-    return rc == MDB_NOTFOUND ? 0 : error_of(rc);
+    return error_of(rc);
 }
 
 int audit_store_put(struct audit_store *store, const uint8_t *apex, const struct audit_entry *entry)
 {
-    uint8_t octets[NAME_MAX_LEN], written[AUDIT_ENTRY_MAX];
-    MDB_val key = key_of(apex, octets), value = {audit_entry_write(entry, written), written};
+    MDB_txn *txn;
+    const int rc = mdb_txn_begin(store->env, NULL, 0, &txn);
+
+    return rc != 0 ? error_of(rc) : end(txn, entry_put(store, txn, apex, entry));
+}
+
+int audit_store_note(struct audit_store *store, const struct audit_note *notes, size_t count)
+{
     MDB_txn *txn;
     int rc = mdb_txn_begin(store->env, NULL, 0, &txn);
 
     if (rc != 0)
         return error_of(rc);
-    rc = mdb_put(txn, store->dbi, &key, &value, 0);
-    if (rc == 0)
-        return error_of(mdb_txn_commit(txn));
-    mdb_txn_abort(txn);
-    return error_of(rc);
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        struct audit_entry entry;
+        rc = entry_get(store, txn, notes[i].apex, &entry);
+        entry.record = notes[i].entry.record;
+        entry.is_withheld = notes[i].entry.is_withheld;
+        entry.cut_zone = notes[i].entry.cut_zone;
+        entry.ttl_uncut = notes[i].entry.ttl_uncut;
+        if (rc == 0)
+            rc = entry_put(store, txn, notes[i].apex, &entry);
+    }
+    return end(txn, rc);
 }

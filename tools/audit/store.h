@@ -41,6 +41,17 @@ int audit_store_get(struct audit_store *store, const uint8_t *apex, struct audit
 int audit_store_put(struct audit_store *store, const uint8_t *apex,
                     const struct audit_entry *entry);
 
+/* What was found out about a zone. */
+struct audit_note {
+    uint8_t apex[255];
+    struct audit_entry entry;
+};
+
+/* Put them there, all at once, but for policy and parents: these stay as they are there now, whoever
+ * has changed them meanwhile. On disk when this returns. Outcomes: 0; -EBADMSG an entry is damaged,
+ * nothing is put; other negative errno. */
+int audit_store_note(struct audit_store *store, const struct audit_note *notes, size_t count);
+
 /* An entry as octets, and back. `octets` has room for AUDIT_ENTRY_MAX. Pure. */
 #define AUDIT_ENTRY_MAX 256
 size_t audit_entry_write(const struct audit_entry *entry, uint8_t *octets);
