@@ -126,7 +126,7 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     [CONFIG_KEY_GOAWAY_DENY] = {"goaway", "deny", "goaway-deny", .help =
         "who gets no answer and is asked; may be repeated", PREFIXES(denied)},
     [CONFIG_KEY_GOAWAY_TCP_RATE] = {"goaway", "tcp-rate", "goaway-tcp-rate", "COUNT",
-        "stateless TCP: SYNs and requests a second of one prefix, 0: any (default: 0)",
+        "stateless TCP: SYNs and requests a second of a prefix (default: 0, any)",
         NUMBER(goaway_tcp_rate, 0, BUCKETS_RATE_MAX)},
     [CONFIG_KEY_GOAWAY_LIMIT] = {"goaway", "limit", "goaway-limit", "COUNT",
         "GoAways a second of one prefix (default: 5)", NUMBER(goaway_limit, 1, SHUN_TOTAL_MAX)},
