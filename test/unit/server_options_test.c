@@ -177,8 +177,10 @@ START_TEST(test_every_key_has_an_option_that_does_the_same)
         char words[256], text[256];
         const char *value = sample(key);
         bool is_proxy = k == CONFIG_KEY_PROXY;
-        snprintf(words, sizeof words, "%s --listen ::1 --tcp stateless --%s %s",
-                 is_proxy ? "" : "--db d", key->option, value);
+        bool is_of_code = k == CONFIG_KEY_GOAWAY_TCP_RATE; /* vain without one */
+        snprintf(words, sizeof words, "%s --listen ::1 --tcp stateless%s --%s %s",
+                 is_proxy ? "" : "--db d", is_of_code ? " --goaway-code port" : "", key->option,
+                 value);
         bool is_list = key->kind == CONFIG_KIND_PREFIXES;
         snprintf(text, sizeof text, "%s%s%s: %s%s%s\n", key->group != NULL ? key->group : "",
                  key->group != NULL ? ":\n  " : "", key->name, is_list ? "[" : "", value,
