@@ -6,7 +6,11 @@
 #include <assert.h>
 #include <string.h>
 
-static_assert(RECENT_TAIL_MAX + MODERN_WINDOW / 10 < MODERN_WINDOW, "a tail leaves some window");
+static_assert(RECENT_TAIL_MAX >= MODERN_WINDOW, "all that may come can be held");
+
+/* Of a tail that is acknowledged, which leaves some window. */
+#define ACKED_MAX 2048
+static_assert(ACKED_MAX + MODERN_WINDOW / 10 < MODERN_WINDOW, "an acknowledged tail leaves window");
 
 /* The data of `packet` behind `len` octets that are before it. */
 static bool join(const struct packet *packet, const uint8_t *before, uint32_t len,
@@ -82,7 +86,7 @@ enum stateless_tcp_outcome modern_tail_receive(const struct stateless_tcp_query 
     const struct packet *packet = query->packet;
     uint32_t len = packet->payload_len;
     bool is_at_point = query->point_len == 0 && !query->is_prefix_absent;
-    if (!is_at_point || !packet->has_timestamps || len > RECENT_TAIL_MAX)
+    if (!is_at_point || !packet->has_timestamps || len > ACKED_MAX)
         return STATELESS_TCP_DROP;
     /* Or more: of what comes later, which it did not send again. */
     bool is_all_there = query->held >= point->offset;
@@ -144,8 +148,8 @@ uint32_t modern_tail_acked(const struct stateless_tcp_query *query)
     uint32_t of_entry = entry != NULL ? entry->acked - query->request_seq : 0;
     uint32_t of_head = head != NULL ? head->seq + head->len - query->request_seq : 0;
     /* What is older ends before them. */
-    of_entry = of_entry <= RECENT_TAIL_MAX ? of_entry : 0;
-    of_head = of_head <= RECENT_TAIL_MAX ? of_head : 0;
+    of_entry = of_entry <= ACKED_MAX ? of_entry : 0;
+    of_head = of_head <= ACKED_MAX ? of_head : 0;
     return of_entry > of_head ? of_entry : of_head;
 }
 

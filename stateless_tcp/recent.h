@@ -35,7 +35,7 @@
 #define RECENT_SIZE_MIN (256u * 1024)
 #define RECENT_SIZE_DEFAULT (4u * 1024 * 1024)
 
-#define RECENT_TAIL_MAX 2048 /* octets of requests that could not be answered yet */
+#define RECENT_TAIL_MAX 2560 /* octets of requests that could not be answered yet */
 
 /* The last train of one connection. Numbers of the client's stream are its own sequence numbers,
  * those of ours count octets after our SYN. */

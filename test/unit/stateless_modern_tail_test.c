@@ -7,7 +7,10 @@
 
 #define REQUEST_COUNT 8
 
-static uint8_t requests[REQUEST_COUNT * REQUEST_LEN];
+/* More than the window takes. */
+#define REQUEST_COUNT_MAX (MODERN_WINDOW / REQUEST_LEN + 2)
+
+static uint8_t requests[REQUEST_COUNT_MAX * REQUEST_LEN];
 static uint32_t iss, echo;
 static uint16_t window;
 
@@ -31,7 +34,7 @@ static void say(uint32_t from, uint32_t to, uint32_t held)
 static void set_up(void)
 {
     fixture_set_up();
-    for (unsigned i = 0; i < REQUEST_COUNT; i++)
+    for (unsigned i = 0; i < REQUEST_COUNT_MAX; i++)
         request_make(i + 1, requests + i * REQUEST_LEN);
     struct frame_view syn_ack = fixture_connect(4);
     iss = syn_ack.seq;
@@ -75,8 +78,9 @@ START_TEST(pieces_of_any_size_are_joined)
     for (uint32_t size = 3; size <= REQUEST_LEN; size++) {
         set_up();
         uint32_t answered = 0;
-        for (uint32_t at = 0; at < sizeof requests; at += size) {
-            uint32_t to = at + size < sizeof requests ? at + size : (uint32_t)sizeof requests;
+        const uint32_t end = REQUEST_COUNT * REQUEST_LEN;
+        for (uint32_t at = 0; at < end; at += size) {
+            uint32_t to = at + size < end ? at + size : end;
             say(at, to, answered * 52);
             uint32_t whole = to / REQUEST_LEN;
             if (at == 0 && whole == 0) /* nothing is known of the connection yet */
@@ -291,6 +295,44 @@ START_TEST(nothing_goes_ahead_of_a_long_train_of_pieces)
 }
 END_TEST
 
+/* A client that pipelines fills the window behind a train; what it sent is answered when its turn
+ * comes, although it is never sent again. */
+START_TEST(window_of_requests_is_held)
+{
+    const uint32_t end = REQUEST_LEN + MODERN_WINDOW;
+    set_up();
+    response_len = 1500;
+    say(0, REQUEST_LEN, 0);
+    echo = load_be32(sent(0).options + 4);
+    window = 1; /* nothing fits beside the first response */
+    for (uint32_t at = REQUEST_LEN, to; at < end; at = to) {
+        to = at + 1208 < end ? at + 1208 : end;
+        say(at, to, 0);
+        ck_assert_uint_eq(train.frame_count, 0);
+    }
+    window = 65535;
+    response_len = 30;
+    uint32_t held = 1502;
+    const uint32_t count = end / REQUEST_LEN, all = held + (count - 1) * 32;
+    for (unsigned turn = 0; turn < count && held < all; turn++) {
+        say(end, end, held);
+        ck_assert_msg(train.frame_count > 0, "turn %u: the client holds %u of %u", turn, held, all);
+        for (unsigned f = 0; f < train.frame_count; f++) {
+            struct frame_view view = sent(f);
+            uint32_t at = view.seq - iss - 1;
+            ck_assert_uint_le(at, held);
+            for (uint32_t i = 0; i < view.payload_len; i++)
+                if ((at + i - 1502) % 32 == 2)
+                    ck_assert_uint_eq(view.payload[i], 2 + (at + i - 1502) / 32);
+            if (at + view.payload_len > held)
+                held = at + (uint32_t)view.payload_len;
+            echo = load_be32(view.options + 4) & ~1u;
+        }
+    }
+    ck_assert_uint_eq(held, all);
+}
+END_TEST
+
 /* A train, pieces of whose requests are sent again, is known to nobody any more. Silence is not for
  * ever: the client must know. */
 START_TEST(who_is_stuck_gets_rst)
@@ -434,7 +476,7 @@ TEST_MAIN("stateless_tcp/modern_tail", cut_request_is_joined, pieces_of_any_size
           acknowledged_piece_is_remembered, rest_of_acknowledged_piece_is_acknowledged,
           piece_is_acknowledged_though_forgotten, piece_behind_a_low_point_is_acknowledged,
           waiting_acknowledges_no_less, nothing_goes_ahead_of_a_long_train_of_pieces,
-          who_is_stuck_gets_rst, piece_is_not_acknowledged_before_its_turn,
-          another_piece_is_not_acknowledged, rest_without_beginning_is_silence,
-          request_ahead_is_answered_in_its_turn, end_of_train_presses_for_acknowledgement,
-          old_echo_of_who_holds_all_is_understood)
+          window_of_requests_is_held, who_is_stuck_gets_rst,
+          piece_is_not_acknowledged_before_its_turn, another_piece_is_not_acknowledged,
+          rest_without_beginning_is_silence, request_ahead_is_answered_in_its_turn,
+          end_of_train_presses_for_acknowledgement, old_echo_of_who_holds_all_is_understood)
