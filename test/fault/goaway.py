@@ -146,7 +146,9 @@ def test_dry_run_and_keep(bed):
 
 def test_denied_and_not_asked(bed):
     with Network(client=Here()) as net, \
-            bed.lethed(net, "--goaway-deny", net.client_v4 + "/32") as lethed:
+            bed.lethed(net, "--goaway-deny", "198.18.0.0/26") as lethed:
+        net.client.ip("address add 198.18.0.77/24 dev v1")
+        assert ask("198.18.0.77", net.v4) == "answer"
         (source, target), others = pairs(net)
         with messages.raw_socket(source) as raw:
             assert ask(source, target) == "silence"

@@ -21,7 +21,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import goaway_messages as messages  # noqa: E402
 from goaway_bed import (LIMIT, REFUSED, Bed, Blocks, Forger, Watcher, ask, ask_connected,  # noqa: E402
                         ask_tcp, blocks, denied, pairs, quiet, tcp_client)
-from netns import Here, Network, need_own_network, run_tests, skip_unless, wait_until  # noqa: E402
+from netns import Here, Lethed, Network, need_own_network, run_tests, skip_unless, wait_until  # noqa: E402
 
 TCP = 6
 
@@ -138,6 +138,41 @@ def test_over_its_rate(bed):
                         tcp="stateless"):
             for source, target in pairs(net):
                 assert [ask_tcp(source, target) for _ in range(10)] == ["answer"] * 10
+
+
+def test_reload(bed):
+    """Who is denied by a reload is no longer answered, in the driver neither, and is again afterwards."""
+    with Network(client=Here()) as net, tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        def configure(goaway):
+            file.seek(0)
+            file.truncate()
+            file.write(f"database: {bed.database}\nworkers: 1\nlisten:\n")
+            for address in net.addresses:
+                file.write(f"  - {{address: '{address}@53', tcp: stateless, interface: v0}}\n")
+            if bed.has_xdp:
+                file.write("io: xdp\ndriver: zones\nudp: fast\nimage: 4M\n")
+            file.write(f"goaway: {{code: port, {goaway}}}\n")
+            file.flush()
+        if bed.has_xdp:  # veth hands over what the driver answers
+            net.client.run("ethtool", "-K", "v1", "gro", "on")
+        configure("limit: 20")
+        with Lethed(bed.lethed_program, "--config", file.name, place=net.server) as lethed:
+            def reload(goaway):
+                lines = len(lethed.lines)
+                configure(goaway)
+                lethed.signal(signal.SIGHUP)
+                wait_until(lambda: any("reloaded" in line for line in lethed.lines[lines:]), "it")
+            for source, target in pairs(net):
+                assert ask_tcp(source, target) == "answer"
+            reload(f"deny: [{net.client_v4}, '{net.client_v6}']")
+            for source, target in pairs(net):
+                with bed.agent() as agent:
+                    assert ask_tcp(source, target) in ("silence", *REFUSED)
+                    agent.wait_for("blocked")
+            reload("limit: 20")
+            for source, target in pairs(net):
+                said = [ask_tcp(source, target, seconds=2) for _ in range(2)]
+                assert said == ["answer"] * 2, (said, lethed.lines)
 
 
 # ---- against the server ----
@@ -276,7 +311,7 @@ def test_goaway_before_the_answer(bed):
 
 
 def main():
-    skip_unless()
+    skip_unless("ethtool")
     need_own_network()
     programs = [os.path.abspath(program) for program in sys.argv[1:4]] + sys.argv[4:]
     with tempfile.TemporaryDirectory(prefix="lethe-goaway-") as directory:

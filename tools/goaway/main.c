@@ -129,7 +129,7 @@ static int program_open(struct program *program)
     const struct table_config table_config = {
         .is_kept = options->is_kept,
         .edge_index = options->is_edge ? if_nametoindex(options->interface) : 0,
-        .element_max = AGENT_BLOCKS_MAX,
+        .element_max = 2 * AGENT_BLOCKS_MAX, /* the kernel forgets those that are over later */
     };
     if (!options->is_dry &&
         (outcome = table_open(&table_config, &program->table, &table_error)) != 0) {

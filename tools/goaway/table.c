@@ -177,7 +177,7 @@ int table_block(struct table *table, enum goaway_code code, const struct goaway_
                 unsigned seconds, struct table_error *error)
 {
     int family = packet->ends.source.family == 4 ? AF_INET : AF_INET6;
-    char address[INET6_ADDRSTRLEN], from[INET6_ADDRSTRLEN + 4] = "", rest[32] = "", command[320];
+    char address[INET6_ADDRSTRLEN], from[INET6_ADDRSTRLEN + 4] = "", rest[32] = "", command[640];
     const char *set = NULL;
     switch (code) {
     case GOAWAY_HOST:
@@ -200,8 +200,14 @@ int table_block(struct table *table, enum goaway_code code, const struct goaway_
         snprintf(from, sizeof(from), "%s . ",
                  inet_ntop(family, packet->ends.source.octets, address, sizeof(address)));
     inet_ntop(family, packet->ends.destination.octets, address, sizeof(address));
-    snprintf(command, sizeof(command), "add element inet %s %s%d { %s%s%s timeout %us }\n",
-             table->name, set, family == AF_INET ? 4 : 6, from, address, rest, seconds);
+    /* Of one that is there still, from before, the time would not change. */
+    const char *const verbs[] = {"add", "delete", "add"};
+    size_t len = 0;
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+        len += (size_t)snprintf(command + len, sizeof(command) - len,
+                                "%s element inet %s %s%d { %s%s%s timeout %us }\n", verbs[i],
+                                table->name, set, family == AF_INET ? 4 : 6, from, address, rest,
+                                seconds);
     return table_run(table, command, error);
 }
 
