@@ -257,8 +257,7 @@ static size_t put_end(uint8_t *octets, size_t len, const struct goaway_ends *end
 /* What a GoAway quotes of a packet, and in which form. */
 struct quote {
     bool is_short;
-    size_t
-        len; /* of octets behind the header; less than GOAWAY_QUOTE_MIN: there must be no GoAway */
+    size_t len; /* behind the header; less than GOAWAY_QUOTE_MIN: there must be no GoAway */
 };
 
 /* The header is short where a whole one leaves no room: between the two the addresses are known. */

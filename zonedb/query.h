@@ -57,8 +57,8 @@ struct query {
     uint16_t id;
     uint16_t flags; /* as received */
     bool has_question;
-    bool
-        has_tsig; /* some record is a TSIG record; for FORMERR and NOTIMP: the last one, well-formed */
+    /* Some record is a TSIG record; for FORMERR and NOTIMP: the last one, and well-formed. */
+    bool has_tsig;
     const uint8_t *qname; /* valid, uncompressed, case as asked (0x20) */
     uint16_t qname_len;
     uint16_t qtype;
