@@ -57,15 +57,15 @@ static __always_inline int image_copy(struct xdp_md *ctx, const struct driver_wo
     job->is_tcp = driver->frame.transport == DRIVER_TRANSPORT_TCP;
     job->come = 0;
     job->driver = *driver;
+    struct recent_train *train = image_tcp_train(driver->decision.place.connection);
+    if (train && job->is_tcp && work->segments > 1 && !image_train_note(ctx, driver, work, train))
+        return driver_climb_up(ctx);
     if (!driver_ticket_put(ctx, job->number))
         return driver_climb_up(ctx);
     (*turn)++;
     /* Of several segments a cache knows nothing, as behind a second server. */
     if (note && job->is_tcp && work->segments == 1)
         driver_request_note(driver, work->len, (uint32_t)work->version, note);
-    struct image_train *train = image_tcp_train(driver->decision.place.connection);
-    if (train && job->is_tcp && work->segments > 1)
-        *train = image_train(driver, work);
     driver_count(job->is_tcp ? DRIVER_COUNT_REQUEST : DRIVER_COUNT_IMAGE);
     return driver_send_copies(1 + work->segments);
 }

@@ -90,39 +90,59 @@ DRIVER_INLINE enum driver_verdict image_tcp(struct driver_context *ctx,
     return verdict;
 }
 
-/* What was sent last on a connection, if that was several segments, all at once. */
-struct image_train {
-    uint64_t connection;
-    uint32_t end, seq_end; /* in our stream; in the client's, behind its request */
-};
-
-#define IMAGE_TRAINS 4096u /* a power of two */
-
-DRIVER_INLINE uint32_t image_train_place(uint64_t connection)
+/* Note what is sent on a connection in several segments, all at once: after image_tcp(), if
+ * work->segments is more than 1, while the frame is as it came. Returns 0 if that is too long, which
+ * never happens. */
+DRIVER_STEP int image_train_note(struct driver_context *ctx, const struct driver_work *driver,
+                                 const struct image_work *work, struct recent_train *train)
 {
-    return (uint32_t)(connection >> 32) & (IMAGE_TRAINS - 1);
+    if (driver == NULL || work == NULL || train == NULL)
+        return 0;
+    const uint8_t *at = driver_begin(ctx) + ((image_tcp_at(driver) - LENGTH_LEN) & 0xff);
+    const uint8_t *end = driver_end(ctx);
+    uint32_t len = driver->segment.data_len, left = len & 7, count = len / 8;
+    const uint8_t *last = at + ((len - 8) & 0xff);
+    uint64_t mixed = 0;
+    if (len < LENGTH_LEN + REQUEST_LEN_MIN || len > 8 * RECENT_REQUEST_WORDS || last + 8 > end)
+        return 0;
+    for (uint32_t i = 0; i < RECENT_REQUEST_WORDS && i < count; i++) {
+        if (at + 8 > end)
+            return 0;
+        uint64_t word = driver_load64(at);
+        train->request[i] = word;
+        mixed = recent_train_mix(mixed, word);
+        at += 8;
+        __asm__ volatile("" : "+r"(at)); /* as in driver_sum_data() */
+    }
+    IMAGE_KEEP(count);
+    if (left > 0 && count < RECENT_REQUEST_WORDS) {
+        uint64_t word = image_le64(image_le64(driver_load64(last)) >> (64 - 8 * left));
+        train->request[count] = word;
+        mixed = recent_train_mix(mixed, word);
+    }
+    DRIVER_FORGET();
+    train->connection = driver->decision.place.connection;
+    train->seq = driver->segment.seq;
+    train->seq_end = driver->decision.reply.ack;
+    train->start = driver->decision.place.held;
+    train->end = train->start + LENGTH_LEN + work->len;
+    train->snapshot = (uint32_t)work->version;
+    train->check = recent_train_check(train, mixed);
+    return 1;
 }
 
-/* After image_tcp(), if work->segments is more than 1. */
-DRIVER_INLINE struct image_train image_train(const struct driver_work *driver,
-                                             const struct image_work *work)
-{
-    const struct driver_place *place = &driver->decision.place;
-    return (struct image_train){.connection = place->connection,
-                                .end = place->held + LENGTH_LEN + work->len,
-                                .seq_end = driver->decision.reply.ack};
-}
-
-/* Whether an ACK is of some of such a train, of those at image_train_place(). All of it was sent,
- * and its octets are not kept: it is met with silence, as without a cache (receive_progress() in
- * modern.c). `place`: where it proves its connection to be. */
+/* Whether an ACK is of some of such a train, and of nothing behind. All of it was sent: it is met with
+ * silence, as without a cache (receive_progress() in modern.c). If pieces are there behind it the
+ * workers see to the hole (modern_repair.h). `place`: where it proves its connection to be. */
 DRIVER_INLINE bool image_tcp_is_progress(const struct driver_work *driver,
                                          const struct driver_place *place,
-                                         const struct image_train *train)
+                                         const struct recent_train *train)
 {
     const struct driver_segment *segment = &driver->segment;
     const struct point point = point_read(segment->timestamp_echo, place->held);
+    /* No other option beside timestamps, so no SACK. */
     return segment->data_len == 0 && train->connection != 0 &&
+           segment->header_len == PACKET_TCP_HEADER_LEN + PACKET_TCP_TIMESTAMPS_OPTION_LEN &&
            train->connection == place->connection && train->end == point.offset &&
            place->held < point.offset && train->seq_end == segment->seq;
 }
@@ -139,16 +159,17 @@ DRIVER_INLINE bool image_tcp_may_be_progress(const struct driver_work *driver,
 #ifdef __bpf__
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, IMAGE_TRAINS);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, RECENT_TRAINS);
     __type(key, uint32_t);
-    __type(value, struct image_train);
-} image_trains SEC(".maps");
+    __type(value, struct recent_train);
+} driver_trains SEC(".maps");
 
 /* The place of a connection's; NULL never happens. */
-static __always_inline struct image_train *image_tcp_train(uint64_t connection)
+static __always_inline struct recent_train *image_tcp_train(uint64_t connection)
 {
-    uint32_t place = image_train_place(connection);
-    return bpf_map_lookup_elem(&image_trains, &place);
+    uint32_t place = recent_train_place(connection);
+    return bpf_map_lookup_elem(&driver_trains, &place);
 }
 
 /* Whether an ACK is met with silence. A function of its own for its stack. */
@@ -158,7 +179,7 @@ __attribute__((noinline)) int image_tcp_progress(const struct driver_config *con
     struct driver_place place;
     if (config == NULL || driver == NULL || !image_tcp_may_be_progress(driver, config, &place))
         return 0;
-    const struct image_train *train = image_tcp_train(place.connection);
+    const struct recent_train *train = image_tcp_train(place.connection);
     return train && image_tcp_is_progress(driver, &place, train);
 }
 

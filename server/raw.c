@@ -88,7 +88,7 @@ static int worker_make_recent(struct raw_worker *worker, const struct raw_config
     }
     worker->recent = recent_make(worker->recent_memory, size);
     if (worker->backend->notes != NULL)
-        worker->recent.notes = worker->backend->notes(worker->io);
+        worker->backend->notes(worker->io, &worker->recent);
     return 0;
 }
 

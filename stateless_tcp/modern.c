@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "stateless_tcp/modern_repair.h"
 #include "stateless_tcp/modern_requests.h"
 #include "stateless_tcp/modern_send.h"
 #include "stateless_tcp/modern_tail.h"
@@ -96,14 +97,6 @@ static enum stateless_tcp_outcome receive_after(const struct stateless_tcp_confi
     return STATELESS_TCP_QUERY;
 }
 
-static uint16_t segment_size(const struct stateless_tcp_config *config, const struct packet *packet,
-                             unsigned mss_class)
-{
-    uint16_t options_len = packet->has_timestamps ? PACKET_TCP_TIMESTAMPS_OPTION_LEN : 0;
-    uint16_t most = cookie_class_mss(mss_class) - options_len;
-    return config->segment_size < most ? config->segment_size : most;
-}
-
 /* The client has sent ahead of responses that it does not hold yet, up to those that `entry` tells
  * of. `ack`: of the point. */
 static enum stateless_tcp_outcome receive_ahead(const struct packet *packet, uint32_t ack,
@@ -146,16 +139,6 @@ static bool is_of_train(const struct stateless_tcp_query *query, const struct pa
            query->held < entry->end && recent_octets(query->recent, entry) != NULL;
 }
 
-/* Whether SACK says that pieces are there behind what is acknowledged. (What came twice, it says
- * too, of what is before: D-SACK, RFC 2883 4.) */
-static bool has_pieces(const struct packet *packet)
-{
-    for (unsigned i = 0; i < packet->sack_count; i++)
-        if (packet->sacks[i].right - packet->ack - 1 < UINT32_MAX / 2)
-            return true;
-    return false;
-}
-
 /* Whether all that was answered on the connection is there. `entry`: of it; NULL: none. */
 static bool is_all_there(const struct recent_entry *entry, uint32_t held)
 {
@@ -169,7 +152,7 @@ judge_requests(const struct packet *packet, const struct point *point, bool is_s
                struct recent_entry *entry, struct stateless_tcp_query *query, struct train *train)
 {
     bool has_fin = packet->flags & PACKET_FIN;
-    bool is_partly_there = has_pieces(packet);
+    bool is_partly_there = modern_repair_has_pieces(packet);
     enum stateless_tcp_outcome outcome = STATELESS_TCP_QUERY;
     /* One more than the point is our FIN, if all the requests are before it: the first octet of a
      * response never arrives alone. */
@@ -221,7 +204,7 @@ receive_data(const struct stateless_tcp_config *config, const struct packet *pac
     query->connection = proof->connection;
     query->base = packet->ack - proof->offset;
     query->request_seq = query->ack = packet->seq;
-    query->segment_size = segment_size(config, packet, proof->mss_class);
+    query->segment_size = modern_segment_size(config, packet, proof->mss_class);
     query->held = proof->offset;
     query->point_offset = point->offset;
     query->is_closing = !packet->has_timestamps;
@@ -273,7 +256,7 @@ static enum stateless_tcp_outcome receive_fast_open(const struct stateless_tcp_c
         .base = cookie_make(keys, packet) + 1,
         .request_seq = packet->seq + 1,
         .ack = packet->seq + 1,
-        .segment_size = segment_size(config, packet, cookie_class(packet->mss)),
+        .segment_size = modern_segment_size(config, packet, cookie_class(packet->mss)),
         .is_start_known = true,
         .is_fast_open = true,
     };
@@ -309,17 +292,21 @@ static enum stateless_tcp_outcome receive_fin(const struct stateless_tcp_config 
                      point_make(point->offset, point->seq, true), train);
 }
 
-/* Neither data nor FIN, but something of the train is missing: going on with it. */
-static enum stateless_tcp_outcome receive_progress(const struct stateless_tcp_config *config,
-                                                   const struct packet *packet,
-                                                   const struct cookie_proof *proof,
-                                                   const struct point *point, struct recent *recent,
-                                                   struct train *train)
+/* Neither data nor FIN, but something of the train is missing: going on with it. An echo that is
+ * `done` is of before: then it begins with the hole. */
+static enum stateless_tcp_outcome
+receive_progress(const struct stateless_tcp_config *config, const struct packet *packet,
+                 const struct cookie_proof *proof, const struct point *point, struct recent *recent,
+                 struct stateless_tcp_query *query_out, struct train *train)
 {
     struct recent_entry *entry = recent_find(recent, proof->connection);
-    if (point->is_done || entry == NULL || entry->end != point->offset ||
-        entry->start > proof->offset || ((entry->seq_end - point->seq) & MODERN_SEQ_MASK) != 0 ||
-        packet->seq - entry->seq_end > MODERN_WINDOW || recent_octets(recent, entry) == NULL)
+    if (point->is_done && !modern_repair_has_pieces(packet))
+        return STATELESS_TCP_DROP;
+    if (!modern_repair_is_known(packet, proof->offset, recent, entry))
+        return modern_repair_begin(config, packet, proof, recent, query_out) ? STATELESS_TCP_QUERY
+                                                                             : STATELESS_TCP_DROP;
+    if (!point->is_done &&
+        (entry->end != point->offset || ((entry->seq_end - point->seq) & MODERN_SEQ_MASK) != 0))
         return STATELESS_TCP_DROP;
     const struct stateless_tcp_query query = {
         .config = config,
@@ -327,7 +314,7 @@ static enum stateless_tcp_outcome receive_progress(const struct stateless_tcp_co
         .recent = recent,
         .connection = proof->connection,
         .base = packet->ack - proof->offset,
-        .segment_size = segment_size(config, packet, proof->mss_class),
+        .segment_size = modern_segment_size(config, packet, proof->mss_class),
         .held = proof->offset,
     };
     modern_send_more(&query, entry, train);
@@ -395,9 +382,11 @@ modern_receive(const struct stateless_tcp_config *config, const struct stateless
     if ((flags & (PACKET_SYN | PACKET_ACK | PACKET_RST)) != PACKET_ACK)
         return STATELESS_TCP_DROP;
     bool is_pure_ack = packet->payload_len == 0 && !(flags & PACKET_FIN);
+    /* Without a hole: the most frequent case, and the cheapest. */
     if (is_pure_ack &&
-        (!packet->has_timestamps || point_is_silent(packet->timestamp_echo, packet->seq)))
-        return STATELESS_TCP_DROP; /* the most frequent case, and the cheapest */
+        (!packet->has_timestamps || (point_is_silent(packet->timestamp_echo, packet->seq) &&
+                                     !modern_repair_has_pieces(packet))))
+        return STATELESS_TCP_DROP;
 
     struct cookie_proof proof;
     struct point point;
@@ -408,13 +397,15 @@ modern_receive(const struct stateless_tcp_config *config, const struct stateless
     struct recent_entry *entry = recent_find(recent, proof.connection);
     struct packet joined;
     bool is_joined = packet->has_timestamps &&
-                     (is_pure_ack ? proof.offset == point.offset &&
+                     (is_pure_ack ? !point.is_done && proof.offset == point.offset &&
                                         modern_tail_take(packet, entry, &point, recent, &joined)
                                   : modern_tail_join(packet, proof.connection, recent, &joined));
+    bool has_hole =
+        proof.offset < point.offset || (point.is_done && modern_repair_has_pieces(packet));
+    if (is_pure_ack && !is_joined && !has_hole)
+        return receive_ack(packet, proof.offset, &point, entry, train);
     if (is_pure_ack && !is_joined)
-        return proof.offset < point.offset
-                   ? receive_progress(config, packet, &proof, &point, recent, train)
-                   : receive_ack(packet, proof.offset, &point, entry, train);
+        return receive_progress(config, packet, &proof, &point, recent, query_out, train);
     const struct packet *whole = is_joined ? &joined : packet;
     point_refine(whole, &proof, entry, &point);
     if (whole->payload_len == 0)
@@ -555,6 +546,10 @@ void modern_finish(struct stateless_tcp_query *query, struct train *train)
     };
     if (query->is_fast_open) {
         finish_fast_open(query, &entry, train);
+        return;
+    }
+    if (query->is_repair) {
+        modern_repair_finish(query, &entry, train);
         return;
     }
     /* It holds more than these responses: of requests behind them, which it did not send again. */

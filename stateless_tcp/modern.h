@@ -85,8 +85,10 @@
  * before, since the response before it may still get lost. Several in one segment need no cache.
  *
  * GOING ON. What exceeds a burst or the window is sent by the cache as ACKs come in, and holes that
- * SACK shows are filled (modern_send.h). Without it the client's timer does both. Segments without
- * data are looked at for this only if their echo is not `done`, as above.
+ * SACK shows are filled (modern_send.h), also in trains of the driver's (modern_repair.h). Without it
+ * the client's timer does both. Segments without data are looked at for this only if their echo is
+ * not `done`, as above, or they have SACK of pieces behind a hole: where that begins with a train,
+ * the echo is of before; and each hole is filled once.
  *
  * PROOF. ISS is a cookie; SEG.ACK - ISS - 1 is what the client holds, and F of the point that it
  * carries must agree: exactly, or within a train or a window if the connection is not yet
@@ -116,7 +118,7 @@
  *
  * FILES. modern.c decides what a segment means, with modern_point.c (where the connection is),
  * modern_requests.c (what is asked) and modern_tail.c (what cannot be answered yet); modern_send.c
- * sends responses. recent.c is the cache.
+ * sends responses, modern_repair.c what is missing of those that others sent. recent.c is the cache.
  */
 #ifndef STATELESS_TCP_MODERN_H
 #define STATELESS_TCP_MODERN_H

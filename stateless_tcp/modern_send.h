@@ -22,6 +22,15 @@
 
 #include "stateless_tcp/modern_point.h"
 
+/* Octets of data that a segment for such a client has room for. */
+static inline uint16_t modern_segment_size(const struct stateless_tcp_config *config,
+                                           const struct packet *packet, unsigned mss_class)
+{
+    uint16_t options_len = packet->has_timestamps ? PACKET_TCP_TIMESTAMPS_OPTION_LEN : 0;
+    uint16_t most = cookie_class_mss(mss_class) - options_len;
+    return config->segment_size < most ? config->segment_size : most;
+}
+
 /* A segment without data. `flags`: besides ACK; `tag`: for TSval. Returns SEND; DROP: no room. */
 enum stateless_tcp_outcome modern_send_ack(const struct packet *packet, uint32_t ack, uint8_t flags,
                                            uint32_t window, uint32_t tag, struct train *train);

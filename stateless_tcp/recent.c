@@ -51,6 +51,30 @@ bool recent_read_note(const struct recent *recent, uint64_t connection,
     return note_out->check == recent_note_check(note_out, connection);
 }
 
+bool recent_read_train(const struct recent *recent, uint64_t connection,
+                       struct recent_train *train_out)
+{
+    if (recent == NULL || recent->trains == NULL || connection == 0)
+        return false;
+    const volatile struct recent_train *train = &recent->trains[recent_train_place(connection)];
+    *train_out = (struct recent_train){.connection = train->connection,
+                                       .check = train->check,
+                                       .seq = train->seq,
+                                       .seq_end = train->seq_end,
+                                       .start = train->start,
+                                       .end = train->end,
+                                       .snapshot = train->snapshot};
+    uint32_t len = train_out->seq_end - train_out->seq;
+    uint64_t mixed = 0;
+    if (train_out->connection != connection || len > sizeof(train_out->request))
+        return false;
+    for (uint32_t i = 0; 8 * i < len; i++) {
+        train_out->request[i] = train->request[i];
+        mixed = recent_train_mix(mixed, train_out->request[i]);
+    }
+    return train_out->check == recent_train_check(train_out, mixed);
+}
+
 struct recent_entry *recent_take(struct recent *recent, uint64_t connection)
 {
     if (recent == NULL || connection == 0)

@@ -75,6 +75,21 @@ struct recent_note {
 
 #define RECENT_NOTES 16384u /* a power of two */
 
+#define RECENT_REQUEST_WORDS 18u
+
+/* The same of a response in several segments, all of which were sent; with its request, from which
+ * it can be made again. */
+struct recent_train {
+    uint64_t connection; /* cookie_proof.connection; 0: nobody */
+    uint64_t check;      /* recent_train_check() */
+    uint32_t seq, seq_end, start, end, snapshot;
+    uint32_t zero;
+    /* seq_end - seq octets as they came, the length in front of them; zeros fill the last word. */
+    uint64_t request[RECENT_REQUEST_WORDS];
+};
+
+#define RECENT_TRAINS 4096u /* a power of two */
+
 struct recent_head {
     uint64_t connection; /* cookie_proof.connection; 0: nobody */
     uint64_t at;         /* where its octets are, counted from the beginning of `head_ring` */
@@ -96,8 +111,9 @@ struct recent {
     struct recent_head *heads; /* 4 * (head_mask + 1); NULL: none */
     uint32_t head_mask;
     struct octet_ring head_ring;
-    struct recent_silence *silences; /* entry_mask + 1; NULL: none */
-    const struct recent_note *notes; /* RECENT_NOTES, by recent_note_place(); NULL: none */
+    struct recent_silence *silences;   /* entry_mask + 1; NULL: none */
+    const struct recent_note *notes;   /* RECENT_NOTES, by recent_note_place(); NULL: none */
+    const struct recent_train *trains; /* RECENT_TRAINS, by recent_train_place(); NULL: none */
     struct octet_ring ring;
     uint32_t snapshot; /* the owner counts: the same number, the same responses */
 };
@@ -136,6 +152,29 @@ static inline uint32_t recent_note_place(uint64_t connection)
 {
     return (uint32_t)(connection >> 32) & (RECENT_NOTES - 1);
 }
+
+static inline uint64_t recent_train_mix(uint64_t mixed, uint64_t word)
+{
+    mixed = (mixed ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+    return mixed ^ mixed >> 32;
+}
+
+/* `mixed`: of the words of the request, one after the other, from 0 on. */
+static inline uint64_t recent_train_check(const struct recent_train *train, uint64_t mixed)
+{
+    mixed = recent_train_mix(mixed, (uint64_t)train->seq << 32 | train->seq_end);
+    mixed = recent_train_mix(mixed, (uint64_t)train->start << 32 | train->end);
+    return recent_train_mix(mixed, train->snapshot) ^ train->connection;
+}
+
+static inline uint32_t recent_train_place(uint64_t connection)
+{
+    return (uint32_t)(connection >> 32) & (RECENT_TRAINS - 1);
+}
+
+/* The train of a connection. False: there is none. `recent`: NULL is allowed. */
+bool recent_read_train(const struct recent *recent, uint64_t connection,
+                       struct recent_train *train_out);
 
 /* The note of a connection. False: there is none. `recent`: NULL is allowed. */
 bool recent_read_note(const struct recent *recent, uint64_t connection,

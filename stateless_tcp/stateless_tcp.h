@@ -117,6 +117,7 @@ struct stateless_tcp_query {
     bool is_closing;     /* our FIN ends what is sent */
     bool is_half_closed; /* the client's FIN is behind the requests */
     bool is_fast_open;   /* they came with the SYN */
+    bool is_repair;      /* they were answered before, up to point_offset, by others */
     /* `packet`, where the beginning of its first request came before it; else undefined. The last
      * member, so that the others can be cleared without it. */
     struct packet joined;

@@ -115,9 +115,9 @@ static void driver_count_answered(const struct io *io, struct io_answered *answe
     *answered_out = loader_answered(io->loader);
 }
 
-static const struct recent_note *driver_notes(const struct io *io)
+static void driver_notes(const struct io *io, struct recent *recent)
 {
-    return loader_notes(io->loader);
+    loader_notes(io->loader, recent);
 }
 
 const struct io_backend io_backend_driver = {

@@ -584,9 +584,9 @@ static void xdp_count_answered(const struct io *io, struct io_answered *answered
     *answered_out = loader_answered(io->loader);
 }
 
-static const struct recent_note *xdp_notes(const struct io *io)
+static void xdp_notes(const struct io *io, struct recent *recent)
 {
-    return loader_notes(io->loader);
+    loader_notes(io->loader, recent);
 }
 
 const struct io_backend io_backend_xdp = {

@@ -131,9 +131,9 @@ struct io_backend {
      * this one does not learn. */
     void (*lease)(struct io *io, bool is_changed, uint64_t until_ns);
     void (*learn)(struct io *io, const struct io_frame *frame, const struct train *train);
-    /* Where the next program notes for the cache what it has answered; valid as long as the io.
-     * NULL, also as outcome: nowhere. */
-    const struct recent_note *(*notes)(const struct io *io);
+    /* Have a cache see what the next program notes for it of what it has answered, if anything: as
+     * long as the io is valid. NULL: it notes nothing. */
+    void (*notes)(const struct io *io, struct recent *recent);
     void (*close)(struct io *io);
     /* The same behind a program in the interface's driver; NULL: there is none. */
     const struct io_backend *with_driver;

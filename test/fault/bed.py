@@ -37,14 +37,17 @@ class Bed:
     def program(self, path):
         return os.path.join(os.path.abspath(self.build), path)
 
-    def serve(self, place=None):
-        arguments = []
+    def serve(self, place=None, driver=None):
+        """driver: instead of what the options say, which is not `off`."""
+        arguments, options = [], list(self.options)
+        if driver and "--driver" in options:
+            options[options.index("--driver") + 1] = driver
         for address in self.net.addresses:
             arguments += ["--listen", f"{address}@53", "--tcp", "stateless", "--interface", "v0",
                           "--listen", f"{address}@54", "--tcp", "kernel"]
         lethed = Lethed(self.program("server/lethed"), "--db", self.database, "--workers", "1",
                         "--tcp-profile", "modern", "--tcp-key-file", self.key_file, *arguments,
-                        *self.options, place=place or self.net.server)
+                        *options, place=place or self.net.server)
         if self.has_image:
             lethed.wait_for("image ready")
         return lethed

@@ -52,6 +52,28 @@ def test_kernel_clients(bed, options):
         bed.net.lose(0)
 
 
+def test_trains(bed, options):
+    """Responses of several segments, each over a connection of its own, from the driver, which
+    keeps nothing of them, and from the workers."""
+    for driver in ("zones", "off") if options.zones else ("off",):
+        with bed.serve(driver=driver) as lethed:
+            known = bed.learn()
+            names = [name for name in known if 2000 < len(known[name]) < 3600]
+            bed.net.lose(2)
+            begun = time.monotonic()
+            result = tcp_client.converse(bed.net.addresses, 53,
+                                         tcp_client.plan(names, options.trains, options.seed,
+                                                         {"alone": 1}), known, 100, 60)
+            slow = sum(each[2] > 0.15 for each in result.times)
+            print(f"    trains, driver: {driver}, 2 % lost ({bed.net.lost()} segments): "
+                  f"{said(result, begun)}; {slow} waited for a timer", flush=True)
+            must_all_be_right(result, options.trains)
+            bed.net.lose(0)
+        if driver == "zones":
+            copied = re.search(r"\((\d+) in copies", "\n".join(lethed.lines))
+            assert int(copied[1]) >= options.trains, lethed.lines
+
+
 def test_pieces(bed, options):
     """Many requests at once, cut anywhere. Who cannot be understood any more is told so."""
     with bed.serve():
@@ -172,14 +194,15 @@ def main():
     parser.add_argument("--responses", type=counts, default=counts("1=3000,5=2000,20=300"),
                         help="percent lost=how many responses, with commas")
     parser.add_argument("--pieces", type=int, default=400, help="connections of test_pieces")
+    parser.add_argument("--trains", type=int, default=1000, help="connections of test_trains")
     parser.add_argument("--at-once", type=int, default=300, help="connections")
     parser.add_argument("--full", action="store_true", help="10,000 responses for each loss")
     parser.add_argument("--seed", type=int, default=0, help="another choice of questions")
-    parser.add_argument("--only", help="kernel_clients, pieces, dnsperf, kdig or unbound")
+    parser.add_argument("--only", help="kernel_clients, trains, pieces, dnsperf, kdig or unbound")
     parser.add_argument("--io", help="how lethed carries frames")
     parser.add_argument("--driver", action="store_true", help="a program in the driver answers too")
     parser.add_argument("--zones", action="store_true",
-                        help="it answers requests too, for half of the names; kernel_clients only")
+                        help="it answers requests too, for half of the names; kernel_clients and trains only")
     parser.add_argument("--pcap", help="write what passes the client's interface")
     options = parser.parse_args()
     if options.full:
@@ -193,6 +216,8 @@ def main():
         # A veth delivers what the other end's driver sends only with NAPI.
         if options.driver or options.zones:
             Here().run("ethtool", "-K", "v1", "gro", "on")
+            # One by one: else all segments of a train would be lost together.
+            Here().run("ip", "link", "set", "v1", "gro_max_size", "1600")
         how = ["--io", options.io] * (options.io is not None) + ["--driver", "on"] * options.driver
         how += ["--driver", "zones", "--image", "16M"] * options.zones
         cuts = len(SIZES) if options.zones else 0

@@ -38,7 +38,7 @@ static uint8_t copied_octets[TRAIN_CAP];
 static struct train copied;
 static bool has_little_room;    /* some have */
 static struct frame_spec asked; /* the request in `frame` */
-static struct image_train train_there;
+static struct recent_train train_there;
 static uint32_t train_segment_len, train_segments;
 static bool is_heard; /* an ACK of some of them */
 
@@ -190,6 +190,8 @@ static size_t make_frame(uint32_t seed)
 
 /* ---- what user space does ---- */
 
+static struct recent *cache; /* NULL: none */
+
 static uint32_t user_space(const struct stateless_tcp_config *config, size_t len,
                            struct train *train)
 {
@@ -199,7 +201,7 @@ static uint32_t user_space(const struct stateless_tcp_config *config, size_t len
     const uint8_t *request;
     size_t request_len;
     if (packet_parse(frame, len, false, config->checksum_policy, &packet) != PACKET_TCP ||
-        stateless_tcp_receive(config, &driver_keys, &packet, true, NULL, &query, train) !=
+        stateless_tcp_receive(config, &driver_keys, &packet, true, cache, &query, train) !=
             STATELESS_TCP_QUERY)
         return train->frame_count;
     const struct respond_client client = {
@@ -265,7 +267,7 @@ static void copy(const struct driver_context *ctx, const struct driver_work *dri
         MUST(copied.len + made <= sizeof copied_octets);
         memcpy(copied_octets + copied.len, one.data, made);
         copied.len += (uint32_t)made;
-        copied.frame_count++;
+        copied.frame_len[copied.frame_count++] = (uint16_t)made;
     }
 }
 
@@ -284,15 +286,15 @@ static enum driver_verdict answer(struct driver_context *ctx, const struct drive
     train_segments = verdict == DRIVER_CLIMB ? work_there.segments : 0;
     train_segment_len = work_there.segment_len;
     if (train_segments > 1)
-        train_there = image_train(work, &work_there);
+        MUST(image_train_note(ctx, work, &work_there, &train_there));
     return verdict;
 }
 
 static enum driver_verdict hear(struct driver_context *ctx, const struct driver_config *config,
                                 struct driver_work *work)
 {
-    const struct image_train none = {0};
-    struct image_train other = train_there;
+    const struct recent_train none = {0};
+    struct recent_train other = train_there;
     struct driver_place place;
     (void)ctx;
     if (!image_tcp_may_be_progress(work, config, &place) ||
@@ -332,6 +334,73 @@ static bool check_progress(const struct stateless_tcp_config *config, uint32_t s
     return is_heard;
 }
 
+/* An ACK of `held` octets of them, and SACK of what is behind `hole` more, with the echo of what
+ * came last. Returns its length. */
+static size_t build_sack(uint32_t held, uint32_t hole)
+{
+    struct frame_spec spec = asked;
+    uint32_t len = train_there.end - train_there.start, base = spec.ack;
+    uint32_t words[] = {held > 0 ? point_make(train_there.end, train_there.seq_end, false)
+                                 : point_make(train_there.start, train_there.seq, true),
+                        base + held + hole, base + len};
+    uint8_t options[24] = {1, 1, 8, 10, 0, 0, 0, 9, [12] = 1, 1, 5, 10};
+    for (unsigned i = 0; i < 12; i++)
+        options[(i < 4 ? 8 : 12) + i] = (uint8_t)(words[i / 4] >> (24 - 8 * (i % 4)));
+    spec.options = options;
+    spec.options_len = sizeof options;
+    spec.seq += (uint32_t)spec.payload_len;
+    spec.payload_len = 0;
+    spec.ack += held;
+    spec.flags = PACKET_ACK;
+    return frame_build(&spec, frame);
+}
+
+/* A hole in what was just sent by the driver is filled by user space, once, and with the octets that
+ * it had: but for what the segments acknowledge. */
+static void check_hole(const struct stateless_tcp_config *config, uint32_t which)
+{
+    static struct recent_train trains[RECENT_TRAINS];
+    static uint8_t memory_of_cache[RECENT_SIZE_MIN] __attribute__((aligned(64)));
+    static uint8_t octets[TRAIN_CAP];
+    const struct driver_front_known known = {.next = hear};
+    struct train train = {.octets = octets, .cap = sizeof octets};
+    struct recent_train *place = &trains[recent_train_place(train_there.connection)];
+    enum driver_counter counter;
+    uint32_t size = train_segment_len;
+    size_t len = build_sack(which * size, size), result_len = len;
+    struct recent recent =
+        recent_make(memset(memory_of_cache, 0, sizeof memory_of_cache), sizeof memory_of_cache);
+    memcpy(result, frame, len);
+    MUST(driver_front(config, &driver_keys, driver_endpoints, 2, &known, result, &result_len,
+                      &counter) == DRIVER_CLIMB);
+    *place = train_there;
+    recent.trains = trains;
+    recent.snapshot = train_there.snapshot;
+    cache = &recent;
+    ((uint8_t *)place)[below(offsetof(struct recent_train, zero))] ^= 1; /* not whole */
+    MUST(user_space(config, len, &train) == 0);
+    *place = train_there;
+    recent.snapshot++;
+    MUST(user_space(config, len, &train) == 0);
+    recent.snapshot--;
+    MUST(user_space(config, len, &train) == 1);
+    struct frame_view again = frame_view(octets, train.len), first;
+    const uint8_t *at = copied_octets;
+    for (uint32_t i = 0;; i++) {
+        first = frame_view(at, copied.frame_len[i]);
+        if (i == which)
+            break;
+        at += copied.frame_len[i];
+    }
+    MUST(again.seq == first.seq && again.payload_len == first.payload_len);
+    MUST(memcmp(again.payload, first.payload, first.payload_len) == 0);
+    MUST(again.ack == first.ack && again.flags == first.flags);
+    MUST(memcmp(again.options, first.options, 8) == 0);
+    train = (struct train){.octets = octets, .cap = sizeof octets};
+    MUST(user_space(config, len, &train) == 0);
+    cache = NULL;
+}
+
 static enum driver_verdict ask(const struct stateless_tcp_config *config, size_t len,
                                size_t *result_len)
 {
@@ -366,6 +435,8 @@ static void check_host(void)
         for (uint32_t i = 1; asked.options_len > 0 && train_segments > 1 && i <= train_segments;
              i++)
             heard += check_progress(&config, i);
+        if (asked.options_len > 0 && train_segments > 1)
+            check_hole(&config, seed % (train_segments - 1));
     }
     printf(
         "host: %u answered, %u in copies (%u of several segments), %u climbed, of which %u had a "

@@ -3,6 +3,7 @@
 
 #include "stateless_tcp/io/xdp/mute.h"
 #include "stateless_tcp/io/xdp/next.h"
+#include "stateless_tcp/io/xdp/notes.h"
 #include "stateless_tcp/io/xdp/out.h"
 
 #include <bpf/bpf.h>
@@ -21,10 +22,6 @@
 extern const unsigned char driver_object[];
 extern const size_t driver_object_len;
 
-/* Where a next program notes what it has answered (recent.h). */
-#define NOTES_NAME "driver_notes"
-#define NOTES_LEN (RECENT_NOTES * sizeof(struct recent_note))
-
 struct loader {
     struct loader *next_loader; /* of all there have been */
     unsigned holders;
@@ -40,8 +37,7 @@ struct loader {
     struct driver_hot_lease *hot_lease; /* both mapped, if there is hot */
     struct hot *hot;
     struct next *next;
-    int notes_map;
-    struct recent_note *notes; /* mapped, if there is a next program */
+    struct notes notes; /* if there is a next program */
 
     pthread_mutex_t lock; /* of what follows */
     struct driver_config config;
@@ -200,10 +196,7 @@ static void loader_free(struct loader *loader)
     if (loader->hot_lease != NULL)
         munmap(loader->hot_lease, sizeof(*loader->hot_lease));
     next_close(loader->next);
-    if (loader->notes_map >= 0)
-        close(loader->notes_map);
-    if (loader->notes != NULL)
-        munmap(loader->notes, NOTES_LEN);
+    notes_free(&loader->notes);
     bpf_object__close(loader->object);
     pthread_mutex_destroy(&loader->lock);
     free(loader->endpoints);
@@ -223,7 +216,7 @@ static int loader_new(const char *interface, bool has_hot, struct loader **loade
         return loader_fail(interface, -ENOMEM, error, "out of memory");
     }
     snprintf(loader->interface, sizeof(loader->interface), "%s", interface);
-    loader->link = loader->notes_map = -1;
+    loader->link = -1;
     pthread_mutex_init(&loader->lock, NULL);
     int result = loader_load(loader, has_hot, error);
     if (result != 0) {
@@ -344,21 +337,6 @@ int loader_add_socket(struct loader *loader, uint32_t queue, int fd)
 
 /* ---- the next program ---- */
 
-/* Room for notes, if the kernel lets us have it: without, the next program makes its own. */
-static void loader_make_notes(struct loader *loader)
-{
-    const struct bpf_map_create_opts options = {.sz = sizeof(options), .map_flags = BPF_F_MMAPABLE};
-    int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, NOTES_NAME, sizeof(uint32_t),
-                            sizeof(*loader->notes), RECENT_NOTES, &options);
-    void *notes = fd < 0 ? MAP_FAILED : mmap(NULL, NOTES_LEN, PROT_READ, MAP_SHARED, fd, 0);
-    if (notes == MAP_FAILED && fd >= 0)
-        close(fd);
-    if (notes == MAP_FAILED)
-        return;
-    loader->notes_map = fd;
-    loader->notes = notes;
-}
-
 int loader_open_next(struct loader *loader, const struct io_program *program,
                      struct io_error *error)
 {
@@ -368,9 +346,8 @@ int loader_open_next(struct loader *loader, const struct io_program *program,
     int result = 0;
     pthread_mutex_lock(&loaders_lock);
     if (loader->next == NULL) {
-        loader_make_notes(loader);
-        if (loader->notes_map >= 0)
-            maps[count++] = (struct next_map){NOTES_NAME, loader->notes_map};
+        notes_make(&loader->notes);
+        count = notes_maps(&loader->notes, maps);
         bpf_object__for_each_map(map, loader->object)
         {
             if (!bpf_map__is_internal(map) && count < NEXT_MAPS_MAX)
@@ -382,9 +359,10 @@ int loader_open_next(struct loader *loader, const struct io_program *program,
     return result;
 }
 
-const struct recent_note *loader_notes(const struct loader *loader)
+void loader_notes(const struct loader *loader, struct recent *recent)
 {
-    return loader->notes;
+    recent->notes = loader->notes.notes;
+    recent->trains = loader->notes.trains;
 }
 
 static int loader_give_pages(const struct loader *loader, size_t page_count, int *pages,

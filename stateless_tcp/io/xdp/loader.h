@@ -70,8 +70,8 @@ void loader_counters(const struct loader *loader, uint64_t counters_out[DRIVER_C
 int loader_open_next(struct loader *loader, const struct io_program *program,
                      struct io_error *error);
 
-/* Where that notes what it has answered; NULL: nowhere. Valid as long as the loader. */
-const struct recent_note *loader_notes(const struct loader *loader);
+/* Have a cache see what that notes, if anything. Valid as long as the loader. */
+void loader_notes(const struct loader *loader, struct recent *recent);
 
 /* Of all loaders: see io.h. */
 extern const struct io_pages loader_pages;

@@ -28,8 +28,9 @@
  *                           the present one, as from any server that shares the keys.
  *     that it took several  So it may here: the same octets in the same segments, if the client has
  *     segments              room for all and they are no more than without a cache go out at once. If
- *                           one is lost, the client's timer does the work, as behind a second server;
- *                           the next try is this frame again, or one that carries less and climbs.
+ *                           one is lost, SACK climbs (modern_repair.h); or the client's timer does
+ *                           the work, as behind a second server: the next try is this frame again, or
+ *                           one that carries less and climbs.
  *     a tail that this      (modern_tail.h) It begins at a boundary before the point, and so was
  *     segment is in         answered meanwhile, by somebody else. This response is the same.
  *

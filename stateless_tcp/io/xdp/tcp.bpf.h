@@ -162,8 +162,10 @@ DRIVER_INLINE struct driver_decision driver_modern(const struct driver_config *c
     struct driver_place place;
     if (!segment->has_timestamps)
         return has_fin ? driver_fin_first(config, segment) : driver_drop(DRIVER_COUNT_ACK);
+    /* Other options may tell of pieces that are there behind a hole. */
+    bool is_alone = segment->header_len == PACKET_TCP_HEADER_LEN + PACKET_TCP_TIMESTAMPS_OPTION_LEN;
     if (!has_fin && point_is_silent(segment->timestamp_echo, segment->seq))
-        return driver_drop(DRIVER_COUNT_ACK);
+        return is_alone ? driver_drop(DRIVER_COUNT_ACK) : driver_climb();
     switch (driver_prove_echo(config, segment, &place)) {
     case DRIVER_PROVEN:
         break;
