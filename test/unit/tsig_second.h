@@ -108,13 +108,11 @@ static inline bool second_find(const uint8_t *m, size_t len, struct second *out)
     return get16(m + at + 4) + 6u == out->rest_len;
 }
 
-/* Is the MAC right, as far as it goes? `prior`: of the request, for a response; else NULL. */
-static inline bool second_is_signed(const struct second_key *key, const uint8_t *m,
-                                    const struct second *s, const struct second *prior)
+/* The whole MAC. `prior`: of the request, for a response; else NULL. */
+static inline void second_mac(const struct second_key *key, const uint8_t *m,
+                              const struct second *s, const struct second *prior, uint8_t mac[64])
 {
-    static const char *const algorithms[] = {"hmac-sha1", "hmac-sha256", "hmac-sha384",
-                                             "hmac-sha512"};
-    uint8_t *flat = malloc(70000 + s->at), *p = flat, mac[64], name[NAME_MAX_LEN];
+    uint8_t *flat = malloc(70000 + s->at), *p = flat;
     MUST(flat != NULL);
     if (prior != NULL) {
         *p++ = (uint8_t)(prior->mac_len >> 8);
@@ -167,6 +165,16 @@ static inline bool second_is_signed(const struct second_key *key, const uint8_t 
         break;
     }
     free(flat);
+}
+
+/* Is the MAC right, as far as it goes? */
+static inline bool second_is_signed(const struct second_key *key, const uint8_t *m,
+                                    const struct second *s, const struct second *prior)
+{
+    static const char *const algorithms[] = {"hmac-sha1", "hmac-sha256", "hmac-sha384",
+                                             "hmac-sha512"};
+    uint8_t mac[64], name[NAME_MAX_LEN];
+    second_mac(key, m, s, prior, mac);
     bool is_key =
         name_from_text(key->name, name) == s->name_len && memcmp(name, s->name, s->name_len) == 0 &&
         memcmp(s->algorithm + 1, algorithms[key->hash], strlen(algorithms[key->hash])) == 0;

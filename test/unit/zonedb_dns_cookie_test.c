@@ -2,6 +2,7 @@
  *
  * Server cookies: those of RFC 9018, appendix A, and every way in which one is none of ours.
  */
+#include "stateless_tcp/siphash.h"
 #include "test_main.h"
 #include "zonedb/dns_cookie.h"
 
@@ -138,6 +139,23 @@ START_TEST(test_forged)
 }
 END_TEST
 
+/* Another version may mean anything, also if it was hashed as ours are. */
+START_TEST(test_other_version)
+{
+    const struct dns_cookie_secrets secrets = secrets_of(published[0].first, NULL);
+    const struct dns_cookie_client client = {ipv4, 4, NOW_S};
+    uint8_t came[DNS_COOKIE_LEN], input[20];
+    cookie_at(&secrets, NOW_S, came);
+    for (unsigned version = 0; version < 256; version++) {
+        came[8] = (uint8_t)version;
+        memcpy(input, came, 16);
+        memcpy(input + 16, ipv4, 4);
+        siphash_store_le64(came + 16, siphash_2_4_64(secrets.octets[0], input, sizeof input));
+        ck_assert(dns_cookie_is_good(&secrets, &client, came, sizeof came) == (version == 1));
+    }
+}
+END_TEST
+
 /* A secret is told to all before it makes cookies, and kept for those that it made. */
 START_TEST(test_rollover)
 {
@@ -172,6 +190,7 @@ int main(void)
     tcase_add_test(tcase, test_reserved_octets);
     tcase_add_test(tcase, test_times);
     tcase_add_test(tcase, test_forged);
+    tcase_add_test(tcase, test_other_version);
     tcase_add_test(tcase, test_rollover);
     tcase_add_test(tcase, test_lengths);
     suite_add_tcase(suite, tcase);

@@ -168,6 +168,29 @@ START_TEST(test_time_changes_nothing_within_its_limits)
 }
 END_TEST
 
+/* The client's fudge decides; a BADTIME response has it, others have ours (RFC 8945 5.2.3). */
+START_TEST(test_fudge_of_the_client)
+{
+    struct asked asked = ask("www.example.", 1, 1232, NULL, 0, 1);
+    struct second at, found;
+    uint8_t mac[64];
+    ck_assert(second_find(asked.octets, asked.len, &at));
+    asked.octets[at.times + 6 - asked.octets] = 0;
+    asked.octets[at.times + 7 - asked.octets] = 9;
+    second_mac(&second_keys[1], asked.octets, &at, NULL, mac);
+    memcpy(asked.octets + (at.mac - asked.octets), mac, at.mac_len);
+    memcpy(asked.signed_by.mac, mac, at.mac_len);
+    for (int by = -10; by <= 10; by++) {
+        bool is_late = by == -10 || by == 10;
+        size_t len = get_at(&asked, RESPOND_UDP, (uint64_t)(NOW_S + by));
+        ck_assert_uint_eq(message.rcode, is_late ? NOTAUTH : NOERROR);
+        expect_signed(&asked, len, 1, is_late ? TSIG_BADTIME : 0);
+        ck_assert(second_find(response, len, &found));
+        ck_assert_uint_eq(get16(found.times + 6), is_late ? 9 : TSIG_FUDGE_S);
+    }
+}
+END_TEST
+
 /* Over UDP the record is part of what must fit. */
 START_TEST(test_room)
 {
@@ -421,6 +444,7 @@ int main(void)
 {
     const TTest *const tests[] = {test_what_is_signed_is_what_is_answered,
                                   test_time_changes_nothing_within_its_limits,
+                                  test_fudge_of_the_client,
                                   test_room,
                                   test_truncated_nxdomain,
                                   test_signed_refusals,

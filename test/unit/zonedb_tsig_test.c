@@ -224,6 +224,8 @@ START_TEST(test_keys)
     ck_assert(tsig_key_set(&others[0], KEY_NAME, TSIG_HMAC_SHA512, (const uint8_t *)"secret", 6));
     keys.count = 1;
     answer(&made, &keys, VECTOR_TIME_S, response, TSIG_BADKEY);
+    ck_assert(tsig_key_set(&others[0], KEY_NAME, TSIG_HMAC_SHA1, (const uint8_t *)"secret", 6));
+    answer(&made, &keys, VECTOR_TIME_S, response, TSIG_BADKEY);
     /* The same secret does for the same name only, in any case. */
     ck_assert(tsig_key_set(&others[0], (const uint8_t *)"\3KEY\7exAmple", TSIG_HMAC_SHA256,
                            (const uint8_t *)"secret", 6));
@@ -281,8 +283,41 @@ START_TEST(test_time)
         ck_assert_uint_eq(tsig.fudge_s, TSIG_FUDGE_S);
         ck_assert_uint_eq(tsig_server_time(&tsig), now_s);
     }
+    /* Who waits for long for it is told all the same. */
+    ck_assert_int_eq(tsig_response_verify(&made.asked, response, len, VECTOR_TIME_S + 999, &tsig),
+                     TSIG_ANSWER_REFUSED);
+    tsig.other_len = 5;
+    ck_assert_uint_eq(tsig_server_time(&tsig), 0);
+    tsig.other_len = 6;
+    tsig.error = TSIG_BADTRUNC;
+    ck_assert_uint_eq(tsig_server_time(&tsig), 0);
     /* Without a clock every signature is too new. */
     answer(&made, &made.keys, 0, response, TSIG_BADTIME);
+}
+END_TEST
+
+/* Seconds have 48 bits. */
+START_TEST(test_late_times)
+{
+    static const uint64_t times_s[] = {UINT64_C(1) << 32, UINT64_C(5) << 32,
+                                       (UINT64_C(1) << 48) - 400};
+    for (size_t i = 0; i < sizeof times_s / sizeof *times_s; i++) {
+        struct made made;
+        struct tsig tsig;
+        uint8_t response[512];
+        made_begin(&made, TSIG_HMAC_SHA256);
+        size_t plain_len = question_make(made.request);
+        made.len = tsig_request_sign(&made.key, times_s[i], NULL, 0, made.request, plain_len,
+                                     sizeof made.request, &made.asked);
+        for (unsigned by = 300; by <= 301; by++) {
+            size_t len = answer(&made, &made.keys, times_s[i] + by, response,
+                                by == 300 ? TSIG_NOERROR : TSIG_BADTIME);
+            tsig_response_verify(&made.asked, response, len, times_s[i], &tsig);
+            ck_assert_uint_eq(tsig.time_s, times_s[i]);
+            ck_assert_uint_eq(tsig_server_time(&tsig), by == 300 ? 0 : times_s[i] + by);
+        }
+        answer(&made, &made.keys, times_s[i] & UINT32_MAX, response, TSIG_BADTIME);
+    }
 }
 END_TEST
 
@@ -320,9 +355,28 @@ START_TEST(test_truncated_mac)
                          TSIG_ANSWER_REFUSED);
         ck_assert_uint_eq(tsig.error, TSIG_BADTRUNC);
         ck_assert_uint_eq(tsig.mac_len, whole);
+        /* The time is looked at first (RFC 8945 5.2). */
+        answer(&made, &made.keys, VECTOR_TIME_S + 301, response, TSIG_BADTIME);
         mac_cut(&made, cases[i].half - 1);
         ck_assert_int_eq(verify(&made, VECTOR_TIME_S, &reply), TSIG_IS_MALFORMED);
         mac_cut(&made, 0);
+        ck_assert_int_eq(verify(&made, VECTOR_TIME_S, &reply), TSIG_IS_MALFORMED);
+    }
+}
+END_TEST
+
+/* Another octet behind the whole MAC: more than the hash makes (RFC 8945 5.2.2.1). */
+START_TEST(test_long_mac)
+{
+    for (int i = 0; i < TSIG_ALGORITHM_COUNT; i++) {
+        struct made made;
+        struct tsig_reply reply;
+        made_begin(&made, (enum tsig_algorithm)i);
+        ck_assert_int_eq(verify(&made, VECTOR_TIME_S, &reply), TSIG_IS_GOOD);
+        size_t at = at_mac(&made), end = at + made.request[at - 1];
+        memmove(made.request + end + 1, made.request + end, made.len++ - end);
+        made.request[at - 1]++;
+        made.request[at_rdata(&made) - 1]++;
         ck_assert_int_eq(verify(&made, VECTOR_TIME_S, &reply), TSIG_IS_MALFORMED);
     }
 }
@@ -378,6 +432,13 @@ START_TEST(test_malformed)
     made.request[9] = 0;
     ck_assert_int_eq(tsig_find(made.request, made.len, &tsig), -1);
     ck_assert_int_eq(tsig_find(made.request, made.plain_len, &tsig), 0);
+    /* More records counted than are there, in this section and before. */
+    made.request[11] = 2;
+    ck_assert_int_eq(tsig_find(made.request, made.len, &tsig), -1);
+    made.request[11] = 1;
+    ck_assert_int_eq(tsig_find(made.request, made.len, &tsig), 1);
+    made.request[9] = 1;
+    ck_assert_int_eq(tsig_find(made.request, made.len, &tsig), -1);
 }
 END_TEST
 
@@ -385,7 +446,7 @@ START_TEST(test_owner_by_pointer)
 {
     /* "key.example" as "key" and a pointer to the question's "example"; then pointers that do not
      * lead back. */
-    static const uint16_t pointers[] = {0x10, 0x20, 0x24, 0x3fff, 0, 11};
+    static const uint16_t pointers[] = {0x10, 0x20, 0x21, 0x24, 0x2d, 0x3fff, 0, 11};
     struct made made;
     struct tsig tsig;
     for (size_t i = 0; i < sizeof pointers / sizeof *pointers; i++) {
@@ -395,6 +456,7 @@ START_TEST(test_owner_by_pointer)
         owner[4] = (uint8_t)(0xc0 | pointers[i] >> 8);
         owner[5] = (uint8_t)pointers[i];
         made.len -= 7;
+        made.request[0] = made.request[11] = 0; /* what would be names */
         uint8_t *block = exact_copy(made.request, made.len);
         ck_assert_int_eq(tsig_read(block, made.len, made.plain_len, &tsig), i == 0);
         if (i == 0)
@@ -426,6 +488,25 @@ START_TEST(test_responses_of_others)
     made_begin(&other, TSIG_HMAC_SHA384);
     ck_assert_int_eq(tsig_response_verify(&other.asked, response, len, VECTOR_TIME_S, &tsig),
                      TSIG_ANSWER_BAD);
+    /* Of a key of another name that has the same secret. */
+    struct tsig_key namesake;
+    struct tsig_asked asked = made.asked;
+    ck_assert(tsig_key_set(&namesake, (const uint8_t *)"\3kez\7example", TSIG_HMAC_SHA256,
+                           (const uint8_t *)"secret", 6));
+    asked.key = &namesake;
+    ck_assert_int_eq(tsig_response_verify(&asked, response, len, VECTOR_TIME_S, &tsig),
+                     TSIG_ANSWER_BAD);
+    namesake = made.key;
+    ck_assert_int_eq(tsig_response_verify(&asked, response, len, VECTOR_TIME_S, &tsig),
+                     TSIG_ANSWER_GOOD);
+    /* Right as far as it goes, which is not far. */
+    struct made shorter = made;
+    memcpy(shorter.request, response, len);
+    shorter.len = len;
+    mac_cut(&shorter, 16);
+    ck_assert_int_eq(
+        tsig_response_verify(&made.asked, shorter.request, shorter.len, VECTOR_TIME_S, &tsig),
+        TSIG_ANSWER_BAD);
     response[11] = 0;
     ck_assert_int_eq(
         tsig_response_verify(&made.asked, response, made.plain_len, VECTOR_TIME_S, &tsig),
@@ -465,6 +546,6 @@ START_TEST(test_room_and_names)
 END_TEST
 
 TEST_MAIN("zonedb_tsig", test_vectors_as_client, test_vectors_as_server, test_every_octet_counts,
-          test_keys, test_key_is_found_among_many, test_time, test_truncated_mac,
-          test_key_for_truncated_mac, test_malformed, test_owner_by_pointer,
+          test_keys, test_key_is_found_among_many, test_time, test_late_times, test_truncated_mac,
+          test_long_mac, test_key_for_truncated_mac, test_malformed, test_owner_by_pointer,
           test_responses_of_others, test_room_and_names)
