@@ -188,7 +188,7 @@ static size_t cut_out(uint8_t *message, size_t len, size_t at, size_t cut_at, si
 }
 
 /* Take edns-tcp-keepalive out of the OPT of a message that is all of the given shape. Returns the
- * new length. Where it cannot be cut out it stays; over UDP it is ignored (RFC 7828 3.3.2). */
+ * new length. Where it cannot be cut out it stays; over UDP it is ignored (RFC 7828 3.2.2, 3.3.1). */
 static size_t keepalive_remove(uint8_t *message, size_t message_len,
                                const struct proxy_shape *shape)
 {

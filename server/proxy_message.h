@@ -63,7 +63,7 @@ bool proxy_message_matches(const uint8_t *request, const struct proxy_shape *sha
 /* Turn a response that matches into the one for the client, in place: of response_len octets, in
  * memory of at least PROXY_FAILURE_MAX and response_len. What is truncated or malformed becomes
  * SERVFAIL, with EDE if `has_ede` and the client has EDNS. An edns-tcp-keepalive that the back end
- * says over UDP is taken out (RFC 7828 3.2.1). Returns the length. */
+ * says over UDP is taken out (RFC 7828 3.2.2). Returns the length. */
 size_t proxy_message_answer(const uint8_t *request, const struct proxy_shape *shape, bool has_ede,
                             uint8_t *response, size_t response_len);
 

@@ -29,7 +29,7 @@
 #define PACKET_TCP_MSS_OPTION_LEN 4
 #define PACKET_TCP_TIMESTAMPS_OPTION_LEN 12 /* with what aligns it: padding, or SACK-permitted */
 #define PACKET_TCP_FAST_OPEN_OPTION_LEN 12  /* with two octets of padding */
-#define PACKET_FAST_OPEN_COOKIE_LEN 8       /* of ours (RFC 7413 2 allows 4 to 16) */
+#define PACKET_FAST_OPEN_COOKIE_LEN 8       /* of ours (RFC 7413 4.1.1 allows 4 to 16) */
 #define PACKET_SACKS_MAX 4                  /* as many as fit a header (RFC 2018 3) */
 #define PACKET_UDP_HEADER_LEN 8
 

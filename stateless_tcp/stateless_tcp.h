@@ -134,7 +134,7 @@ struct stateless_tcp_query {
  * DROP: what shows no proof of address, or wants no answer: pure ACKs, RST, SYN+ACK, pieces
  *   of a request that was split (the client's kernel will join them when it sends them again).
  * SEND: a SYN gets its SYN+ACK (never a larger packet than the SYN: one without options gets none
- *   back; data with it is ignored, RFC 9293 3.10.7.4 allows that); a FIN its ACK; a length that
+ *   back; data with it is not acknowledged, so it comes again); a FIN its ACK; a length that
  *   travels without its message (some clients write it separately) its ACK.
  * QUERY: take requests with stateless_tcp_next(). In `classic` the train already begins with the
  *   ACK of the request. */

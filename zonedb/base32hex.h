@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * base32hex.h - NSEC3 hashes as labels (RFC 4648 7, RFC 5155 3.3), lower case, no padding.
+ * base32hex.h - NSEC3 hashes as labels (RFC 4648 7, RFC 5155 3), lower case, no padding.
  * Private to the room. Pure.
  */
 #ifndef ZONEDB_BASE32HEX_H

@@ -7,11 +7,17 @@
  *
  *              request   NONCE  ALGORITHM  DIGEST in the response
  *     -00           18      16          2  SHA-1, 20 octets (algorithm 1)
- *     -01, tip       9       8          1  SHA-256, 32 octets (algorithm 2), or SipHash-2-4-128,
+ *     -01, -02       9       8          1  SHA-256, 32 octets (algorithm 2), or SipHash-2-4-128,
  *                                          16 octets (experimental algorithm 240; its key is the
  *                                          nonce followed by 8 octets of zero)
  *
- * The digest covers the whole message from the DNS header on, with the DIGEST field zero. So every
+ * SHA-256 is of -02, which was never published but as its author's working copy; -01 has SHA-1 only,
+ * and a client that knows no more must take our option for absent. checksum_verify() takes any of the
+ * three in both layouts.
+ *
+ * The digest covers the whole message from the DNS header on, with the DIGEST field zero. A signature
+ * (TSIG) covers the message with its digest, and cannot be in it: the digest is that of the message
+ * without the TSIG record, ARCOUNT one less. The draft does not speak of it. So every
  * altered octet is found, but one: whoever makes the option unrecognisable (its code or length, OPT's
  * type, ALGORITHM, the counts in front of it) makes it absent. A client that knows that a server
  * has CHECKSUM should take absent for bad.

@@ -139,7 +139,7 @@ static unsigned nsec3_closest_encloser(struct answer *a, const struct subject *s
 }
 
 /* The name of `depth` labels exists in the tree; with opt-out it may have no NSEC3 all the same
- * (RFC 5155 7.2.4, 7.2.7). */
+ * (RFC 5155 7.1, 7.2.4, 7.2.7). */
 static void nsec3_exists(struct answer *a, const struct subject *subject, const struct found *found,
                          unsigned depth)
 {

@@ -37,7 +37,7 @@
 
 /* By the first one cookies are made, by any of them they are taken: so a new secret can be told to
  * all servers of a name before one of them makes cookies by it, and the old one kept for an hour
- * (RFC 9018 5). */
+ * at least (RFC 9018 5). */
 struct dns_cookie_secrets {
     unsigned count; /* 1 or more */
     uint8_t octets[DNS_COOKIE_SECRETS_MAX][DNS_COOKIE_SECRET_LEN];

@@ -121,7 +121,7 @@ static bool record_parse(const struct respond_policy *policy, struct cursor *c, 
         return true;
     }
     if (!is_root || !is_additional || edns->is_present)
-        return false; /* RFC 6891 6.1.1 */
+        return false; /* RFC 6891 6.1.1, 6.1.2 */
     edns->is_present = true;
     edns->payload = load_be16(fixed + 2);
     edns->version = fixed[5];

@@ -24,7 +24,7 @@ static const struct text_record *at_rrset(const struct walk *walk, const struct 
     return text_node_record(&walk->node, walk->zone, (size_t)(rrset - walk->node.rrsets));
 }
 
-/* RFC 2181 10.1, RFC 4034 2.5 and 3; RFC 6672 2.4: a DNAME is alone of its kind. */
+/* RFC 2181 10.1, RFC 4035 2.5; RFC 6672 2.4: a DNAME is alone of its kind. */
 static void check_aliases(const struct walk *walk)
 {
     const struct text_node *node = &walk->node;

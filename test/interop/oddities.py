@@ -101,7 +101,7 @@ CASES = [
     ("an unknown option", with_opt(options=option(65001, b"what")), "NOERROR", "RFC 6891 6.1.2"),
     ("NSID", with_opt(options=option(3)), "NOERROR", "RFC 5001"),
     ("a short cookie", with_opt(options=option(10, b"short")), "FORMERR", "RFC 7873 5.2.2"),
-    ("keepalive over UDP", with_opt(options=option(11)), "NOERROR", "RFC 7828 3.2.1"),
+    ("keepalive over UDP", with_opt(options=option(11)), "NOERROR", "RFC 7828 3.3.1"),
     ("padding", with_opt(options=option(12, b"\0" * 99)), "NOERROR", "RFC 7830"),
 ]
 

@@ -138,7 +138,7 @@ class Denial:
         encloser, covering = self.encloser3(name)
         if encloser is None:
             return False
-        # with opt-out also an empty non-terminal above insecure delegations (RFC 5155 7.2.4, 8.5)
+        # with opt-out also an empty non-terminal above insecure delegations (RFC 5155 7.1)
         return bool(covering.flags & OPT_OUT) or self.lacks(wildcard(encloser), qtype)
 
     def no_closer(self, name, labels):

@@ -166,7 +166,7 @@ START_TEST(test_options_in_order)
     const uint8_t *padding = message_option(&message, 12, &len);
     for (unsigned i = 0; i < len; i++)
         ck_assert_uint_eq(padding[i], 0);
-    /* Over UDP neither keepalive (RFC 7828 3.2.2) nor padding. */
+    /* Over UDP neither keepalive (RFC 7828 3.3.1) nor padding. */
     client.transport = RESPOND_UDP;
     end(&policy, &client, &query, 65535, RCODE_REFUSED, 20);
     ck_assert_str_eq(options_text(), "3 15 65002 ");

@@ -90,7 +90,9 @@ static struct asked ask(const char *qname, unsigned qtype, unsigned payload, con
 
 static size_t get_at(const struct asked *asked, enum respond_transport transport, uint64_t now_s)
 {
-    struct respond_client client = {.transport = transport, .now_s = now_s};
+    static const uint8_t address[4] = {192, 0, 2, 9};
+    struct respond_client client = {
+        .transport = transport, .now_s = now_s, .address = address, .address_len = sizeof address};
     uint8_t *request = exact_copy(asked->octets, asked->len);
     size_t len = respond(fixture.view, &policy, &client, request, asked->len, response,
                          transport == RESPOND_UDP ? 4096 : sizeof response);
@@ -352,8 +354,11 @@ END_TEST
  * what is not signed may have to go without the record. */
 START_TEST(test_longest_names)
 {
-    static const uint8_t options[] = {0, 3, 0, 0, 0xfd, 0xea, 0,  18, 1,  2,  3,  4, 5,
-                                      6, 7, 8, 9, 10,   11,   12, 13, 14, 15, 16, 0, 0};
+    static const uint8_t options[] = {0, 3,           0, 0, 0xfd, 0xea, 0,  18, 1,  2,  3,  4, 5,
+                                      6, 7,           8, 9, 10,   11,   12, 13, 14, 15, 16, 0, 0,
+                                      0, EDNS_COOKIE, 0, 8, 1,    2,    3,  4,  5,  6,  7,  8};
+    static const struct dns_cookie_secrets cookie = {.count = 1};
+    policy.cookie = &cookie;
     char qname[1024];
     uint8_t name[NAME_MAX_LEN] = {63};
     static const uint8_t nsid[128] = {1};

@@ -363,7 +363,7 @@ DRIVER_INLINE int client_stray(struct client_work *work)
     if (segment->flags & PACKET_RST || (segment->flags & PACKET_ACK) == 0)
         return CLIENT_DROP;
     work->reply = (struct packet_segment){.seq = segment->ack, .flags = PACKET_RST};
-    if (segment->flags & PACKET_FIN) { /* our ACK of it was lost (RFC 9293 3.10.7.8, TIME-WAIT) */
+    if (segment->flags & PACKET_FIN) { /* our ACK of it was lost (RFC 9293 3.10.7.4, eighth) */
         work->reply.flags = PACKET_ACK;
         work->reply.ack = segment->seq + work->payload_len + 1;
         work->reply.has_timestamps = segment->has_timestamps;

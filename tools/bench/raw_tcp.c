@@ -388,7 +388,7 @@ static void receive_stray(struct raw_tcp *tcp, uint32_t tuple, uint64_t now_ns,
     if (packet->flags & PACKET_RST || !(packet->flags & PACKET_ACK))
         return;
     struct raw_segment segment = {.seq = packet->ack, .flags = PACKET_RST};
-    if (packet->flags & PACKET_FIN) { /* our ACK of it was lost (RFC 9293 3.10.7.8, TIME-WAIT) */
+    if (packet->flags & PACKET_FIN) { /* our ACK of it was lost (RFC 9293 3.10.7.4, eighth) */
         segment.flags = PACKET_ACK;
         segment.ack = packet->seq + packet->payload_len + 1;
         segment.has_timestamps = packet->has_timestamps;
