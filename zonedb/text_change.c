@@ -107,15 +107,18 @@ static size_t find_record(const struct text_zone *zone, const struct text_record
     return SIZE_MAX;
 }
 
-static void remove_record(struct change *change, const struct text_record *line, bool is_there)
+/* The TTL of what goes is noted in its line. */
+static void remove_record(struct change *change, struct text_record *line, bool is_there)
 {
     struct text_zone *after = change->after;
     const size_t found = is_there ? find_record(after, line, false) : SIZE_MAX;
 
-    if (found == SIZE_MAX)
+    if (found == SIZE_MAX) {
         text_tell(after, TEXT_ERROR, line, TEXT_AT_OWNER, "the zone has no such record");
-    else
-        drop_record(after, &after->owners[after->owner_count - 1], found);
+        return;
+    }
+    line->ttl = after->records[found].ttl;
+    drop_record(after, &after->owners[after->owner_count - 1], found);
 }
 
 /* RFC 1982: a is before b. */
@@ -181,7 +184,7 @@ static void drop_empty_owner(struct text_zone *zone)
 
 static int change_owner(struct change *change, const struct text_owner *owner)
 {
-    const struct text_record *lines = &change->lines->records[owner->first];
+    struct text_record *lines = &change->lines->records[owner->first];
     const uint8_t *name = text_owner_name(owner);
     int error = fetch_owner(change, name, &lines[0]);
 
@@ -356,6 +359,35 @@ static int change_zone(struct change *change, uint64_t now_s)
     return error;
 }
 
+/* What has become of the delegation at this owner of the change. */
+static void tell_moved(const struct change *change, const struct text_owner *owner)
+{
+    const struct text_zone *after = change->after;
+    const struct text_record *lines = &change->lines->records[owner->first];
+    const size_t found = text_find_name(after, text_owner_name(owner), 0);
+    uint32_t added = 0, now = 0, ttl = 0;
+    bool is_touched = false;
+
+    for (uint32_t i = 0; i < owner->count; i++) {
+        added += lines[i].type == TYPE_NS && lines[i].file == TEXT_FILE_ADDED;
+        if (lines[i].type != TYPE_NS || lines[i].file != TEXT_FILE_REMOVED)
+            continue;
+        is_touched = true;
+        ttl = lines[i].ttl;
+    }
+    for (uint32_t i = 0; found < after->owner_count && i < after->owners[found].count; i++)
+        now += after->records[after->owners[found].first + i].type == TYPE_NS;
+    if (is_touched && now == added)
+        after->options.moved(after->options.context, text_owner_name(owner), ttl, now == 0);
+}
+
+static void tell_all_moved(const struct change *change)
+{
+    for (size_t i = 0; i < change->lines->owner_count; i++)
+        if (!name_equal(text_owner_name(&change->lines->owners[i]), change->lines->apex))
+            tell_moved(change, &change->lines->owners[i]);
+}
+
 /* The zone to be tried tells messages as the lines do. */
 static struct text_zone *after_new(const struct change *change)
 {
@@ -402,6 +434,8 @@ static int attempt(struct change *change, struct zonedb *db, uint64_t now_s,
         error = zonedb_writer_commit(change->writer);
     else
         zonedb_writer_abort(change->writer);
+    if (error == 0 && change->lines->options.moved != NULL)
+        tell_all_moved(change);
     text_zone_free(change->after);
     change->after = NULL;
     change->is_told = true;

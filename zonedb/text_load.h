@@ -77,6 +77,9 @@ void text_scanner_free(struct text_scanner *scanner);
 struct text_options {
     void (*message)(void *context, const struct text_message *message); /* may be NULL */
     void (*progress)(void *context, enum text_phase phase, uint64_t done, uint64_t total);
+    /* Of a change that was made: a delegation has lost all of the name servers that it had, whose NS had
+     * this TTL; `is_gone`: it has no others either. NULL: not to be told. */
+    void (*moved)(void *context, const uint8_t *cut, uint32_t ttl, bool is_gone);
     void *context;
     const char *spill_directory; /* where records go that memory_octets do not hold; NULL: nowhere,
                                     all are held */

@@ -4,11 +4,13 @@
 
 usage: zone_list_test.py LETHE MAKE_TLD
 """
+import calendar
 import json
 import pathlib
 import subprocess
 import sys
 import tempfile
+import time
 
 LETHE, MAKE_TLD = sys.argv[1:]
 failed = 0
@@ -81,6 +83,31 @@ def test_many(top):
     expect("the last one", f"z{count - 1}.example.\t3600\tIN\tSOA" in text, text)
 
 
+def test_moved(top, db):
+    """A delegation goes: until when may caches keep to it? Not asked for: one that keeps a server."""
+    change = lambda text, *more: lethe("--db", str(db), *more, "zone", "change", "c.test", text=text)
+    own = top / "own.zone"
+    own.write_text("@ 7200 SOA a b 1 2 3 4 5\n@ 7200 NS ns.far.net.\n")
+    expect("a child", lethe("--db", str(db), "zone", "load", "gone.c.test", str(own))[0] == 0)
+    out = change("+ gone 900 NS ns.far.net.\n+ part 600 NS ns1.far.net.\n+ part NS ns2.far.net.\n"
+                 "+ away 500 NS ns.far.net.\n")[1]
+    expect("what comes is not told", "caches" not in out, out)
+    code, out, told = change("- gone NS ns.far.net.\n- part NS ns1.far.net.\n- away 1 NS ns.far.net.\n"
+                             "+ away 400 NS ns.other.net.\n", "--json")
+    moved = json.loads(out)["moved"] if code == 0 else told
+    expect("what moved", [(m["zone"], m["delegated"], m["parent_ttl"], m.get("own_ttl")) for m in moved] ==
+           [("away.c.test.", True, 500, None), ("gone.c.test.", False, 900, 7200)], moved)
+    ends = [calendar.timegm(time.strptime(moved[1][key], "%Y-%m-%dT%H:%M:%SZ")) for key in
+            ("parent_end", "own_end")]
+    expect("their ends", ends[1] - ends[0] in (6299, 6300, 6301) and ends[0] > time.time(), moved)
+    out = change("- part NS ns2.far.net.\n")[1]
+    expect("in words", "part.c.test.: no delegation any more; caches may have the delegation of before until "
+           in out and "(TTL 600), and for how long the zone's own NS, lethe kiting tells" in out, out)
+    expect("not of a change that is refused", "caches" not in change("- away NS ns.other.net.\n- x A 1.2.3.4\n")[1])
+    change("- away NS ns.other.net.\n", "--quiet")
+    lethe("--db", str(db), "zone", "remove", "gone.c.test")
+
+
 def test_change(top):
     db = top / "db"
     code, out, told = lethe("--db", str(db), "zone", "change", "c.test", "-",
@@ -95,6 +122,7 @@ def test_change(top):
            f"{change}:2:3: error: the zone has no such record" in told and
            "change refused, 2 errors; the zone is as it was" in told, told)
     expect("nothing came of it", "SOA\ta.c.test. b.c.test. 2 " in zone(db, "c.test")[1])
+    test_moved(top, db)
     code, _, told = lethe("--db", str(db), "zone", "change", "x.test", text="+ www A 192.0.2.7\n")
     expect("no such zone", code == 1 and "no zone x.test. there" in told, told)
     code, _, told = lethe("--db", str(db), "zone", "change", "c.test", str(top / "nothing"))
