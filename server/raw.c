@@ -28,6 +28,7 @@ struct raw_worker {
     struct raw_worker *first; /* NULL: this one */
     unsigned count;           /* of workers there */
     struct stateless_tcp_config tcp;
+    uint16_t segment_wanted; /* tcp.segment_size where the interface carries it */
     struct keys_secret secret;
     struct zonedb_view *view;         /* NULL in a proxy */
     const struct answer_image *image; /* while it runs; NULL: none */
@@ -58,6 +59,7 @@ static int worker_make(struct raw_worker *worker, const struct raw_config *confi
                        struct io_error *error)
 {
     worker->tcp = *config->tcp;
+    worker->segment_wanted = config->tcp->segment_size;
     worker->secret = *config->secret;
     worker->keys_s = UINT64_MAX;
     worker->until_us = UINT64_MAX;
@@ -232,6 +234,18 @@ static void keys_refresh(struct raw_worker *worker)
     worker->keys_s = worker->now_s;
 }
 
+/* What is longer than the interface carries would never leave. Below IPv6's least MTU there is only
+ * IPv4. `mtu`: 0: unknown. */
+static uint16_t segment_that_fits(uint16_t wanted, unsigned mtu)
+{
+    unsigned headers_len = PACKET_TCP_HEADER_LEN + PACKET_TCP_TIMESTAMPS_OPTION_LEN +
+                           (mtu < 1280 ? PACKET_IPV4_HEADER_LEN : PACKET_IPV6_HEADER_LEN);
+    if (mtu == 0 || mtu >= wanted + headers_len)
+        return wanted;
+    return mtu < STATELESS_TCP_SEGMENT_MIN + headers_len ? STATELESS_TCP_SEGMENT_MIN
+                                                         : (uint16_t)(mtu - headers_len);
+}
+
 static int worker_tell(struct raw_worker *worker)
 {
     struct io_error note = {.text = ""};
@@ -268,6 +282,7 @@ static int worker_tick(struct raw_worker *worker)
         if (!raw_place_is_there(&worker->place))
             return -ENODEV;
         raw_place_refresh(&worker->place, now_s);
+        worker->tcp.segment_size = segment_that_fits(worker->segment_wanted, worker->place.mtu);
         worker->is_told = false;
     }
     int outcome = worker_tell(worker);

@@ -112,6 +112,20 @@ def test_mtus(bed, known):
             Here().ip(f"address replace {bed.net.client_v6}/64 dev v1 nodad")
 
 
+def test_mtus_of_the_server(bed, known):
+    """IPv6's least is carried by any path; less is looked at every other second."""
+    try:
+        bed.net.server.ip("link set v0 mtu 1280")
+        converse(bed, known, True)
+        bed.net.server.ip("link set v0 mtu 600")
+        time.sleep(2.5)
+        converse(bed, known, True, [bed.net.v4])
+    finally:
+        bed.net.server.ip("link set v0 mtu 1500")
+        bed.net.server.ip(f"address replace {bed.net.v6}/64 dev v0 nodad")
+        time.sleep(2.5)
+
+
 def connect(address, **options):
     s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
     s.settimeout(10)
