@@ -91,6 +91,31 @@ static int refuse(const struct session *session, const uint8_t *apex, uint64_t e
                       name_to_text(apex, text), errors, session_plural(errors));
 }
 
+static bool serial_of(struct zonedb *db, const uint8_t *apex, uint32_t *serial_out)
+{
+    struct zonedb_view *view;
+    struct zonedb_zone zone;
+
+    if (zonedb_view_open(db, &view) != 0)
+        return false;
+    const bool is_there = zonedb_zone_get(view, apex, &zone) == 0;
+    zonedb_view_close(view);
+    *serial_out = is_there ? zone.serial : 0;
+    return is_there;
+}
+
+/* What a hand that edits forgets. Who has the zone by transfer keeps what it has then (RFC 1982). */
+static void check_serial(const uint8_t *apex, uint32_t before, uint32_t now)
+{
+    char text[NAME_TEXT_MAX];
+
+    if ((int32_t)(now - before) < 0)
+        fprintf(stderr,
+                "lethe: %s: warning: serial %" PRIu32 " is lower than %" PRIu32
+                ", which was served before: who compares them will not take the zone\n",
+                name_to_text(apex, text), now, before);
+}
+
 static int store(struct session *session, const uint8_t *apex, struct text_zone *zone,
                  double read_s)
 {
@@ -99,6 +124,8 @@ static int store(struct session *session, const uint8_t *apex, struct text_zone 
 
     if (db == NULL)
         return EXIT_REFUSED;
+    uint32_t serial;
+    const bool has_serial = serial_of(db, apex, &serial);
     const double begun_s = session_clock_s();
     const int error = text_zone_store(zone, db, (uint64_t)time(NULL));
     const double write_s = session_clock_s() - begun_s;
@@ -109,6 +136,8 @@ static int store(struct session *session, const uint8_t *apex, struct text_zone 
     if (error != 0)
         return session_fail_write(session, name_to_text(apex, text), error);
     report_load(session, apex, zone, (struct timing){read_s, write_s});
+    if (has_serial && !session->arguments->is_quiet)
+        check_serial(apex, serial, text_zone_serial(zone));
     if (!session->arguments->is_quiet)
         lethe_check_ns_ttl(db, apex);
     return lethe_finish_output(EXIT_OK);

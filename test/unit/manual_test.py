@@ -104,6 +104,9 @@ def check_page(page):
     if shutil.which("groff"):
         made = run("groff", "-ww", "-mdoc", "-Tutf8", page)
         check(made.returncode == 0 and made.stderr == "", page.name, made.stderr)
+    if shutil.which("mandoc"):
+        made = run("mandoc", "-Tlint", "-W", "warning", page)
+        check(made.stdout == "", page.name, made.stdout)
 
 
 for arguments in PROGRAMS:
