@@ -21,6 +21,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     (void)argv;
     protect.checksum_code = 65002;
     tsig_key_set_well_known(&protect.key);
+    protect.has_nonce = true;
     return 0;
 }
 

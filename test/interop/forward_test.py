@@ -220,13 +220,114 @@ def test_usage(_):
                           (("--listen", "127.0.0.1@0"), "127.0.0.1@0"),
                           (("--listen", "127.0.0.1", "--checksum", "02"), "02"),
                           (("--listen", "127.0.0.1", "--checksum-code", "70000"), "70000"),
-                          (("--listen", "127.0.0.1", "--tsig", "secret"), "secret"),
+                          (("--listen", "127.0.0.1", "--tsig", "/nowhere/key"), "/nowhere/key"),
                           (("--listen", "127.0.0.1", "more"), "more")):
         run = subprocess.run([FORWARD, *options], capture_output=True, text=True, check=False)
         assert run.returncode == 2 and said in run.stderr, (options, run)
     run = subprocess.run([FORWARD, "--listen", "192.0.2.77", "--to", "127.0.0.1"],
                          capture_output=True, text=True, check=False)
     assert run.returncode == 1 and "192.0.2.77@53" in run.stderr, run
+
+
+KEY = "key \"forward-key\" { algorithm hmac-sha256; secret \"%s\"; };\n"
+SECRET, OTHER = "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0ICE=", "bm90IHRoYXQgb25lLCBidXQgYW5vdGhlciBvbmUgISE="
+
+
+class SignedBind(peers.Bind):
+    """BIND that knows the key."""
+
+    def prepare(self):
+        command = super().prepare()
+        with open(self.directory / "named.conf", "a", encoding="ascii") as file:
+            file.write(KEY % SECRET)
+        return command
+
+
+def test_key_of_ones_own(directory):
+    """With lethed and BIND: altered responses are found; who has another key is not believed."""
+    files = {}
+    for name, text in (("key", KEY % SECRET), ("other", KEY % OTHER),
+                       ("two", KEY % SECRET + (KEY % OTHER).replace("forward", "second"))):
+        files[name] = os.path.join(directory, name)
+        with open(files[name], "w", encoding="ascii") as file:
+            file.write(text)
+
+    @contextlib.contextmanager
+    def bind():
+        with SignedBind(directory, {"forward.example.": os.path.join(directory, "zone")}) as named:
+            yield named.address, named.port
+
+    for kind in (lambda: server(directory, f"tsig:\n  keys: {files['key']}"), bind):
+        with kind() as at:
+            with Forward(at[1], "--tsig", files["key"]) as forward:
+                answer = forward.ask()
+                must(answer, HONEST, FALSE)
+                assert "TSIG" not in answer, answer
+            assert forward.counts["good"] == 1 and forward.counts["by_tcp"] == 0, forward.counts
+            with Wire(at) as wire, Forward(wire.port, "--tsig", files["key"]) as forward:
+                must(forward.ask(), HONEST, FALSE)
+            assert forward.counts["bad"] == forward.counts["good"] == 1, forward.counts
+            with Forward(at[1], "--tsig", files["other"]) as forward:
+                assert "no servers could be reached" in forward.ask()
+            assert forward.counts["good"] == 0 and forward.counts["bad"] == 2, forward.counts
+    run = subprocess.run([FORWARD, "--listen", "127.0.0.1", "--tsig", files["two"]],
+                         capture_output=True, text=True, check=False)
+    assert run.returncode == 2 and "2 keys, not one" in run.stderr, run
+
+
+def test_transparent(directory):
+    """On a gateway, by IPv4 and IPv6, as nobody."""
+    if os.geteuid() != 0:
+        print("      not tried: needs root, for namespaces")
+        return
+    client, gateway, far = (netns.Namespace() for _ in range(3))
+    database = os.path.join(directory, "transparent")
+    zone = os.path.join(directory, "zone")
+    subprocess.run([os.path.join(BUILD, "tools/lethe"), "--db", database, "zone", "load",
+                    "forward.example.", zone], check=True, capture_output=True)
+    try:
+        for number, (side, near) in enumerate(((client, "g0"), (far, "g1"))):
+            gateway.ip(f"link add {near} type veth peer name e0 netns {side.pid()}")
+            for place, device, host in ((gateway, near, 1), (side, "e0", 2)):
+                place.ip(f"address add 198.18.{number}.{host}/24 dev {device}")
+                place.ip(f"address add fd00:198:18:{number}::{host}/64 dev {device} nodad")
+                place.ip(f"link set {device} up")
+            side.ip(f"route add default via 198.18.{number}.1")
+            side.ip(f"route add default via fd00:198:18:{number}::1")
+        gateway.sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
+        for family, table in (("-4", "ip"), ("-6", "ip6")):
+            gateway.ip(f"{family} rule add fwmark 1 lookup 100")
+            gateway.ip(f"{family} route add local default dev lo table 100")
+            gateway.run("nft", "-f", "-", text=f"table {table} diverted {{\nchain in {{\n"
+                        "type filter hook prerouting priority mangle\niifname \"g0\" "
+                        "udp dport 53 tproxy to :53 meta mark set 1 accept\n}\n}\n")
+        with netns.Lethed(os.path.join(BUILD, "server/lethed"), "--db", database, "--listen",
+                          "0.0.0.0@53", "--listen", "::@53", place=far):
+            for any_address, to in (("0.0.0.0", "198.18.1.2"), ("::", "fd00:198:18:1::2")):
+                process = gateway.start(FORWARD, "--listen", any_address, "--checksum", "01",
+                                        "--user", "nobody", "--json", stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True)
+                try:
+                    assert "ready" in process.stderr.readline()
+                    with open(f"/proc/{process.pid}/status", encoding="ascii") as file:
+                        status = dict(line.split(":\t", 1) for line in file)
+                    assert "0" not in status["Uid"].split() + status["Gid"].split(), status
+                    assert status["Groups"].strip() == "", status
+                    assert all(not int(status[caps], 16) for caps in
+                               ("CapEff", "CapPrm", "CapInh", "CapBnd")), status
+                    assert status["NoNewPrivs"].strip() == "1", status
+                    answer = client.run("dig", "+tries=2", "+time=3", f"@{to}",
+                                        "www.forward.example.", "A", check=False).stdout
+                    must(answer, HONEST, FALSE)
+                    assert f"SERVER: {to}#53" in answer, answer
+                finally:
+                    process.terminate()
+                    out, said = process.communicate(timeout=20)
+                assert process.returncode == 0, said
+                assert json.loads(out)["good"] >= 1, out
+    finally:
+        for place in (client, gateway, far):
+            place.end()
 
 
 def main():

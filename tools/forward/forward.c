@@ -2,6 +2,7 @@
 #include "tools/forward/forward.h"
 
 #include "server/address.h"
+#include "server/whole.h"
 #include "stateless_tcp/wire.h"
 #include "tools/forward/stream.h"
 
@@ -68,6 +69,11 @@ static int open_clients(struct forward *forward)
          setsockopt(fd, is_v6 ? IPPROTO_IPV6 : IPPROTO_IP,
                     is_v6 ? IPV6_RECVORIGDSTADDR : IP_RECVORIGDSTADDR, &on, sizeof on) != 0))
         return -errno;
+    int outcome = whole_set(fd, listen->ss_family);
+    if (outcome != 0)
+        return outcome;
+    if (is_v6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0)
+        return -errno; /* :: and 0.0.0.0 are two processes' */
     if (bind(fd, (const struct sockaddr *)listen, address_len(listen)) != 0)
         return -errno;
     return watch(forward, fd, TAG_CLIENTS);
@@ -81,7 +87,9 @@ static int open_sockets(struct forward *forward, int family, int *sockets, uint3
             return -errno;
         /* The kernel takes a random port for each. */
         struct sockaddr_storage any = {.ss_family = (sa_family_t)family};
-        int outcome = bind(sockets[i], (struct sockaddr *)&any, address_len(&any)) == 0
+        int outcome = whole_set(sockets[i], family);
+        if (outcome == 0)
+            outcome = bind(sockets[i], (struct sockaddr *)&any, address_len(&any)) == 0
                           ? watch(forward, sockets[i], tag + i)
                           : -errno;
         if (outcome != 0)
@@ -145,15 +153,17 @@ static void forget(struct forward *forward, struct exchange *exchange)
     forward->of_id[exchange->id] = 0;
 }
 
-/* Tell the client, as from the server that it meant. What does not fit is truncated. */
-static void reply(struct forward *forward, struct exchange *exchange, uint8_t *response, size_t len)
+static size_t truncate_response(const struct exchange *exchange, uint8_t *response)
 {
-    if (len > exchange->payload) {
-        len = exchange->shape.question_end;
-        wire_store_be16(response + 2, (uint16_t)(wire_load_be16(response + 2) | FLAG_TC));
-        memset(response + 6, 0, 6);
-    }
-    wire_store_be16(response, exchange->client_id);
+    wire_store_be16(response + 2, (uint16_t)(wire_load_be16(response + 2) | FLAG_TC));
+    memset(response + 6, 0, 6);
+    return exchange->shape.question_end;
+}
+
+/* As from the server that the client meant. Outcomes: 0; negative errno. */
+static int send_response(const struct forward *forward, struct exchange *exchange,
+                         uint8_t *response, size_t len)
+{
     union control control = {0};
     struct iovec iovec = {.iov_base = response, .iov_len = len};
     struct msghdr message = {.msg_name = &exchange->client,
@@ -182,8 +192,18 @@ static void reply(struct forward *forward, struct exchange *exchange, uint8_t *r
             message.msg_controllen = CMSG_SPACE(sizeof info);
         }
     }
-    /* Lost, as any datagram may be: the client asks again. */
-    (void)sendmsg(forward->clients, &message, 0);
+    return sendmsg(forward->clients, &message, 0) < 0 ? -errno : 0;
+}
+
+/* Tell the client. What does not fit, or would leave in fragments, is truncated. */
+static void reply(struct forward *forward, struct exchange *exchange, uint8_t *response, size_t len)
+{
+    if (len > exchange->payload)
+        len = truncate_response(exchange, response);
+    wire_store_be16(response, exchange->client_id);
+    /* Lost otherwise, as any datagram may be: the client asks again. */
+    if (send_response(forward, exchange, response, len) == -EMSGSIZE)
+        (void)send_response(forward, exchange, response, truncate_response(exchange, response));
     forget(forward, exchange);
 }
 

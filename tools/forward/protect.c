@@ -39,9 +39,11 @@ size_t protect_request(const struct protect *protect, const struct proxy_shape *
     case PROTECT_BY_CHECKSUM:
         return add_checksum(protect, shape, query, len, asked);
     case PROTECT_BY_TSIG: {
-        /* The nonce makes the MAC of the well-known key one that nobody can know. */
-        size_t signed_len = tsig_request_sign(&protect->key, now_s, asked->nonce, NONCE_LEN_TSIG,
-                                              query, len, len + PROTECT_ROOM, &asked->tsig);
+        /* The nonce makes the MAC of the well-known key one that nobody can know. Those of other
+         * keys need none, and Other Data is otherwise empty (RFC 8945 4.2). */
+        size_t signed_len = tsig_request_sign(
+            &protect->key, now_s, protect->has_nonce ? asked->nonce : NULL,
+            protect->has_nonce ? NONCE_LEN_TSIG : 0, query, len, len + PROTECT_ROOM, &asked->tsig);
         asked->is_protected = signed_len != 0;
         return signed_len != 0 ? signed_len : len;
     }

@@ -27,6 +27,7 @@ struct protect {
     uint16_t checksum_code;
     enum checksum_layout layout;
     struct tsig_key key;
+    bool has_nonce; /* in the TSIG record: the key is known to everybody */
 };
 
 /* What is kept of a query until its response. */
