@@ -2,11 +2,13 @@
 #include "server/restrain.h"
 
 #include "server/buckets.h"
+#include "stateless_tcp/siphash.h"
 
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 /* Of a DNS header, and where in it the number of additional records is. */
 #define HEADER_LEN 12
@@ -16,6 +18,7 @@ struct restrain {
     struct restrain_config config;
     struct buckets *buckets; /* NULL: no rate */
     struct shun *shun;       /* NULL: none */
+    uint8_t key[16];         /* of slips */
     atomic_uint_fast64_t over_rate, dropped;
     struct prefix allowed[]; /* config.allowed */
 };
@@ -41,7 +44,9 @@ int restrain_open(const struct restrain_config *config, struct restrain **restra
     restrain->config.allowed = restrain->allowed;
     if (allowed_size != 0)
         memcpy(restrain->allowed, config->allowed, allowed_size);
-    if (config->rate != 0)
+    if (getrandom(restrain->key, sizeof restrain->key, 0) != sizeof restrain->key)
+        outcome = -EIO;
+    if (outcome == 0 && config->rate != 0)
         outcome = buckets_open(config->table_size, config->rate, &restrain->buckets);
     if (outcome == 0)
         *restrain_out = restrain;
@@ -102,6 +107,18 @@ static bool is_meant(enum restrain_when when, bool is_over)
     return when == RESTRAIN_WHEN_ALWAYS || (when == RESTRAIN_WHEN_OVER_RATE && is_over);
 }
 
+/* Whether this one beyond the rate is answered, after `before` others: one of each `slip`, at a place
+ * by which nobody who sends in step with another could have that one always be dropped. */
+static bool has_slipped(const struct restrain *restrain, uint64_t before)
+{
+    unsigned slip = restrain->config.slip;
+    if (slip <= 1)
+        return slip == 1;
+    uint64_t round = before / slip;
+    return before % slip ==
+           siphash_2_4_64(restrain->key, (const uint8_t *)&round, sizeof round) % slip;
+}
+
 enum restrain_verdict restrain_judge(struct restrain *restrain, const struct respond_policy *policy,
                                      const uint8_t *request, size_t request_len, uint64_t now_us,
                                      struct respond_client *client)
@@ -121,7 +138,7 @@ enum restrain_verdict restrain_judge(struct restrain *restrain, const struct res
     if (!is_over)
         return RESTRAIN_NOT;
     uint64_t before = atomic_fetch_add_explicit(&restrain->over_rate, 1, memory_order_relaxed);
-    if (config->slip != 0 && before % config->slip == 0)
+    if (has_slipped(restrain, before))
         return RESTRAIN_OVER_RATE;
     atomic_fetch_add_explicit(&restrain->dropped, 1, memory_order_relaxed);
     return RESTRAIN_DROPPED;

@@ -4,7 +4,8 @@
  *
  * Over TCP, and with a good cookie, a source has shown that its address is its own: it is no
  * reflector's victim, and is not restrained. Others have a rate for each prefix; beyond it they get
- * what sends them there, TC=1 or BADCOOKIE, no longer than what they sent, or nothing.
+ * what sends them there, TC=1 or BADCOOKIE, which is no longer than what they sent but for the 16
+ * octets of a cookie's server part, or nothing.
  *
  * One struct restrain for all threads of a configuration.
  */
@@ -26,8 +27,9 @@ enum restrain_when {
 
 /* An operator's policy. */
 struct restrain_config {
-    unsigned rate;               /* queries a second of one prefix; 0: any number */
-    unsigned slip;               /* beyond it one in so many is answered; 0: none */
+    unsigned rate; /* queries a second of one prefix; 0: any number */
+    unsigned slip; /* beyond it one of so many in a row, nobody knows which, is answered;
+                                    0: none */
     unsigned ipv4_len, ipv6_len; /* bits of an address that tell prefixes apart */
     size_t table_size;           /* octets, as buckets_open() takes them */
     enum restrain_when require_cookie, tcp_only;

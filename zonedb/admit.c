@@ -12,8 +12,16 @@ bool respond_has_cookie(const struct respond_policy *policy, const struct respon
            edns_has_good_cookie(policy, client, &query);
 }
 
+void admit_briefly(const struct respond_client *client, struct query *query)
+{
+    if (client->restraint == RESPOND_FREELY)
+        return;
+    query->edns.wants_nsid = false;
+    query->edns.checksum_nonce = NULL;
+}
+
 bool admit(const struct respond_policy *policy, const struct respond_client *client,
-           const struct query *query, struct response *r)
+           struct query *query, struct response *r)
 {
     bool has_cookie = query->edns.cookie != NULL;
     switch (client->restraint) {
@@ -26,9 +34,11 @@ bool admit(const struct respond_policy *policy, const struct respond_client *cli
             r->rcode = RCODE_BADCOOKIE; /* RFC 7873 5.2.3: the response has the right one */
         else
             r->flags |= FLAG_TC;
+        admit_briefly(client, query);
         return false;
     case RESPOND_TRUNCATED:
         r->flags |= FLAG_TC;
+        admit_briefly(client, query);
         return false;
     }
     return false;

@@ -542,10 +542,12 @@ size_t respond(struct zonedb_view *view, const struct respond_policy *policy,
     if (query.has_tsig)
         limit = signed_check(policy, client, request, request_len, limit, &query, &outcome, &reply);
     response_begin(&r, response, limit - edns_reserve(policy, client, &query), &query);
-    if (outcome != QUERY_OK)
+    if (outcome != QUERY_OK) {
         r.rcode = refusal(policy, client, &query, outcome);
-    else if (client->restraint == RESPOND_FREELY || admit(policy, client, &query, &r))
+        admit_briefly(client, &query);
+    } else if (client->restraint == RESPOND_FREELY || admit(policy, client, &query, &r)) {
         ede = answer_query(view, policy, &query, &r);
+    }
     size_t len = edns_end(&r, policy, client, &query, limit, ede);
     return query.has_tsig ? signed_end(&reply, &r, limit) : len;
 }

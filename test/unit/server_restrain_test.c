@@ -115,7 +115,7 @@ START_TEST(test_slip)
 {
     static const struct {
         unsigned slip, answered;
-    } cases[] = {{0, 0}, {1, 60}, {2, 30}, {3, 20}, {100, 1}};
+    } cases[] = {{0, 0}, {1, 60}, {2, 30}, {3, 20}, {60, 1}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct restrain_config config = config_with(1, OVER, NEVER);
         config.slip = cases[i].slip;
@@ -129,6 +129,21 @@ START_TEST(test_slip)
         ck_assert(counts.over_rate == 60 && counts.dropped == 60 - answered);
         restrain_close(restrain);
     }
+}
+END_TEST
+
+/* Who sends two queries for each of another's is not why that one goes without an answer. */
+START_TEST(test_slip_in_step)
+{
+    struct restrain_config config = config_with(1, OVER, NEVER);
+    config.slip = 3;
+    struct restrain *restrain = open_config(&config);
+    unsigned answered = 0;
+    judge(restrain, false, S);
+    for (unsigned q = 0; q < 3000; q++)
+        answered += judge(restrain, false, S) == RESTRAIN_OVER_RATE && q % 3 == 0;
+    ck_assert_msg(answered > 200 && answered < 466, "%u", answered); /* of 1000: 9 deviations */
+    restrain_close(restrain);
 }
 END_TEST
 
@@ -182,7 +197,7 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {test_policies, test_nobody_is_restrained, test_slip,
-                                  test_who_is_who, test_allow_list};
+    const TTest *const tests[] = {test_policies,     test_nobody_is_restrained, test_slip,
+                                  test_slip_in_step, test_who_is_who,           test_allow_list};
     return test_run("server/restrain", tests, sizeof tests / sizeof *tests, setup, NULL);
 }

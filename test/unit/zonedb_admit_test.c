@@ -5,6 +5,7 @@
 #include "message.h"
 #include "test_main.h"
 #include "zone_fixture.h"
+#include "zonedb/checksum.h"
 #include "zonedb/node.h"
 #include "zonedb/respond.h"
 
@@ -153,6 +154,38 @@ START_TEST(test_who_must_show_one)
 }
 END_TEST
 
+/* Whoever may be another's victim gets no more octets than were sent in its name, whatever these asked
+ * for: but for the server's part of a cookie. */
+START_TEST(test_no_longer_than_the_request)
+{
+    static const uint8_t nsid[128] = {1}, nonce[16] = {2};
+    static const enum respond_restraint restraints[] = {RESPOND_WITH_COOKIE, RESPOND_TRUNCATED};
+    policy.nsid = nsid;
+    policy.nsid_len = sizeof nsid;
+    for (unsigned i = 0; i < 2 * 2 * 2 * 3; i++) {
+        enum checksum_layout layout = i & 1 ? CHECKSUM_LAYOUT_01 : CHECKSUM_LAYOUT_00;
+        uint8_t request[256], opt[64] = {0, 3, 0, 0, 0xfd, 0xea};
+        size_t data_len = checksum_request_write(layout, nonce, opt + 8), opt_len = 8 + data_len;
+        unsigned len, response_len;
+        opt[7] = (uint8_t)data_len;
+        if (i & 2) {
+            memcpy(opt + opt_len, (const uint8_t[]){0, EDNS_COOKIE, 0, sizeof asked}, 4);
+            memcpy(opt + opt_len + 4, asked, sizeof asked);
+            opt_len += 4 + sizeof asked;
+        }
+        client.restraint = RESPOND_FREELY;
+        ck_assert_ptr_nonnull(message_option(ask(opt, opt_len), 3, &len));
+        size_t request_len = request_make(request, "www.example.", 1, 1232, false, opt, opt_len);
+        client.restraint = restraints[i >> 2 & 1];
+        request[2] |= (uint8_t)(i / 8 == 1 ? 0x20 : 0); /* NOTIMP */
+        request[5] = (uint8_t)(i / 8 == 2 ? 2 : 1);     /* FORMERR */
+        response_len = (unsigned)respond(fixture.view, &policy, &client, request, request_len,
+                                         response, sizeof response);
+        ck_assert_msg(response_len <= request_len + (i & 2 ? 16 : 0), "%u: %u", i, response_len);
+    }
+}
+END_TEST
+
 /* RFC 7873 5.4: no question, but a cookie. */
 START_TEST(test_only_a_cookie)
 {
@@ -226,8 +259,9 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {test_a_cookie_for_who_asks, test_every_length,
-                                  test_who_must_show_one,     test_only_a_cookie,
-                                  test_same_octets_over_tcp,  test_what_the_server_asks_itself};
+    const TTest *const tests[] = {
+        test_a_cookie_for_who_asks,      test_every_length,  test_who_must_show_one,
+        test_no_longer_than_the_request, test_only_a_cookie, test_same_octets_over_tcp,
+        test_what_the_server_asks_itself};
     return test_run("admit", tests, sizeof tests / sizeof *tests, setup, teardown);
 }
