@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Resolvers for tests, each told to ask one server over TCP for one zone, and nobody else.
+"""Resolvers for tests, each told to ask one server for one zone, and nobody else: over TCP, or
+as it likes.
 
     with KnotResolver(tmp, "load.example.", "198.18.0.53") as resolver:
         ... resolver.address, resolver.port
@@ -22,8 +23,9 @@ class Resolver(peers.Server):
     is_truncation_needed = False  # asks over TCP only after a truncated answer
     program = None
 
-    def __init__(self, directory, apex, server, **more):
+    def __init__(self, directory, apex, server, is_tcp=True, **more):
         super().__init__(directory, {}, **more)
+        self.is_tcp = is_tcp
         self.apex = apex
         self.server = server
 
@@ -57,7 +59,7 @@ class Unbound(Resolver):
         d = self.directory
         (d / "unbound.conf").write_text(peers.unbound_head(self) + f"""
   module-config: "iterator"
-  tcp-upstream: yes
+  tcp-upstream: {'yes' if self.is_tcp else 'no'}
   do-not-query-localhost: no
   do-ip6: no
   target-fetch-policy: "0 0 0 0 0"
@@ -79,6 +81,7 @@ class Bind(Resolver):
 
     def prepare(self):
         d = self.directory
+        tcp_only = f"server {self.server} {{ tcp-only yes; }};" if self.is_tcp else ""
         (d / "named.conf").write_text(f"""
 options {{
     directory "{d}";
@@ -92,7 +95,7 @@ options {{
     empty-zones-enable no;
 }};
 controls {{ }};
-server {self.server} {{ tcp-only yes; }};
+{tcp_only}
 zone "{self.apex}" {{ type static-stub; server-addresses {{ {self.server}; }}; }};
 """)
         return ["named", "-4", "-n", "1", "-g", "-c", str(d / "named.conf")]
@@ -106,6 +109,7 @@ class KnotResolver(Resolver):
     def prepare(self):
         d = self.directory
         (d / "cache").mkdir(exist_ok=True)
+        tcp = "policy.add(policy.all(policy.FLAGS({'TCP'})))" if self.is_tcp else ""
         (d / "kresd.conf").write_text(f"""
 net.listen('{self.address}', {self.port}, {{ kind = 'dns' }})
 net.ipv6 = false
@@ -115,7 +119,7 @@ for _, name in ipairs({{'ta_update', 'ta_signal_query', 'ta_sentinel', 'priming'
     pcall(modules.unload, name)
 end
 modules.load('policy')
-policy.add(policy.all(policy.FLAGS({{'TCP'}})))
+{tcp}
 policy.add(policy.suffix(policy.STUB({{'{self.server}'}}), {{todname('{self.apex}')}}))
 cache.open(100 * MB, 'lmdb://{d}/cache')
 """)

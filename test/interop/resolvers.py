@@ -3,11 +3,13 @@
 """Resolvers that people run ask lethed over stateless TCP, profile modern.
 
     resolvers.py [--build DIR] [--names N] [--loss PERCENT] [--only NAME] [--pcap FILE] [--kernel]
+                 [--policies]
 
 Unbound, BIND, Knot Resolver and PowerDNS Recursor resolve N different names each: addresses, names
 and types that are not there, aliases, TXT records of up to 20 KB.  Every answer is compared with
 what the zone was made from.  That they came over TCP is seen at the server's interface: nothing
-reaches its UDP port.  Resolver and asker live in one network namespace, lethed in another.
+reaches its UDP port.  With --policies they ask as they like, a server that answers nobody over UDP
+just so: TC=1 to everybody, only who has a cookie, few queries a second.  Resolver and asker live in one network namespace, lethed in another.
 Exit code 0, 1, or 77: cannot run here.
 """
 import argparse
@@ -280,6 +282,64 @@ def check_resolver(kind, directory, network, names):
     return len(faults)
 
 
+# What the server does over UDP, and its options. Where half of the queries beyond the rate are dropped
+# those without a cookie may fail: see "slip" in lethed.yaml(5).
+POLICIES = {
+    "tcp-only": ("--policy-tcp-only", "always"),
+    "require-cookie": ("--policy-require-cookie", "always"),
+    "rate-limit": ("--policy-rate-limit", "20"),
+    "rate-limit, slip": ("--policy-rate-limit", "20", "--policy-slip", "2"),
+}
+
+
+def check_policy(kind, policy, directory, network, names):
+    """Number of failures; prints a line."""
+    before = counts(network.inside)
+    begun = time.monotonic()
+    with kind(directory, APEX, ADDRESS, is_tcp=False) as resolver:
+        answers = resolve(resolver, names)
+    seconds = time.monotonic() - begun
+    passed = {key: count - before[key] for key, count in counts(network.inside).items()}
+    faults = [f"{dns.text(name.wire)}: {name.fault_of(raw)}" for name, raw in zip(names, answers)
+              if name.fault_of(raw)]
+    print(f"{policy}, {kind.name}: {len(names)} names, {len(faults)} failures, {seconds:.1f} s; "
+          f"{passed['udp']} over UDP, {passed['connections']} connections", flush=True)
+    if passed["udp"] == 0 or (policy == "tcp-only" and passed["connections"] == 0):
+        faults.append(f"not asked as was meant: {passed}")
+    print("".join(f"    {fault}\n" for fault in faults[:10]), end="")
+    return len(faults)
+
+
+def run_policies(args, tmp, network):
+    names = [Name(number) for number in range(args.names)]
+    zone = os.path.join(tmp, "zone")
+    write_zone(zone, names)
+    nft(network.inside, COUNTERS)
+    failures = 0
+    for policy, options in POLICIES.items():
+        lethed = peers.Lethed(tmp, {APEX: zone}, os.path.abspath(args.build),
+                              ["--tcp", "stateless", "--interface", "qs", "--udp", "fast"],
+                              extra=options, address=ADDRESS, port=53, prefix=network.inside)
+        lethed.start(wait=False)  # which would be for an answer over UDP
+        try:
+            limit = time.monotonic() + TIMEOUT_S
+            while "lethed: ready" not in lethed.log():
+                if time.monotonic() > limit:
+                    raise peers.ServerError(lethed.log())
+                time.sleep(0.05)
+            for kind in resolver_peers.ALL:
+                is_meant = "slip" not in policy or kind is resolver_peers.Bind
+                if args.only in (None, kind.name) and is_meant:
+                    place = os.path.join(tmp, policy)  # their caches are of one policy
+                    failures += check_policy(kind, policy, place, network, names)
+            if lethed.process.poll() is not None:
+                failures += 1
+                print(f"lethed ended:\n{lethed.log()}")
+        finally:
+            lethed.stop()
+    return failures
+
+
 def run(args, tmp, network):
     names = [Name(number) for number in range(args.names)]
     zone = os.path.join(tmp, "zone")
@@ -318,6 +378,7 @@ def main():
     options.add_argument("--only", help="one resolver")
     options.add_argument("--kernel", action="store_true", help="ask the kernel's TCP, to compare")
     options.add_argument("--pcap", help="write all frames there")
+    options.add_argument("--policies", action="store_true", help="of the server, over UDP")
     args = options.parse_args()
     if os.geteuid() != 0:
         print("SKIPPED: needs root, for network namespaces")
@@ -332,7 +393,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="lethe-resolvers-") as tmp, \
             clients.Network() as network:
         os.chmod(tmp, 0o755)
-        failures = run(args, tmp, network)
+        failures = (run_policies if args.policies else run)(args, tmp, network)
     print(f"{failures} failures")
     return 1 if failures else 0
 
