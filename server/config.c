@@ -70,7 +70,7 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     [CONFIG_KEY_EDNS_KEEPALIVE] = {NULL, "edns-keepalive", "edns-keepalive", .help =
         "announce the idle timeout over TCP (default: on)", SWITCH(has_keepalive)},
     [CONFIG_KEY_EDNS_PADDING] = {NULL, "edns-padding", "edns-padding", .help =
-        "pad where asked for, over TCP (default: on)", SWITCH(has_padding)},
+        "pad where asked for, over TCP (default: off)", SWITCH(has_padding)},
     [CONFIG_KEY_EDNS_EDE] = {NULL, "edns-ede", "edns-ede", .help =
         "say more of errors, by extended codes (default: on)", SWITCH(has_ede)},
     [CONFIG_KEY_ANY] = {NULL, "any", "any", "minimal|full",

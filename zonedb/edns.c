@@ -95,9 +95,9 @@ void respond_cookie_write(const struct respond_policy *policy, const struct resp
                      out);
 }
 
-/* RFC 7830, over TCP only: DEVIATES from its section 4, which wants it over UDP too, where it would
- * but make long what is sent to an address that may not be the asker's. The CHECKSUM option still to
- * come counts as part of the message, a signature does not. */
+/* RFC 7830 6: not where the transport is not encrypted, so over TCP only, and if the operator says that
+ * somebody in front of us encrypts. The CHECKSUM option still to come counts as part of the message, a
+ * signature does not. */
 static void padding_add(struct response *r, size_t limit, size_t still_to_come)
 {
     size_t len = r->len + still_to_come;

@@ -35,7 +35,6 @@ struct respond_policy respond_policy_default(void)
         .udp_payload = RESPOND_UDP_PAYLOAD_DEFAULT,
         .has_edns = true,
         .has_keepalive = true,
-        .has_padding = true,
         .has_ede = true,
         .has_checksum = true,
         .checksum_code = RESPOND_CHECKSUM_CODE_DEFAULT,

@@ -31,7 +31,7 @@ struct respond_policy {
     bool is_any_full;          /* ANY gets every RRset; false: one RRset (RFC 8482 4.1) */
     bool is_minimal;           /* answers name hosts without their addresses; referrals keep glue */
     bool has_keepalive;        /* edns-tcp-keepalive announced (RFC 7828) */
-    bool has_padding;          /* padding where asked for (RFC 7830) */
+    bool has_padding;          /* padding over TCP where asked for (RFC 7830) */
     bool has_ede;              /* extended errors (RFC 8914) */
     bool has_checksum;         /* CHECKSUM option served */
     bool has_checksum_siphash; /* CHECKSUM with experimental algorithm 240 instead of SHA-256 */

@@ -60,7 +60,7 @@ static const char everything[] = "database: /db\n"
                                  "udp-payload: 4096\n"
                                  "edns: off\n"
                                  "edns-keepalive: off\n"
-                                 "edns-padding: off\n"
+                                 "edns-padding: on\n"
                                  "edns-ede: off\n"
                                  "minimal-responses: on\n"
                                  "any: full\n"
@@ -106,7 +106,7 @@ START_TEST(test_everything)
                       config_keys[k].name);
     struct respond_policy policy = config_policy(&config);
     ck_assert_uint_eq(policy.udp_payload, 4096);
-    ck_assert(!policy.has_keepalive && !policy.has_padding && !policy.has_ede);
+    ck_assert(!policy.has_keepalive && policy.has_padding && !policy.has_ede);
     ck_assert(!policy.has_edns && policy.is_any_full && !policy.has_checksum);
     ck_assert(policy.is_minimal);
     ck_assert(config.audit_interval_s == 7 && config.audit_findings == 1000);

@@ -54,6 +54,7 @@ END_TEST
 START_TEST(test_reserve)
 {
     struct respond_policy policy = respond_policy_default();
+    policy.has_padding = true;
     struct respond_client client = {
         .transport = RESPOND_TCP, .has_keepalive = true, .keepalive_100ms = 100};
     struct query query = query_plain(false);
@@ -152,6 +153,7 @@ static struct query query_all(void)
 START_TEST(test_options_in_order)
 {
     struct respond_policy policy = respond_policy_default();
+    policy.has_padding = true;
     struct respond_client client = {
         .transport = RESPOND_TCP, .has_keepalive = true, .keepalive_100ms = 0x1234};
     struct query query = query_all();
@@ -184,6 +186,7 @@ END_TEST
 START_TEST(test_room)
 {
     struct respond_policy policy = respond_policy_default();
+    policy.has_padding = true;
     struct respond_client client = {.transport = RESPOND_TCP};
     for (unsigned has_checksum = 0; has_checksum < 2; has_checksum++) {
         struct query query = query_plain(true);
@@ -213,6 +216,7 @@ START_TEST(test_padding_block)
     static uint8_t nsid[128];
     static uint8_t octets[2048];
     struct respond_policy policy = respond_policy_default();
+    policy.has_padding = true;
     struct respond_client client = {.transport = RESPOND_TCP};
     struct query query = query_plain(true);
     query.edns.wants_padding = query.edns.wants_nsid = true;

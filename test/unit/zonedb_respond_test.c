@@ -349,6 +349,8 @@ START_TEST(test_keepalive_and_padding)
     uint8_t request[512];
     unsigned len = 0;
     struct respond_policy policy = respond_policy_default();
+    ck_assert(!policy.has_padding); /* RFC 7830 6 */
+    policy.has_padding = true;
     struct respond_client client = {
         .transport = RESPOND_TCP, .has_keepalive = true, .keepalive_100ms = 100};
     size_t request_len =

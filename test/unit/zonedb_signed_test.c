@@ -415,6 +415,7 @@ START_TEST(test_with_options)
                                       8, 9, 10, 11, 12,   13,   14, 15, 16, 0, 0, 0, 12, 0, 0};
     policy.nsid = (const uint8_t *)"node";
     policy.nsid_len = 4;
+    policy.has_padding = true;
     struct asked asked = ask("www.example.", 1, 1232, options, sizeof options, 1);
     size_t len = get(&asked, RESPOND_TCP);
     expect_signed(&asked, len, 1, 0);
