@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What runs in the lab: lethed in all authoritative roles, one resolver out of four, dnsperf."""
+"""What runs in the lab beside the resolver: lethed in all authoritative roles, lethe-forward, dnsperf."""
 import pathlib
 import re
+import resource
 import subprocess
 
-from world import RESOLVER, wait_until
+from world import RESOLVER, RESOLVER_CPU, SERVER_CPU, wait_until
 import peers
 
-SERVER_CPU, RESOLVER_CPU = "0", "1"
 CONFIGURATION = """database: {database}
 listen:
   - address: {address}@53
@@ -20,27 +20,43 @@ tcp:
   fast-open: {fast_open}
   idle-timeout: 30
   max-connections: 10000
+tsig:
+  well-known: on
+  keys: {keys}
 {more}"""
 
+# The key that BIND signs by.
+TSIG_NAME, TSIG_SECRET = "lab.", "c2VjcmV0IG9mIHRoZSBsYWIsIGtub3duIHRvIGFsbC4="
 
-def wait_for_its_word(server):
+
+def held(*command):
+    """A command that ends when we do, even if we are killed."""
+    return ("setpriv", "--pdeathsig", "KILL", *command)
+
+
+def wait_for_its_word(server, word="ready"):
     """Until a program of ours says that it is ready."""
-    wait_until(lambda: "ready" in server.log() or server.process.poll() is not None, "ready")
+    wait_until(lambda: word in server.log() or server.process.poll() is not None, word)
     if server.process.poll() is not None:
         raise peers.ServerError(f"{server.name} ended:\n{server.log()}")
+
+
+def setting(row, transport):
+    """What servers have to be told of a row: rows of the same setting can share them."""
+    return (row.payload, row.has_tc, transport)
 
 
 class Authority(peers.Lethed):
     """lethed with some of the lab's zones, configured as a row of the table says."""
 
-    def __init__(self, directory, world, build, address, zones, row, database):
+    def __init__(self, directory, world, build, address, zones, row, transport, database):
         super().__init__(directory, zones, build, address=address, port=53,
-                         prefix=(*world.servers.inside, "taskset", "-c", SERVER_CPU))
+                         prefix=held(*world.servers[address].inside, "taskset", "-c", SERVER_CPU))
         self.name = f"lethed-{address}"
         self.directory = pathlib.Path(directory, self.name)
         self.log_path = self.directory / "output"
         self.db = pathlib.Path(database)
-        self.row = row
+        self.row, self.transport = row, transport
 
     def load(self):
         """All zones in one transaction."""
@@ -51,176 +67,34 @@ class Authority(peers.Lethed):
         subprocess.run([self.tool("lethe"), "--db", str(self.db), "zone", "load", "--list",
                         str(names)], check=True, capture_output=True)
 
+    def more(self):
+        out = "policy:\n  tcp-only: always\n" if self.row.has_tc else ""
+        if self.transport == "driver":
+            # Frames have room for 1452 octets at most: large answers over UDP need sockets.
+            has_large = self.row.payload > 1452 and not self.row.has_tc
+            out += f"io: packet\ndriver: zones\nudp: {'socket' if has_large else 'fast'}\n"
+        return out
+
     def prepare(self):
         if not self.db.exists():
             self.load()
-        transport = self.row.transport
-        is_stateless = transport != "kernel"
+        is_stateless = self.transport != "kernel"
+        keys = self.directory / "keys"
+        keys.touch(mode=0o600)
+        keys.write_text(f"{TSIG_NAME} hmac-sha256 {TSIG_SECRET}\n", encoding="ascii")
         path = self.directory / "lethed.yaml"
         path.write_text(CONFIGURATION.format(
             database=self.db, address=self.address, tcp="stateless" if is_stateless else "kernel",
             interface="    interface: s0\n" if is_stateless else "", payload=self.row.payload,
-            profile="classic" if transport == "classic" else "modern",
-            fast_open="on" if transport == "fast open" else "off", more=self.row.lethed),
+            profile="classic" if self.transport == "classic" else "modern", keys=keys,
+            fast_open="on" if self.transport == "fast open" else "off", more=self.more()),
             encoding="ascii")
         return [self.tool("lethed"), "--config", str(path)]
 
     def wait_ready(self):
         """Nobody but the resolver's namespace reaches it: what it says must do."""
+        wait_for_its_word(self, "image ready")
         wait_for_its_word(self)
-
-
-class Resolver(peers.Server):
-    """In the middle, unmodified; it begins with an empty cache and knows the lab's root."""
-
-    program = None
-    has_fast_open = False
-    has_tcp_only = True
-
-    def __init__(self, directory, world, root, row):
-        super().__init__(directory, {}, address=RESOLVER, port=53,
-                         prefix=(*world.resolver.inside, "taskset", "-c", RESOLVER_CPU))
-        self.row = row
-        self.hints = self.directory / "hints"
-        self.root = root
-        self.world = world
-
-    def start(self, wait=True):
-        self.directory.mkdir(parents=True, exist_ok=True)
-        self.hints.write_text(f". 3600000 NS ns.\nns. 3600000 A {self.root}\n", encoding="ascii")
-        super().start(wait)
-
-    def wait_ready(self):
-        def answers():
-            if self.process.poll() is not None:
-                raise peers.ServerError(f"{self.name} ended:\n{self.log()}")
-            return "status:" in self.ask(".", "SOA").stdout
-        wait_until(answers, f"{self.name} to answer")
-
-    def ask(self, name, kind="A"):
-        return self.world.resolver.run("dig", "+tries=1", "+time=5", "+noedns", "+tcp",
-                                       f"@{RESOLVER}", name, kind, check=False)
-
-
-class Unbound(Resolver):
-    name = program = "unbound"
-    has_fast_open = True  # it follows the system's setting
-
-    def prepare(self):
-        path = self.directory / "unbound.conf"
-        path.write_text(f"""
-server:
-  directory: "{self.directory}"
-  pidfile: ""
-  chroot: ""
-  username: ""
-  use-syslog: no
-  interface: {RESOLVER}
-  access-control: 0.0.0.0/0 allow
-  module-config: "iterator"
-  root-hints: "{self.hints}"
-  do-ip6: no
-  num-threads: 1
-  outgoing-range: 4096
-  num-queries-per-thread: 2048
-  outgoing-num-tcp: 1000
-  incoming-num-tcp: 200
-  msg-cache-size: 64m
-  rrset-cache-size: 128m
-  qname-minimisation: no
-  edns-buffer-size: {self.row.bufsize}
-  tcp-upstream: {"yes" if self.row.asks_by_tcp else "no"}
-  {"max-reuse-tcp-queries: 1" if self.row.transport == "classic" else ""}
-remote-control:
-  control-enable: no
-""", encoding="ascii")
-        return ["unbound", "-d", "-c", str(path)]
-
-
-class Bind(Resolver):
-    name, program = "bind", "named"
-
-    def prepare(self):
-        path = self.directory / "named.conf"
-        clauses = f"edns-udp-size {self.row.bufsize}; max-udp-size 4096;"
-        tcp = "server 198.18.0.0/15 { tcp-only yes; };" if self.row.asks_by_tcp else ""
-        path.write_text(f"""
-options {{
-    directory "{self.directory}";
-    pid-file none;
-    session-keyfile none;
-    listen-on {{ {RESOLVER}; }};
-    listen-on-v6 {{ none; }};
-    recursion yes;
-    allow-query {{ any; }};
-    dnssec-validation no;
-    empty-zones-enable no;
-    qname-minimization off;
-    recursive-clients 10000;
-    {clauses}
-}};
-controls {{ }};
-{tcp}
-{self.row.bind}
-zone "." {{ type hint; file "{self.hints}"; }};
-""", encoding="ascii")
-        return ["named", "-4", "-n", "1", "-g", "-c", str(path)]
-
-
-class KnotResolver(Resolver):
-    name = program = "kresd"
-
-    def prepare(self):
-        (self.directory / "cache").mkdir(exist_ok=True)
-        path = self.directory / "kresd.conf"
-        tcp = "policy.add(policy.all(policy.FLAGS({'TCP'})))" if self.row.asks_by_tcp else ""
-        path.write_text(f"""
-net.listen('{RESOLVER}', 53, {{ kind = 'dns' }})
-net.ipv6 = false
-net.bufsize({self.row.bufsize}, 4096)
-trust_anchors.remove('.')
-for _, name in ipairs({{'ta_update', 'ta_signal_query', 'ta_sentinel', 'priming',
-                       'detect_time_skew', 'detect_time_jump'}}) do
-    pcall(modules.unload, name)
-end
-modules.load('hints')
-modules.load('policy')
-hints.root_file('{self.hints}')
-{tcp}
-cache.open(200 * MB, 'lmdb://{self.directory}/cache')
-""", encoding="ascii")
-        return ["kresd", "-n", "-q", "-c", str(path), str(self.directory)]
-
-
-class Recursor(Resolver):
-    """It has no switch for TCP alone."""
-
-    name, program = "recursor", "pdns_recursor"
-    has_tcp_only = False
-
-    def prepare(self):
-        (self.directory / "recursor.conf").write_text(f"""
-config-dir={self.directory}
-socket-dir={self.directory}
-local-address={RESOLVER}
-hint-file={self.hints}
-allow-from=0.0.0.0/0
-edns-outgoing-bufsize={self.row.bufsize}
-udp-truncation-threshold=4096
-dont-query=
-dnssec=off
-daemon=no
-disable-syslog=yes
-write-pid=no
-threads=1
-security-poll-suffix=
-qname-minimization=no
-max-qperq=200
-""", encoding="ascii")
-        return ["pdns_recursor", f"--config-dir={self.directory}"]
-
-
-RESOLVERS = {"unbound": Unbound, "bind": Bind, "knot-resolver": KnotResolver, "recursor": Recursor}
 
 
 class Forwarder(peers.Server):
@@ -230,7 +104,7 @@ class Forwarder(peers.Server):
 
     def __init__(self, directory, world, build, row):
         super().__init__(directory, {}, address="0.0.0.0", port=53,
-                         prefix=(*world.gateway.inside, "taskset", "-c", RESOLVER_CPU))
+                         prefix=held(*world.gateway.inside, "taskset", "-c", RESOLVER_CPU))
         self.build, self.row, self.world = build, row, world
 
     def prepare(self):
@@ -246,17 +120,27 @@ class Forwarder(peers.Server):
         super().stop()
 
 
-def dnsperf(world, questions, seconds, outstanding):
-    """What it says: queries a second, their fate, and how long they took."""
-    text = world.resolver.run("taskset", "-c", SERVER_CPU, "dnsperf", "-s", RESOLVER, "-d",
-                              str(questions), "-l", str(seconds), "-q", str(outstanding), "-t", "3",
-                              "-n", "1", "-c", "8", timeout=seconds + 60).stdout
+def dnsperf(world, questions, seconds, clients):
+    """What it says: queries a second, their fate, and how long they took; and its processor time.
+
+    Each client has a socket of its own and mostly one question under way."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = world.resolver.run(
+        *held("taskset", "-c", SERVER_CPU, "dnsperf", "-s", RESOLVER, "-d", str(questions), "-l",
+              str(seconds), "-q", str(clients), "-c", str(clients), "-t", "3", "-n", "1"),
+        timeout=seconds + 30)
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    text = done.stdout
 
     def found(pattern, default=0.0):
         match = re.search(pattern, text)
         return float(match.group(1)) if match else default
-    return {"queries_per_s": found(r"Queries per second:\s+([\d.]+)"),
-            "completed": found(r"Queries completed:\s+(\d+)"),
+    completed, servfail = found(r"Queries completed:\s+(\d+)"), found(r"SERVFAIL (\d+)")
+    # SERVFAIL is no answer.
+    share = 1 - servfail / max(1.0, completed)
+    return {"queries_per_s": found(r"Queries per second:\s+([\d.]+)") * share,
+            "completed": completed,
             "lost": found(r"Queries lost:\s+(\d+)"),
-            "servfail": found(r"SERVFAIL (\d+)"),
-            "average_ms": found(r"Average Latency \(s\):\s+([\d.]+)") * 1000}
+            "servfail": servfail,
+            "average_ms": found(r"Average Latency \(s\):\s+([\d.]+)") * 1000,
+            "dnsperf_s": spent.ru_utime - before.ru_utime + spent.ru_stime - before.ru_stime}

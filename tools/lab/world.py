@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The networks of the lab: servers, a wire with or without somebody who tampers, resolver and clients.
 
-    servers [s0] --- [q0] router [q1] --- [w0] wire [w1] --- [g1] gateway [g0] --- [r0] resolver, clients
+    server [s0] --- [q0] router [q9] --- [w0] wire [w1] --- [g1] gateway [g0] --- [r0] resolver, clients
+    ...    [s0] --- [q1]
 
-lethed sends no fragments: its link takes packets of 9000 octets, and it is the router, whose other
+lethed sends no fragments: its link takes packets of 3000 octets, and it is the router, whose other
 link takes 1500, that makes fragments of them, as routers of IPv4 do. The gateway routes, or forwards
 the resolver's queries by lethe-forward.
+
+Where the kernel lets us, what comes to the router is handled by the processor of the servers, and what
+comes to the gateway by that of the resolver, as if they were two machines.
 
 All addresses are in 198.18.0.0/15 and in namespaces that end with this process.
 """
@@ -20,25 +24,34 @@ sys.path.insert(1, os.path.join(ROOT, "test"))
 sys.path.insert(1, os.path.join(ROOT, "test", "interop"))
 from netns import Namespace, wait_until  # noqa: E402
 
+# Of each server a link of its own: .1 and the router .2, .5 and .6, ...
 SERVERS = "198.18.1."
-ROUTER, ROUTER_OUTSIDE = "198.18.1.254", "198.18.3.1"
+ADDRESSES = tuple(f"{SERVERS}{4 * number + 1}" for number in range(4))
+ROUTER_OUTSIDE = "198.18.3.1"
 GATEWAY, GATEWAY_INSIDE = "198.18.3.2", "198.18.2.1"
 RESOLVER = "198.18.2.2"
-SERVERS_MTU, MTU = 9000, 1500
+# The most that XDP takes on a veth pair is 3504.
+SERVERS_MTU, MTU = 3000, 1500
+SERVER_CPU, RESOLVER_CPU = "0", "1"
 
 
 class World:
     """Made by a with statement, gone behind it."""
 
-    def __init__(self, addresses):
-        self.addresses = list(addresses)
+    def __init__(self):
         self.tamperer = None
         self.is_bridged = False
+        self.places = []
+
+    def namespace(self):
+        self.places.append(Namespace())
+        return self.places[-1]
 
     def __enter__(self):
-        self.servers, self.router, self.wire = Namespace(), Namespace(), Namespace()
-        self.gateway, self.resolver = Namespace(), Namespace()
         try:
+            self.servers = {address: self.namespace() for address in ADDRESSES}
+            self.router, self.wire = self.namespace(), self.namespace()
+            self.gateway, self.resolver = self.namespace(), self.namespace()
             self._connect()
         except BaseException:
             self.__exit__()
@@ -46,46 +59,59 @@ class World:
         return self
 
     def __exit__(self, *_):
-        self.stop_tampering()
-        for place in (self.resolver, self.gateway, self.wire, self.router, self.servers):
-            place.end()
+        try:
+            self.stop_tampering()
+        finally:
+            for place in reversed(self.places):
+                place.end()
+
+    @staticmethod
+    def _link(place, device, to, far, mtu):
+        place.ip(f"link add {device} type veth peer name {far} netns {to.pid()}")
+        for side, name in ((place, device), (to, far)):
+            # What is seen on the wire is what would be seen on a wire: whole checksums, and no
+            # segments larger than the link takes.
+            side.run("ethtool", "-K", name, "tx", "off", "rx", "off", "tso", "off", "gso", "off",
+                     "gro", "off", check=False)
+            side.ip(f"link set {name} mtu {mtu} up")
 
     def _connect(self):
-        for place, device, to, far, mtu in (
-                (self.servers, "s0", self.router, "q0", SERVERS_MTU),
-                (self.router, "q1", self.wire, "w0", MTU),
-                (self.gateway, "g1", self.wire, "w1", MTU),
-                (self.resolver, "r0", self.gateway, "g0", MTU)):
-            place.ip(f"link add {device} type veth peer name {far} netns {to.pid()}")
-            for side, name in ((place, device), (to, far)):
-                # What is seen on the wire is what would be seen on a wire: whole checksums, and
-                # no segments larger than the link takes.
-                side.run("ethtool", "-K", name, "tx", "off", "rx", "off", "tso", "off", "gso",
-                         "off", "gro", "off", check=False)
-                side.ip(f"link set {name} mtu {mtu} up")
-        for address in self.addresses:
-            self.servers.ip(f"address add {address}/24 dev s0")
-        for place, address, device in ((self.router, ROUTER, "q0"),
-                                       (self.router, ROUTER_OUTSIDE, "q1"),
-                                       (self.gateway, GATEWAY, "g1"),
-                                       (self.gateway, GATEWAY_INSIDE, "g0"),
-                                       (self.resolver, RESOLVER, "r0")):
+        for number, (address, server) in enumerate(self.servers.items()):
+            router = f"{SERVERS}{4 * number + 2}"
+            self._link(server, "s0", self.router, f"q{number}", SERVERS_MTU)
+            # Else what an XDP program at the server sends does not arrive.
+            self.router.run("ethtool", "-K", f"q{number}", "gro", "on")
+            server.ip(f"address add {address}/30 dev s0")
+            self.router.ip(f"address add {router}/30 dev q{number}")
+            server.ip(f"route add default via {router}")
+        for place, device, far, address, far_address in (
+                (self.router, "q9", "w0", ROUTER_OUTSIDE, None),
+                (self.gateway, "g1", "w1", GATEWAY, None),
+                (self.resolver, "r0", "g0", RESOLVER, GATEWAY_INSIDE)):
+            to = self.wire if far_address is None else self.gateway
+            self._link(place, device, to, far, MTU)
             place.ip(f"address add {address}/24 dev {device}")
-        self.servers.ip(f"route add default via {ROUTER}")
+            if far_address is not None:
+                to.ip(f"address add {far_address}/24 dev {far}")
         self.router.ip(f"route add {RESOLVER} via {GATEWAY}")
         self.gateway.ip(f"route add {SERVERS}0/24 via {ROUTER_OUTSIDE}")
         self.resolver.ip(f"route add default via {GATEWAY_INSIDE}")
+        self._set_up()
+        self.bridge()
+
+    def _set_up(self):
         for place in (self.router, self.gateway):
             place.sysctl(net__ipv4__ip_forward=1, net__ipv4__conf__all__rp_filter=0,
                          net__ipv4__conf__default__rp_filter=0)
         self.gateway.sysctl(net__ipv4__conf__g0__rp_filter=0)
         self.gateway.ip("rule add fwmark 1 lookup 100")
         self.gateway.ip("route add local 0.0.0.0/0 dev lo table 100")
-        for place in (self.servers, self.resolver):
+        for place in (*self.servers.values(), self.gateway, self.resolver):
             place.sysctl(net__ipv4__tcp_fastopen=3, net__ipv4__tcp_tw_reuse=1,
                          net__ipv4__ip_local_port_range="10000 60000",
                          net__core__somaxconn=65535)
-        self.bridge()
+        self.is_divided = all([_steer(self.router, "q9", SERVER_CPU),
+                               _steer(self.gateway, "g1", RESOLVER_CPU)])
 
     def bridge(self):
         """Let the wire be a wire."""
@@ -102,7 +128,9 @@ class World:
         if self.is_bridged:
             self.wire.ip("link delete b0")
             self.is_bridged = False
-        self.tamperer = self.wire.start(sys.executable, os.path.join(HERE, "tamper.py"), "w0", "w1",
+        # The first of the command's words ends it with us, even if we are killed.
+        self.tamperer = self.wire.start("setpriv", "--pdeathsig", "KILL", sys.executable,
+                                        os.path.join(HERE, "tamper.py"), "w0", "w1",
                                         stdout=subprocess.PIPE, text=True)
         if self.tamperer.stdout.readline().strip() != "ready":
             raise RuntimeError("the tamperer did not start")
@@ -145,8 +173,23 @@ class World:
 
     def fragments(self):
         """Fragments that the router has made."""
-        text = self.router.run("nstat", "-asz", "IpFragCreates").stdout
-        return int(text.split("IpFragCreates")[1].split()[0])
+        return _counted(self.router, "IpFragCreates")
+
+    def connections(self):
+        """TCP connections that the resolver, or lethe-forward, has begun."""
+        return sum(_counted(place, "TcpActiveOpens") for place in (self.resolver, self.gateway))
 
 
-__all__ = ["World", "SERVERS", "RESOLVER", "wait_until"]
+def _steer(place, device, processor):
+    """Have what comes to a device handled by a processor, not by the sender's. Whether it is so."""
+    mask = f"{1 << int(processor):x}"
+    # A file system of its own shows the devices of this namespace.
+    done = place.run("unshare", "--mount", "sh", "-c", "mount -t sysfs none /sys && "
+                     f"echo {mask} > /sys/class/net/{device}/queues/rx-0/rps_cpus", check=False)
+    return done.returncode == 0
+
+
+def _counted(place, what):
+    """A counter of the kernel's, in this namespace."""
+    text = place.run("nstat", "-asz", what).stdout
+    return int(text.split(what)[1].split()[0])
