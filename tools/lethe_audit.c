@@ -21,8 +21,8 @@
 #define SPREAD_DEFAULT_S 21600
 #define TIMEOUT_DEFAULT_S 3
 #define TRIES 2
-/* Findings that are written at once. */
-#define NOTES_MAX 64
+/* Findings that are written, and acted upon, at once. */
+#define ENDED_MAX 64
 /* What policy cut-ttl leaves of the TTL of NS at the apex. */
 #define TTL_CUT 60
 
@@ -42,15 +42,23 @@ struct audit {
     struct audit_rules rules;
     struct audit_servers given, hints, parents; /* the last: of `otherwise` */
     struct zonedb_view *view;
-    uint8_t apex[NAME_MAX_LEN]; /* of the zone that was begun last */
-    int begun;                  /* zones */
-    int error;                  /* that ends it all */
-    struct audit_note notes[NOTES_MAX];
-    size_t note_count;
+    uint8_t apex[NAME_MAX_LEN];       /* of the zone that was begun last */
+    int begun;                        /* zones */
+    int error;                        /* that ends it all */
+    struct subject *ended[ENDED_MAX]; /* that have their answer; nothing of it is written yet */
+    size_t ended_count;
     bool has_policy;
     enum audit_policy policy; /* given */
-    unsigned audited, lost;
+    unsigned lost;
     bool has_json; /* one was written */
+};
+
+/* What is to be changed in the zones' database. */
+struct doing {
+    const uint8_t *apex;
+    bool has_state, has_ttl;
+    enum zonedb_zone_state state;
+    uint32_t ttl_min, ttl_max;
 };
 
 /* One zone, as it was when the audit came to it. */
@@ -63,6 +71,7 @@ struct subject {
     struct audit_zone zone;
     uint8_t *octets[2];
     bool has_own; /* a zone above is in our database; the answer is its */
+    struct doing doing;
 };
 
 /* ---- what is in our database ---- */
@@ -169,22 +178,25 @@ static void ask_whom(struct audit *audit, struct subject *subject)
 
 /* ---- acting ---- */
 
-struct doing {
-    const uint8_t *apex;
-    bool has_state, has_ttl;
-    enum zonedb_zone_state state;
-    uint32_t ttl_min, ttl_max;
-};
-
-static int write_doing(struct zonedb_writer *writer, void *context)
+/* A zone that has been removed meanwhile needs nothing. */
+static int write_doing(struct zonedb_writer *writer, const struct doing *doing)
 {
-    const struct doing *doing = context;
     int error = 0;
 
     if (doing->has_ttl)
         error = zonedb_writer_apex_ns_ttl(writer, doing->apex, doing->ttl_min, doing->ttl_max);
     if (error == 0 && doing->has_state)
         error = zonedb_writer_zone_state(writer, doing->apex, doing->state);
+    return error == -ENOENT ? 0 : error;
+}
+
+static int write_ended(struct zonedb_writer *writer, void *context)
+{
+    const struct audit *audit = context;
+    int error = 0;
+
+    for (size_t i = 0; i < audit->ended_count && error == 0; i++)
+        error = write_doing(writer, &audit->ended[i]->doing);
     return error;
 }
 
@@ -228,11 +240,12 @@ static const char *doing_text(const struct doing *doing, const struct subject *s
     return subject->known.state == ZONEDB_WITHHELD ? "withheld" : "served";
 }
 
-static void tell(struct audit *audit, const struct subject *subject,
-                 const struct audit_entry *entry, enum audit_policy policy,
-                 const struct audit_answer *answer, const struct doing *doing)
+static void tell(struct audit *audit, const struct subject *subject)
 {
-    const struct audit_record *record = &entry->record;
+    const struct audit_record *record = &subject->entry.record;
+    const struct audit_answer *answer = &subject->question.answer;
+    const struct doing *doing = &subject->doing;
+    const enum audit_policy policy = subject->policy;
     const bool is_news = doing->has_state || doing->has_ttl;
     const uint32_t ttl = record->delegation_ttl;
     char text[NAME_TEXT_MAX];
@@ -264,57 +277,66 @@ static void tell(struct audit *audit, const struct subject *subject,
 
 /* ---- a zone, all zones ---- */
 
-static int flush_notes(struct audit *audit)
+static int note_ended(struct audit *audit)
 {
-    const int error = audit->note_count == 0
-                          ? 0
-                          : audit_store_note(audit->store, audit->notes, audit->note_count);
+    struct audit_note *notes = calloc(ENDED_MAX, sizeof(*notes));
 
-    audit->note_count = 0;
+    if (notes == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < audit->ended_count; i++) {
+        memcpy(notes[i].apex, audit->ended[i]->zone.apex, sizeof(notes[i].apex));
+        notes[i].entry = audit->ended[i]->entry;
+    }
+    const int error = audit_store_note(audit->store, notes, audit->ended_count);
+    free(notes);
     return error;
 }
 
-static int note(struct audit *audit, const struct subject *subject, bool is_urgent)
+/* One commit for all of them, since an image of the zones is made anew after each that withholds one. */
+static void ended_write(struct audit *audit)
 {
-    struct audit_note *note = &audit->notes[audit->note_count++];
+    bool has_to_write = false;
 
-    memcpy(note->apex, subject->zone.apex, sizeof(note->apex));
-    note->entry = subject->entry;
-    return is_urgent || audit->note_count == NOTES_MAX ? flush_notes(audit) : 0;
+    for (size_t i = 0; i < audit->ended_count; i++)
+        has_to_write |= audit->ended[i]->doing.has_state || audit->ended[i]->doing.has_ttl;
+    /* Noted first: what the audit has done must be known to it, if all ends between the two. */
+    if (audit->error == 0 && audit->ended_count > 0)
+        audit->error = note_ended(audit);
+    if (audit->error == 0 && has_to_write)
+        audit->error = lethe_write(audit->db, write_ended, audit);
+    for (size_t i = 0; i < audit->ended_count; i++) {
+        if (audit->error == 0)
+            tell(audit, audit->ended[i]);
+        subject_free(audit->ended[i]);
+    }
+    audit->ended_count = 0;
 }
 
-static int act(struct audit *audit, struct subject *subject)
+/* Takes the subject over. */
+static void end(struct audit *audit, struct subject *subject)
 {
     const struct audit_answer *answer = &subject->question.answer;
-    struct audit_entry *entry = &subject->entry;
+    struct audit_record *record = &subject->entry.record;
     const uint64_t now_s = (uint64_t)time(NULL);
 
-    audit_find(&entry->record,
-               answer->verdict == AUDIT_VERDICT_FOUND ? answer->found : AUDIT_UNKNOWN, answer->ttl,
-               now_s, &audit->rules);
-    struct doing doing = decide(subject, audit_act(&entry->record, subject->policy, now_s), entry);
-    const bool has_to_write = doing.has_state || doing.has_ttl;
-    /* Noted first: what the audit has done must be known to it, if all ends between the two. */
-    int error = note(audit, subject, has_to_write);
-    if (error == 0 && has_to_write)
-        error = lethe_write(audit->db, write_doing, &doing);
-    if (error != 0)
-        return error;
-    tell(audit, subject, entry, subject->policy, answer, &doing);
-    audit->audited++;
-    audit->lost +=
-        entry->record.state == AUDIT_MISMATCHED || entry->record.state == AUDIT_UNDELEGATED;
-    return 0;
+    audit_find(record, answer->verdict == AUDIT_VERDICT_FOUND ? answer->found : AUDIT_UNKNOWN,
+               answer->ttl, now_s, &audit->rules);
+    subject->doing = decide(subject, audit_act(record, subject->policy, now_s), &subject->entry);
+    audit->lost += record->state == AUDIT_MISMATCHED || record->state == AUDIT_UNDELEGATED;
+    audit->ended[audit->ended_count++] = subject;
+    if (audit->ended_count == ENDED_MAX)
+        ended_write(audit);
 }
 
 static void done(void *context, struct audit_question *question)
 {
-    struct audit *audit = context;
     struct subject *subject = (struct subject *)question;
+    struct audit *audit = context;
 
     if (audit->error == 0)
-        audit->error = act(audit, subject);
-    subject_free(subject);
+        end(audit, subject);
+    else
+        subject_free(subject);
 }
 
 /* The zone's entry, with what was given for it by name. */
@@ -398,12 +420,13 @@ static struct audit_question *next(void *context)
             break;
         }
         struct subject *subject = calloc(1, sizeof(*subject));
-        int error = subject == NULL ? -ENOMEM : begin(audit, audit->apex, subject);
+        const int error = subject == NULL ? -ENOMEM : begin(audit, audit->apex, subject);
         if (error == 1) {
             ask_whom(audit, subject);
             if (subject->question.from != NULL)
                 return &subject->question;
-            error = act(audit, subject);
+            end(audit, subject);
+            continue;
         }
         subject_free(subject);
         audit->error = error == -ENOENT ? tell_unknown(audit) : error;
@@ -503,8 +526,10 @@ static int run(struct audit *audit)
     if (error == 0) {
         zonedb_view_rest(audit->view);
         audit_ask_all(audit->asker, next, done, audit);
-        error = flush_notes(audit);
-        error = audit->error != 0 ? audit->error : error;
+        error = audit->error; /* what has its answer is written all the same */
+        audit->error = 0;
+        ended_write(audit);
+        error = error != 0 ? error : audit->error;
     }
     zonedb_view_close(audit->view);
     audit_store_close(audit->store);

@@ -256,6 +256,18 @@ def run_many(beds):
             assert asked[name + "."] == wanted, f"{name}: {asked[name + '.']}"
         # The first of them met it, the others did not wait for it; those that are bad asked all.
         assert len(mute.asked) < ZONES / 2, len(mute.asked)
+    # All that is to be withheld is, whatever is removed meanwhile; and all of it comes back.
+    commits = lambda: json.loads(beds.lethe(beds.child, "zone", "stat", "--json"))["version"]
+    for policy, wanted in (("withhold", "withheld"), ("warn", "serving")):
+        before = commits()
+        beds.lethe(beds.child, "audit", "--quiet", "--findings", "1", "--spread", "0", "--parent",
+                   f"127.0.0.3@{beds.parent.port}", "--policy", policy, exit_codes=(0, 1))
+        listed = {zone["zone"]: zone["state"]
+                  for zone in json.loads(beds.lethe(beds.child, "zone", "list", "--json"))}
+        for i, name in enumerate(names):
+            state = wanted if i % 10 == 0 else "serving"
+            assert listed[name + "."] == state, f"{name}: {listed[name + '.']}"
+        assert commits() - before <= ZONES // 64 + 1, "a commit for many of them"
 
 
 def run_by_timer(tmp, build):
