@@ -202,6 +202,11 @@ def test_ends(bed):
         return Here().run("nft", "list", "tables").stdout.split("\n")[:-1]
     with Edge() as edge, bed.lethed(edge.out, *denied(edge.inside, "port")):
         source, other, target = edge.pairs()[0]
+        for forwards in (0, 1):
+            Here().sysctl(net__ipv4__ip_forward=forwards, net__ipv6__conf__all__forwarding=forwards)
+            with bed.agent(*EDGE) as agent:
+                pass
+            assert any("forwards nothing" in line for line in agent.lines) == (not forwards)
         agent = bed.agent(*EDGE)
         assert edge.ask(source, target) == "silence"
         agent.wait_for("blocked")

@@ -191,6 +191,14 @@ def test_never_larger(bed):
                     if said is not None:
                         count += 1
                         assert len(said) <= length, (len(said), length)
+                # IP options are in front of it: no sender would recognize the quotation.
+                options = {socket.AF_INET: (socket.IPPROTO_IP, socket.IP_OPTIONS, b"\x01\x01\x01\x00"),
+                           socket.AF_INET6: (socket.IPPROTO_IPV6, socket.IPV6_DSTOPTS,
+                                             b"\x00\x00\x01\x04\x00\x00\x00\x00")}
+                with raw_tcp(source) as odd:
+                    odd.setsockopt(*options[odd.family])
+                    odd.sendto(messages.syn(source, 41900, target, 53, 7)[0], (target, 0))
+                assert messages.receive(raw, messages.GOAWAY.values(), 0.3) is None
                 # Nothing is said about what asks for nothing: ACK, FIN, RST.
                 for flags in (0x10, 0x11, 0x04, 0x14, 0x12):
                     octets, _ = messages.syn(source, 42000, target, 53, 7, 40, flags)

@@ -152,7 +152,9 @@ static size_t exchange(const struct goaway_packet *packet, unsigned kind, uint8_
 
 static struct agent agent;
 static uint64_t now_ms = 1;
-static unsigned sent_count;
+static unsigned sent_count, block_count;
+static uint8_t sent[GOAWAY_MESSAGE_MAX]; /* the last one */
+static size_t sent_len;
 
 static int agent_send(void *context, const struct goaway_ends *ends, const uint8_t *octets,
                       size_t len)
@@ -161,6 +163,8 @@ static int agent_send(void *context, const struct goaway_ends *ends, const uint8
     (void)context;
     MUST(read_copy(ends, octets, len, &message) && message.kind == GOAWAY_BLOCK);
     sent_count++;
+    memcpy(sent, octets, len);
+    sent_len = len;
     return 0;
 }
 
@@ -168,8 +172,9 @@ static int agent_block(void *context, enum goaway_code code, const struct goaway
                        unsigned seconds)
 {
     (void)context;
-    (void)packet;
-    MUST(code == GOAWAY_NO_BLOCK && seconds == 0); /* nobody replied */
+    MUST(code > GOAWAY_NO_BLOCK && code < GOAWAY_CODE_COUNT && seconds == 9);
+    MUST(goaway_ends_are_good(&packet->ends));
+    block_count++;
     return 0;
 }
 
@@ -239,6 +244,34 @@ static void must_ask_once(const struct goaway_packet *packet, const uint8_t *pay
     MUST(sent_count == 1);
 }
 
+/* Nothing is blocked by what is not, but for its code, the reply to the Block that was sent; and by
+ * that once, if the real host has not answered. */
+static void must_block_once(const struct goaway_packet *packet, const uint8_t *edits,
+                            const uint8_t *end, bool is_answered)
+{
+    const struct goaway_ends back = turned(&packet->ends);
+    uint8_t icmp = packet->ends.source.family == 4 ? 1 : 58;
+    uint8_t reply[GOAWAY_MESSAGE_MAX], altered[GOAWAY_MESSAGE_MAX], answer[64] = {0};
+    size_t len = goaway_make_reply(&packet->ends, sent, sent_len, GOAWAY_PORT, reply);
+    memcpy(altered, reply, len);
+    for (; end - edits >= 2; edits += 2)
+        if (edits[0] % len != 5)
+            altered[edits[0] % len] ^= edits[1];
+    fix_checksum(&back, altered, len);
+    block_count = 0;
+    if (memcmp(altered, reply, len) != 0)
+        show(&back, icmp, false, altered, len);
+    MUST(block_count == 0);
+    if (is_answered) {
+        wire_store_be16(answer, packet->destination_port);
+        wire_store_be16(answer + 2, packet->source_port);
+        show(&back, packet->protocol, false, answer, sizeof(answer));
+    }
+    show(&back, icmp, false, reply, len);
+    show(&back, icmp, false, reply, len);
+    MUST(block_count == (is_answered ? 0 : 1));
+}
+
 static void captured(const uint8_t *octets, size_t len)
 {
     struct goaway_ends ends;
@@ -286,8 +319,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t len = is_made ? exchange(&packet, kind, message) : 0;
     if (len == 0)
         return 0;
-    if (kind == 0)
+    if (kind == 0) {
         must_ask_once(&packet, payload, payload_len, message, len);
+        must_block_once(&packet, edits, end, (choice & CHOICE_UNFIXED) != 0);
+    }
     for (; end - edits >= 2; edits += 2)
         message[edits[0] % len] ^= edits[1];
     const struct goaway_ends *ends = kind == 1 ? &there : &back;

@@ -381,13 +381,14 @@ END_TEST
 START_TEST(test_memory)
 {
     begin();
-    for (unsigned i = 0; i < 3 * SENT_BUCKETS * SENT_WAYS; i++) {
+    const unsigned count = 3 * SENT_BUCKETS * SENT_WAYS;
+    for (unsigned i = 0; i < count; i++) {
         struct frame_spec spec = query(4, (uint16_t)i);
         spec.source_port = (uint16_t)(1024 + i / 0x10000);
         show(&spec, true);
     }
-    struct frame_spec spec = query(4, (uint16_t)(3 * SENT_BUCKETS * SENT_WAYS - 1));
-    spec.source_port = 1024;
+    struct frame_spec spec = query(4, (uint16_t)(count - 1));
+    spec.source_port = (uint16_t)(1024 + (count - 1) / 0x10000);
     goaway(&spec);
     ck_assert_int_eq(last(), AGENT_ASKED);
     spec = query(4, 0);

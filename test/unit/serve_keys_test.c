@@ -102,6 +102,29 @@ START_TEST(servers_of_different_clocks_agree)
 }
 END_TEST
 
+/* The keys of GoAways change with those of cookies, and are none of them. */
+START_TEST(goaways_outlive_an_epoch)
+{
+    struct keys_secret secret;
+    ck_assert(keys_secret_parse(hex, &secret));
+    for (uint64_t now_s = 1786000200; now_s < 1786000200 + KEYS_EPOCH_S; now_s += 7) {
+        struct stateless_tcp_keys cookies;
+        struct goaway_keys maker, taker;
+        keys_at(&secret, now_s, &cookies);
+        keys_goaway_at(&secret, now_s, &maker);
+        ck_assert(!knows(&cookies, maker.epochs[0]) && !knows(&cookies, maker.epochs[1]));
+        for (uint64_t other_s = now_s - KEYS_SKEW_S; other_s <= now_s + KEYS_LIFE_S; other_s++) {
+            keys_goaway_at(&secret, other_s, &taker);
+            ck_assert(memcmp(taker.epochs[0], maker.epochs[0], GOAWAY_KEY_LEN) == 0 ||
+                      memcmp(taker.epochs[1], maker.epochs[0], GOAWAY_KEY_LEN) == 0);
+        }
+        keys_goaway_at(&secret, now_s + 2 * KEYS_EPOCH_S, &taker);
+        ck_assert_mem_ne(taker.epochs[0], maker.epochs[0], GOAWAY_KEY_LEN);
+        ck_assert_mem_ne(taker.epochs[1], maker.epochs[0], GOAWAY_KEY_LEN);
+    }
+}
+END_TEST
+
 START_TEST(random_secrets_differ)
 {
     struct keys_secret a, b;
@@ -169,6 +192,7 @@ int main(void)
     tcase_add_test(tcase, derivation_is_as_documented);
     tcase_add_test(tcase, rotation);
     tcase_add_test(tcase, servers_of_different_clocks_agree);
+    tcase_add_test(tcase, goaways_outlive_an_epoch);
     tcase_add_test(tcase, random_secrets_differ);
     tcase_add_test(tcase, dns_cookie_files);
     suite_add_tcase(suite, tcase);

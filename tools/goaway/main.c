@@ -170,6 +170,23 @@ static int program_run(struct program *program, int signals)
     }
 }
 
+static bool has_number(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    bool is_one = file != NULL && fgetc(file) > '0';
+    if (file != NULL)
+        fclose(file);
+    return is_one;
+}
+
+static void warn_of_no_router(const struct options *options)
+{
+    if (options->is_edge && !has_number("/proc/sys/net/ipv4/ip_forward") &&
+        !has_number("/proc/sys/net/ipv6/conf/all/forwarding"))
+        tell_line("warning: --edge, and this host forwards nothing: set net.ipv4.ip_forward or "
+                  "net.ipv6.conf.all.forwarding");
+}
+
 static int program_main(struct program *program)
 {
     int signals = open_signals();
@@ -180,6 +197,7 @@ static int program_main(struct program *program)
             program->options.interface != NULL ? program->options.interface : "all interfaces",
             program->options.is_edge ? " for who is behind" : "", program->options.dampening_s,
             program->options.is_dry ? ", nothing is blocked (--dry-run)" : "");
+        warn_of_no_router(&program->options);
         outcome = program_run(program, signals);
         tell_sums(&program->tell, program->agent, watch_lost(program->watch));
     }

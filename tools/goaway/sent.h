@@ -14,7 +14,7 @@
 
 #include "stateless_tcp/goaway.h"
 
-#define SENT_BUCKETS 2048
+#define SENT_BUCKETS 16384
 #define SENT_WAYS 4
 
 struct sent_packet {
