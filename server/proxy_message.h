@@ -43,7 +43,7 @@ enum proxy_verdict {
     PROXY_SILENT,  /* no request at all: too short, or a response */
     PROXY_FORMERR, /* no message of one question, or longer than PROXY_REQUEST_MAX */
     PROXY_NOTIMP,  /* not a QUERY, a zone transfer, or signed: nothing that UDP and a changed OPT
-                      could carry */
+                      could carry (DEVIATES from RFC 8945 5.5: what is signed is not forwarded) */
 };
 
 /* What to do with a request of request_len octets. *shape_out is set for FORWARD and NOTIMP. */
