@@ -4,7 +4,7 @@
  * zonedb_respond_test.c.
  */
 #include "test_main.h"
-#include "zonedb/checksum.h"
+#include "zonedb/digest.h"
 
 #define CODE 65002
 
@@ -98,6 +98,36 @@ START_TEST(test_two_options_protect_nothing)
 }
 END_TEST
 
+/* An option that is not as long as its algorithm says; a server that sends back what it got. */
+START_TEST(test_wrong_lengths)
+{
+    uint8_t message[512];
+    size_t len = response_sha256(message), data_at = len - 41;
+    message[len++] = 0;
+    message[data_at - 1]++;
+    message[data_at - 5]++;
+    digest_fill(CHECKSUM_LAYOUT_01, CHECKSUM_ALGORITHM_SHA256, nonce, message, len,
+                message + data_at);
+    ck_assert_int_eq(verify(message, len), CHECKSUM_ABSENT);
+    for (unsigned algorithm = 0; algorithm < 256; algorithm++) {
+        message[data_at - 1] = 9;
+        message[data_at - 5] = 4 + 9;
+        message[data_at + 8] = (uint8_t)algorithm;
+        ck_assert_int_eq(verify(message, data_at + 9), CHECKSUM_ABSENT);
+    }
+}
+END_TEST
+
+START_TEST(test_two_opt_records)
+{
+    uint8_t message[512];
+    size_t len = response_sha256(message), opt_len = 11 + 4 + 41;
+    memcpy(message + len, message + len - opt_len, opt_len);
+    message[11]++;
+    ck_assert_int_eq(verify(message, len + opt_len), CHECKSUM_FORMERR);
+}
+END_TEST
+
 START_TEST(test_request)
 {
     uint8_t out[18], nonce_00[16] = {7};
@@ -112,4 +142,4 @@ END_TEST
 
 TEST_MAIN("checksum", test_good, test_every_altered_octet_is_noticed,
           test_every_shorter_message_is_refused, test_wrong_nonce, test_absent,
-          test_two_options_protect_nothing, test_request)
+          test_two_options_protect_nothing, test_wrong_lengths, test_two_opt_records, test_request)
