@@ -45,6 +45,10 @@ struct {
 
 volatile uint32_t driver_bank; /* which of driver_configs counts */
 
+/* Whether UDP answers may ever be given again. Fixed before it is loaded: the verifier does not look
+ * at what is never called, which is a third of the program. */
+const volatile uint8_t driver_can_hot = 1;
+
 #include "stateless_tcp/io/xdp/hot.bpf.h"
 
 enum {
@@ -326,7 +330,7 @@ int lethe_driver(struct xdp_md *ctx)
                                         .bank = (uint8_t)bank};
     bool is_tcp = transport == DRIVER_TRANSPORT_TCP;
     enum driver_verdict verdict = DRIVER_CLIMB;
-    if (is_tcp ? config->is_answering : config->has_hot)
+    if (is_tcp ? config->is_answering : driver_can_hot && config->has_hot)
         verdict = is_tcp ? driver_tcp(ctx, &work->frame, config) : driver_hot(ctx, config);
     switch (verdict) {
     case DRIVER_CLIMB:

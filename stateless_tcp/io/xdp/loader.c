@@ -123,13 +123,23 @@ static int loader_load_hot(struct loader *loader, struct io_error *error)
                : loader_fail(loader->interface, -ENOMEM, error, "no memory for hot answers");
 }
 
+/* Room for one answer, as there is no map without any, and no code for it: driver_can_hot is all
+ * that is constant. */
+static void loader_spare_hot(struct bpf_object *object)
+{
+    const uint8_t can_hot = 0;
+    bpf_map__set_max_entries(bpf_object__find_map_by_name(object, "driver_hot_answers"), 1);
+    bpf_map__set_initial_value(bpf_object__find_map_by_name(object, ".rodata"), &can_hot,
+                               sizeof(can_hot));
+}
+
 static int loader_load(struct loader *loader, bool has_hot, struct io_error *error)
 {
     const struct bpf_object_open_opts options = {.sz = sizeof(options), .object_name = "lethe"};
     last_words[0] = '\0';
     struct bpf_object *object = bpf_object__open_mem(driver_object, driver_object_len, &options);
     if (object != NULL && !has_hot)
-        bpf_map__set_max_entries(bpf_object__find_map_by_name(object, "driver_hot_answers"), 1);
+        loader_spare_hot(object);
     int result = object == NULL ? -errno : bpf_object__load(object);
     loader->object = object;
     if (result == -EPERM || result == -EACCES)
