@@ -3,6 +3,7 @@
  * Long responses of profile `modern` with the cache: going on, repairing, keeping measure; requests
  * ahead of their responses; Fast Open. One client, which holds what it was sent and says so.
  */
+#include "stateless_tcp/modern_point.h"
 #include "test/unit/stateless_modern_fixture.h"
 
 struct client {
@@ -398,6 +399,27 @@ START_TEST(fast_open)
 }
 END_TEST
 
+/* Far into a connection a point that is only near proves something to who knows the connection to be
+ * about there. That it is known is not enough: whoever guesses an echo does not know where. */
+START_TEST(far_from_what_is_known_is_a_stranger)
+{
+    static const uint32_t away[] = {0, 1u << 20, 1u << 24, 0u - (1u << 20)};
+    uint8_t request[REQUEST_LEN];
+    request_make(8, request);
+    for (size_t i = 0; i < sizeof away / sizeof *away; i++) {
+        set_up();
+        client.held = 2 * MODERN_NEAR_MAX;
+        client.echo = point_make(client.held, client.seq, true);
+        ask(7, 100);
+        client.held += 102 + away[i];
+        client.echo = point_make(client.held - 5, client.seq, true);
+        ck_assert_int_eq(say_to(&recent, request, sizeof request),
+                         i == 0 ? STATELESS_TCP_QUERY : STATELESS_TCP_SEND);
+        ck_assert_uint_eq(sent(0).flags, i == 0 ? PACKET_PSH | PACKET_ACK : PACKET_RST);
+    }
+}
+END_TEST
+
 /* What takes several segments could get lost for good, so it is asked for once more. */
 START_TEST(fast_open_leaves_long_responses_to_the_connection)
 {
@@ -446,6 +468,6 @@ TEST_MAIN("stateless_tcp/modern_send", rest_follows_acknowledgements,
           every_acknowledgement_makes_room_for_more, window_bounds_what_follows,
           without_the_cache_acknowledgements_are_silent, overwritten_octets_are_silence,
           hole_is_filled_once, hole_near_the_end_is_filled, wild_sacks_do_no_harm,
-          requests_ahead_are_answered_at_once, fast_open_only_if_enabled, fast_open,
-          fast_open_leaves_long_responses_to_the_connection,
+          requests_ahead_are_answered_at_once, far_from_what_is_known_is_a_stranger,
+          fast_open_only_if_enabled, fast_open, fast_open_leaves_long_responses_to_the_connection,
           fast_open_cookies_belong_to_addresses_and_epochs)
