@@ -187,26 +187,38 @@ static size_t cut_out(uint8_t *message, size_t len, size_t at, size_t cut_at, si
     return len - cut;
 }
 
-/* Take edns-tcp-keepalive out of the OPT of a message that is all of the given shape. Returns the
- * new length. Where it cannot be cut out it stays; over UDP it is ignored (RFC 7828 3.2.2, 3.3.1). */
+static size_t option_len(const uint8_t *message, size_t at)
+{
+    return OPTION_HEADER_LEN + (size_t)wire_load_be16(message + at + 2);
+}
+
+static bool is_keepalive(const uint8_t *message, size_t at)
+{
+    return wire_load_be16(message + at) == OPTION_KEEPALIVE;
+}
+
+/* Take every edns-tcp-keepalive out of the OPT of a message that is all of the given shape, however
+ * many there are. Returns the new length. Where they cannot be cut out they stay; over UDP they are
+ * ignored (RFC 7828 3.3.2). */
 static size_t keepalive_remove(uint8_t *message, size_t message_len,
                                const struct proxy_shape *shape)
 {
-    size_t at = shape->opt_at + (size_t)PROXY_OPT_LEN;
+    size_t first = shape->opt_at + (size_t)PROXY_OPT_LEN;
     size_t end = shape->opt_at + (size_t)shape->opt_len;
-    while (at < end) {
-        size_t len = OPTION_HEADER_LEN + (size_t)wire_load_be16(message + at + 2);
-        size_t left = message_len;
-        if (wire_load_be16(message + at) == OPTION_KEEPALIVE)
-            left = cut_out(message, message_len, end, at, len);
-        if (left == message_len)
-            at += len;
-        else
-            end -= len;
-        message_len = left;
+    while (first < end && !is_keepalive(message, first))
+        first += option_len(message, first);
+    if (first >= end || !can_move(message, message_len, end, first, end - first))
+        return message_len;
+    size_t to = first;
+    for (size_t at = first, len; at < end; at += len) {
+        len = option_len(message, at);
+        if (is_keepalive(message, at))
+            continue;
+        memmove(message + to, message + at, len);
+        to += len;
     }
-    wire_store_be16(message + shape->opt_at + 9, (uint16_t)(end - shape->opt_at - PROXY_OPT_LEN));
-    return message_len;
+    wire_store_be16(message + shape->opt_at + 9, (uint16_t)(to - shape->opt_at - PROXY_OPT_LEN));
+    return cut_out(message, message_len, end, to, end - to);
 }
 
 size_t proxy_message_ask(const uint8_t *request, size_t request_len,

@@ -238,6 +238,50 @@ START_TEST(test_keepalive_of_another_hop)
 }
 END_TEST
 
+/* As many as a message holds, some others between them, and as many records behind: work that grows
+ * with the octets, or this takes longer than a test may. `type`: of the last record, which can be
+ * moved or not. */
+static size_t make_many_keepalives(unsigned type, uint8_t *out)
+{
+    enum { OPTIONS = 8000, RECORDS = 2000, RECORD_LEN = 15 };
+    static const uint8_t head[] = {0, 7, 0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1};
+    uint8_t *at = out + sizeof head;
+    memset(out, 0, 65535);
+    memcpy(out, head, sizeof head);
+    out[10] = (RECORDS + 1) >> 8;
+    out[11] = (RECORDS + 1) & 0xff;
+    at[2] = 41;
+    at[9] = (4 * OPTIONS) >> 8;
+    at[10] = (4 * OPTIONS) & 0xff;
+    at += 11;
+    for (unsigned i = 0; i < OPTIONS; i++, at += 4)
+        at[1] = i % 1000 == 1 ? 99 : 11;
+    for (unsigned i = 0; i < RECORDS; i++, at += RECORD_LEN) {
+        at[2] = (uint8_t)(i + 1 < RECORDS ? 1 : type);
+        at[4] = 1;
+        at[10] = 4;
+    }
+    return (size_t)(at - out);
+}
+
+START_TEST(test_many_keepalives)
+{
+    static const uint8_t asked_for[] = {0, 9, 1, 0, 0, 1,  0,    0, 0, 0, 0, 1, 0, 0,
+                                        1, 0, 1, 0, 0, 41, 0x10, 0, 0, 0, 0, 0, 0, 0};
+    static uint8_t message[70000];
+    struct proxy_shape asked, left;
+    ck_assert(proxy_message_shape(asked_for, sizeof asked_for, &asked));
+    for (unsigned i = 0; i < 1000; i++) {
+        bool is_movable = i % 2;
+        size_t len = make_many_keepalives(is_movable ? 1 : 16, message);
+        size_t answer_len = proxy_message_answer(asked_for, &asked, true, message, len);
+        ck_assert_uint_eq(answer_len, is_movable ? len - 4u * (8000 - 8) : len);
+        ck_assert(proxy_message_shape(message, answer_len, &left));
+        ck_assert_uint_eq(left.opt_len, is_movable ? 11 + 4 * 8 : 11 + 4 * 8000);
+    }
+}
+END_TEST
+
 START_TEST(test_fail_without_question)
 {
     const uint8_t header[12] = {1, 2, 0x79, 0xff, 0, 9, 0, 9, 0, 9, 0, 9};
@@ -274,4 +318,4 @@ END_TEST
 
 TEST_MAIN("proxy_message", test_ask, test_judge, test_matches, test_answer,
           test_opt_that_is_not_last, test_bad_answers, test_keepalive_of_another_hop,
-          test_fail_without_question, test_longest_failure)
+          test_many_keepalives, test_fail_without_question, test_longest_failure)

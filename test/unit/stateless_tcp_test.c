@@ -426,6 +426,20 @@ START_TEST(trains_end)
 END_TEST
 
 /* Nothing of ours draws anything of ours, should it come back to us. */
+/* A cookie proves no more than this, so nothing is sent behind it. */
+START_TEST(no_stream_is_left)
+{
+    response_len = 100;
+    for (uint32_t left = 0; left < 3; left++) {
+        struct frame_spec spec = request_spec(families[_i]);
+        spec.ack += COOKIE_OFFSET_MAX - left;
+        ck_assert_int_eq(serve(&spec), STATELESS_TCP_QUERY);
+        for (unsigned i = 0; i < train.frame_count; i++)
+            ck_assert_uint_eq(train_frame(i).payload_len, 0);
+    }
+}
+END_TEST
+
 START_TEST(own_output_is_silent)
 {
     struct frame_spec specs[3] = {syn_spec(families[_i]), request_spec(families[_i]),
@@ -474,6 +488,7 @@ int main(void)
     tcase_add_loop_test(tcase, split_requests_are_silent, 0, 2);
     tcase_add_loop_test(tcase, several_requests, 0, 2);
     tcase_add_loop_test(tcase, trains_end, 0, 10);
+    tcase_add_loop_test(tcase, no_stream_is_left, 0, 2);
     tcase_add_loop_test(tcase, own_output_is_silent, 0, 2);
     suite_add_tcase(suite, tcase);
     return test_suite_run(suite);
