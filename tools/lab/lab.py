@@ -120,7 +120,7 @@ class Lab:
         """Is somebody believed who alters second fragments?"""
         names = self.zones.spare()[:ATTACKED]
         # A resolver that had to wait long asks again, for less: that proves nothing, so try again.
-        for _ in range(1 if job.row.is_safe else 3):
+        for _ in range(1 if job.row.is_safe else 5):
             found = self.attack_once(job, names)
             if found["believed"]:
                 break
