@@ -63,8 +63,7 @@ static __always_inline int image_copy(struct xdp_md *ctx, const struct driver_wo
     if (!driver_ticket_put(ctx, job->number))
         return driver_climb_up(ctx);
     (*turn)++;
-    /* Of several segments a cache knows nothing, as behind a second server. */
-    if (note && job->is_tcp && work->segments == 1)
+    if (note && job->is_tcp)
         driver_request_note(driver, work->len, (uint32_t)work->version, note);
     driver_count(job->is_tcp ? DRIVER_COUNT_REQUEST : DRIVER_COUNT_IMAGE);
     return driver_send_copies(1 + work->segments);

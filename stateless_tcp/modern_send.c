@@ -163,6 +163,9 @@ void modern_send_learn(const struct stateless_tcp_config *config, const struct p
         before != NULL && before->seq_end == packet->seq && before->snapshot == recent->snapshot;
     if (is_known || !recent_read_note(recent, connection, &note) || note.seq_end != packet->seq)
         return;
+    /* Or what was answered behind it. */
+    if (before != NULL && before->seq_end - note.seq_end - 1 < MODERN_WINDOW)
+        return;
     uint32_t cwnd = before != NULL ? before->cwnd : (uint32_t)config->burst * config->segment_size;
     uint32_t ssthresh = before != NULL ? before->ssthresh : UINT32_MAX;
     struct recent_entry *entry = recent_take(recent, connection);

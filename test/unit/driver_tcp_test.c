@@ -282,6 +282,20 @@ START_TEST(notes_what_it_answered)
     ck_assert_uint_eq(second.ack, spec.seq - sizeof request); /* the first may still get lost */
     ck_assert_uint_eq(second.payload_len, 2 + 19);
 
+    /* The client has both, but the echo of the first, since what came behind its acknowledgement is
+     * old; and its timer sends the second again. The note is older than what is known by now. */
+    struct frame_spec again = spec;
+    uint8_t first_options[12] = {1, 1, 8, 10, 0, 0, 0, 9};
+    tag = point_make((uint32_t)first.payload_len, spec.seq, true);
+    for (unsigned j = 0; j < 4; j++)
+        first_options[8 + j] = (uint8_t)(tag >> (24 - 8 * j));
+    again.options = first_options;
+    again.ack += (uint32_t)(first.payload_len + second.payload_len);
+    ck_assert_uint_eq(user_space(&again, &recent, &train), 1);
+    struct frame_view third = frame_view(octets, train.len);
+    ck_assert_uint_eq(third.flags & PACKET_RST, 0);
+    ck_assert_uint_eq(third.ack, spec.seq + sizeof request);
+
     /* Of another snapshot, or not whole: as if there were none. */
     recent = recent_make(memset(memory, 0, sizeof memory), sizeof memory);
     recent.snapshot = 8;
