@@ -17,6 +17,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.join(HERE, "..", "..")
@@ -33,6 +34,8 @@ RESOLVER = "198.18.2.2"
 # The most that XDP takes on a veth pair is 3504. lethe-forward truncates what it would have to send in
 # fragments, so there is room behind it; other packets than its own there are as long as on the wire.
 SERVERS_MTU, MTU, NEAR_MTU = 3000, 1500, 3000
+# How long the resolver's kernel waits for the other fragments: 30 by default.
+FRAGMENT_S = 1
 SERVER_CPU, RESOLVER_CPU = "0", "1"
 
 
@@ -105,6 +108,9 @@ class World:
             place.sysctl(net__ipv4__ip_forward=1, net__ipv4__conf__all__rp_filter=0,
                          net__ipv4__conf__default__rp_filter=0)
         self.gateway.sysctl(net__ipv4__conf__g0__rp_filter=0)
+        # What is left of answers whose other fragments were discarded fills the room for fragments;
+        # the rows behind would pay for that.
+        self.resolver.sysctl(net__ipv4__ipfrag_time=FRAGMENT_S)
         self.gateway.ip("rule add fwmark 1 lookup 100")
         self.gateway.ip("route add local 0.0.0.0/0 dev lo table 100")
         for place in (*self.servers.values(), self.gateway, self.resolver):
@@ -160,6 +166,7 @@ class World:
         """What the rule has dropped."""
         listing = self.resolver.run("nft", "-j", "list", "table", "netdev", "lab", check=False)
         self.resolver.run("nft", "delete", "table", "netdev", "lab", check=False)
+        time.sleep(1.5 * FRAGMENT_S)
         return listing.stdout.count('"counter"') and int(
             listing.stdout.split('"packets": ')[1].split(",")[0])
 
